@@ -1,0 +1,75 @@
+// Every limit of the product, in one place: nothing that a peer feeds may grow without a name here. Configuration may
+// lower or raise those that config/ exposes; the values below are the defaults. Source: the limits table of the
+// security reference.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace stile::limits {
+
+using namespace std::chrono_literals;
+
+// Handshake: accept to complete request, absolute.
+inline constexpr auto handshake = 10s;
+inline constexpr std::size_t input_before_relay_octets_max = 64 * 1024;
+inline constexpr std::size_t half_open_max = 32'768;
+
+// Ending a connection after a failure reply: wait for the client's FIN, discard what it still sends.
+inline constexpr auto reply_drain = 2s;
+inline constexpr std::size_t reply_drain_octets_max = 256 * 1024;
+
+// Dialling (RFC 8305).
+inline constexpr auto connect_per_address = 10s;
+inline constexpr auto connect_total = 30s;
+inline constexpr auto connect_stagger = 250ms;
+inline constexpr std::size_t candidates_max = 16;
+
+// Names.
+inline constexpr auto dns_try = 5s;
+inline constexpr auto dns_total = 10s;
+inline constexpr auto dns_second_family_wait = 50ms;
+inline constexpr std::size_t dns_in_flight_max = 1'024;
+inline constexpr std::size_t dns_cached_names_max = 10'000;
+inline constexpr auto dns_ttl_min = 1s;
+inline constexpr auto dns_ttl_max = 300s;
+inline constexpr std::size_t name_octets_max = 253;
+inline constexpr std::size_t label_octets_max = 63;
+
+// Relay.
+inline constexpr auto half_closed_idle = 300s;
+inline constexpr std::size_t relay_buffer_octets = 256 * 1024;
+inline constexpr std::size_t parked_octets_per_direction_max = 256 * 1024;
+inline constexpr std::size_t parked_octets_per_direction_tight = 32 * 1024;
+inline constexpr std::size_t parked_octets_process_max = 64 * 1024 * 1024;
+inline constexpr std::size_t octets_per_turn_max = 1024 * 1024;
+inline constexpr auto keepalive_idle = 60s;
+inline constexpr auto keepalive_interval = 10s;
+inline constexpr int keepalive_probes = 6;
+
+// Sessions.
+inline constexpr std::size_t sessions_per_listener_max = 10'000;
+inline constexpr std::size_t sessions_process_max = 50'000;
+inline constexpr std::size_t sessions_per_source_max = 1'024;
+
+// Overload.
+inline constexpr auto accept_retry = 100ms;
+
+// Operation.
+inline constexpr auto drain = 60s;
+inline constexpr std::size_t configuration_octets_max = 1024 * 1024;
+inline constexpr std::size_t rules_max = 100'000;
+inline constexpr std::size_t log_ring_octets_max = 8 * 1024 * 1024;
+inline constexpr auto record_delay_max = 200ms;
+inline constexpr std::size_t trace_ring_entries = 16;
+
+static_assert(connect_per_address <= connect_total);
+static_assert(parked_octets_per_direction_tight < parked_octets_per_direction_max);
+static_assert(parked_octets_per_direction_max < parked_octets_process_max);
+static_assert(relay_buffer_octets <= parked_octets_per_direction_max);
+static_assert(label_octets_max < name_octets_max);
+static_assert(dns_try <= dns_total);
+static_assert(sessions_per_listener_max <= sessions_process_max);
+
+}  // namespace stile::limits

@@ -1,0 +1,64 @@
+#include "base/reason.h"
+
+#include <array>
+
+namespace stile {
+namespace {
+
+// In the order of the enumeration, which the static_assert below holds.
+constexpr std::array<ReasonInfo, reason_count> table{{
+    {Reason::none, "none", ReplyCode::succeeded},
+    {Reason::protocol_unknown, "proto.unknown", ReplyCode::general_failure},
+    {Reason::protocol_off, "proto.off", ReplyCode::general_failure},
+    {Reason::method_none, "method.none", ReplyCode::general_failure},
+    {Reason::auth_version, "auth.version", ReplyCode::general_failure},
+    {Reason::auth_failed, "auth.failed", ReplyCode::general_failure},
+    {Reason::request_version, "request.version", ReplyCode::general_failure},
+    {Reason::request_name, "request.name", ReplyCode::general_failure},
+    {Reason::request_port, "request.port", ReplyCode::general_failure},
+    {Reason::name_impossible, "name.impossible", ReplyCode::host_unreachable},
+    {Reason::command_unknown, "command.unknown", ReplyCode::command_not_supported},
+    {Reason::address_type_unknown, "address_type.unknown", ReplyCode::address_type_not_supported},
+    {Reason::eof_greeting, "eof.greeting", ReplyCode::general_failure},
+    {Reason::eof_auth, "eof.auth", ReplyCode::general_failure},
+    {Reason::eof_request, "eof.request", ReplyCode::general_failure},
+    {Reason::timeout_handshake, "timeout.handshake", ReplyCode::general_failure},
+    {Reason::client_reset, "client.reset", ReplyCode::general_failure},
+    {Reason::deny_unspecified, "deny.unspecified", ReplyCode::not_allowed},
+    {Reason::deny_policy, "deny.policy", ReplyCode::not_allowed},
+    {Reason::deny_self, "deny.self", ReplyCode::not_allowed},
+    {Reason::dns_not_found, "dns.not_found", ReplyCode::host_unreachable},
+    {Reason::dns_failed, "dns.failed", ReplyCode::general_failure},
+    {Reason::dns_reserved, "dns.reserved", ReplyCode::host_unreachable},
+    {Reason::dial_refused, "dial.refused", ReplyCode::connection_refused},
+    {Reason::dial_network_unreachable, "dial.network_unreachable", ReplyCode::network_unreachable},
+    {Reason::dial_host_unreachable, "dial.host_unreachable", ReplyCode::host_unreachable},
+    {Reason::dial_timeout, "dial.timeout", ReplyCode::host_unreachable},
+    {Reason::dial_ttl_expired, "dial.ttl_expired", ReplyCode::ttl_expired},
+    {Reason::dial_forbidden, "dial.forbidden", ReplyCode::not_allowed},
+    {Reason::dial_family_off, "dial.family_off", ReplyCode::address_type_not_supported},
+    {Reason::dial_no_ports, "dial.no_ports", ReplyCode::general_failure},
+    {Reason::dial_failed, "dial.failed", ReplyCode::general_failure},
+    {Reason::no_resources, "no_resources", ReplyCode::general_failure},
+    {Reason::limit_sessions, "limit.sessions", ReplyCode::general_failure},
+    {Reason::fin_client, "fin.client", ReplyCode::general_failure},
+    {Reason::fin_target, "fin.target", ReplyCode::general_failure},
+    {Reason::reset_client, "rst.client", ReplyCode::general_failure},
+    {Reason::reset_target, "rst.target", ReplyCode::general_failure},
+    {Reason::idle, "idle", ReplyCode::general_failure},
+    {Reason::drain, "drain", ReplyCode::general_failure},
+}};
+
+constexpr bool in_enumeration_order() {
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    if (static_cast<std::size_t>(table[i].reason) != i) return false;
+  }
+  return true;
+}
+static_assert(in_enumeration_order());
+
+}  // namespace
+
+const ReasonInfo& info(Reason reason) noexcept { return table[static_cast<std::size_t>(reason)]; }
+
+}  // namespace stile

@@ -1,0 +1,243 @@
+// The loop's contract. Two engines stand behind it: epoll (epoll/) and a deterministic simulation (sim/); one
+// conformance suite, tests/conformance, judges both.
+//
+// Two kinds of call:
+//   * An *operation* is started, and its record, which the caller owns and keeps in place until then, is completed
+//     exactly once: `wait`, `connect`, `start_timer`, `post`. Completions run from a queue inside `run`, never inline
+//     in the call that started, finished or cancelled the operation. Cancelling a pending operation yields its one
+//     completion with Status::canceled (or Status::done, if it was already queued as done).
+//   * An *immediate* call never blocks and never completes later: `receive`, `send`, `splice`, `try_accept`, …. It
+//     does what is possible at once or says ErrorKind::would_block; `wait` then tells when to try again.
+// Why not buffers in operations: an idle tunnel would hold one (docs/decisions/0001-engine-contract.md).
+//
+// Threading: an engine belongs to one thread; only `wake` may be called from others.
+// Refuses: to know any protocol, policy or session.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/address.h"
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/time.h"
+
+namespace stile::engine {
+
+enum class Status : std::uint8_t { done, canceled };
+
+/// What a wait is for. An error or hang-up on the socket completes a wait of any interest, `none` included.
+enum class Interest : std::uint8_t { none = 0, readable = 1, writable = 2, both = 3 };
+
+/// A caller-owned operation record. Bind it once to a member function `void f(Status)`; it may be started again as
+/// soon as its completion runs. It must not be destroyed or moved while pending (asserted).
+class Operation {
+ public:
+  Operation() noexcept = default;
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  ~Operation() { STILE_ASSERT(!pending()); }
+
+  /// `operation.bind<&Connection::on_deadline>(this)`
+  template <auto Method, class Owner>
+  void bind(Owner* owner) noexcept {
+    owner_ = owner;
+    handler_ = [](void* bound, Status status) { (static_cast<Owner*>(bound)->*Method)(status); };
+  }
+
+  /// Started and not yet completed.
+  [[nodiscard]] bool pending() const noexcept { return phase_ != Phase::idle; }
+
+ private:
+  friend class CompletionQueue;
+  friend class Socket;  // a socket that moves takes its owner-independent state along
+
+  enum class Phase : std::uint8_t { idle, started, queued };
+
+  using Handler = void (*)(void*, Status);
+  Handler handler_ = nullptr;
+  void* owner_ = nullptr;
+  Operation* next_ = nullptr;  // in the completion queue
+  Phase phase_ = Phase::idle;
+  Status status_ = Status::done;
+};
+
+/// A one-shot timer: completes at or soon after its deadline.
+class Timer : public Operation {
+ public:
+  [[nodiscard]] Instant deadline() const noexcept { return deadline_; }
+
+ private:
+  friend class TimerQueue;
+  Instant deadline_{};
+  std::uint32_t heap_index_ = 0;
+};
+
+/// One socket, owned by the caller, closed by Engine::close or Engine::abort before destruction (asserted). At most one
+/// operation (`wait` or `connect`) is pending on it at a time.
+class Socket {
+ public:
+  Socket() noexcept = default;
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  ~Socket() { STILE_ASSERT(!is_open()); }
+
+  /// Binds the completion of this socket's waits and connects; see Operation::bind.
+  template <auto Method, class Owner>
+  void bind(Owner* owner) noexcept {
+    operation_.bind<Method>(owner);
+  }
+
+  [[nodiscard]] bool is_open() const noexcept { return handle_ >= 0; }
+  [[nodiscard]] bool pending() const noexcept { return operation_.pending(); }
+  /// The engine's handle: a descriptor under epoll, an index in the simulation. For engines and diagnostics only.
+  [[nodiscard]] int handle() const noexcept { return handle_; }
+
+ private:
+  friend class SocketState;  // engines reach the fields below through it (engine/socket_state.h)
+
+  Operation operation_;
+  int handle_ = -1;
+  Interest interest_ = Interest::none;  // of the pending wait
+  std::uint8_t ready_ = 0;              // engine's own readiness cache
+  std::uint8_t flags_ = 0;              // engine's own
+};
+
+/// A kernel pipe (or its simulation) that carries octets between two sockets without copying them to user space.
+/// Owned by the caller, returned by Engine::close_pipe before destruction (asserted).
+class Pipe {
+ public:
+  Pipe() noexcept = default;
+  Pipe(const Pipe&) = delete;
+  Pipe& operator=(const Pipe&) = delete;
+  ~Pipe() { STILE_ASSERT(!is_open()); }
+
+  [[nodiscard]] bool is_open() const noexcept { return read_handle >= 0; }
+
+  // For engines only.
+  int read_handle = -1;
+  int write_handle = -1;
+  std::size_t capacity = 0;  // octets, as the kernel granted them
+  std::size_t held = 0;      // octets inside, kept by the splice calls
+};
+
+/// An ICMP error that the network sent about a connection attempt or a datagram (from the socket's error queue).
+struct IcmpReport {
+  Family family = Family::ipv4;
+  std::uint8_t type = 0;
+  std::uint8_t code = 0;
+  Address offender;  // who sent it; unspecified where unknown
+
+  friend bool operator==(const IcmpReport&, const IcmpReport&) = default;
+};
+
+/// How a connect ended when it did not succeed.
+struct ConnectFailure {
+  Error error;
+  std::optional<IcmpReport> icmp;  // present when the network itself reported it, absent for a local refusal
+};
+
+struct ListenOptions {
+  int backlog = 4096;
+  bool reuse_port = false;  // for the server's own workers only
+};
+
+/// One datagram to send or just received. `payload` lies in the caller's buffer.
+struct Datagram {
+  Endpoint peer;         // receive: who sent it; send: where it goes
+  MutableBytes payload;  // receive: in = room, out = what came; send: what goes
+  bool truncated = false;
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
+  /// Runs until `stop`. Everything that became ready in one turn is queued first and completed after.
+  virtual void run() = 0;
+  /// Makes `run` return after the completions of this turn.
+  virtual void stop() noexcept = 0;
+  /// Queues `operation` for completion in this turn or the next.
+  virtual void post(Operation& operation) noexcept = 0;
+  /// From any thread, any number of times: the operation bound with `on_wake` completes at least once afterwards.
+  virtual void wake() noexcept = 0;
+  /// The operation that `wake` completes; it is started again by the engine itself. nullptr to forget it.
+  virtual void on_wake(Operation* operation) noexcept = 0;
+
+  // ── time and chance ───────────────────────────────────────────────────────────────────────────────────────────
+  /// The monotonic clock, read once a turn.
+  [[nodiscard]] virtual Instant now() const noexcept = 0;
+  /// The wall clock, for records.
+  [[nodiscard]] virtual WallTime wall_now() const noexcept = 0;
+  /// 64 unpredictable bits (in the simulation: from the seed).
+  [[nodiscard]] virtual std::uint64_t random() noexcept = 0;
+  /// Starts, or moves, a timer.
+  virtual void start_timer(Timer& timer, Instant deadline) noexcept = 0;
+
+  // ── cancelling ────────────────────────────────────────────────────────────────────────────────────────────────
+  /// A no-op when the timer is not pending.
+  virtual void cancel(Timer& timer) noexcept = 0;
+  /// Cancels the socket's pending wait or connect; the socket stays open. A no-op when nothing is pending.
+  virtual void cancel(Socket& socket) noexcept = 0;
+
+  // ── TCP ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  /// Opens `listener`, bound and listening. IPv6 sockets are V6ONLY. Port 0 lets the kernel choose.
+  [[nodiscard]] virtual Result<void> listen(Socket& listener, const Endpoint& local, const ListenOptions& options) = 0;
+  /// Takes one waiting connection into `accepted` (closed before) and says who it is. would_block when none waits.
+  [[nodiscard]] virtual Result<Endpoint> try_accept(Socket& listener, Socket& accepted) = 0;
+  /// Gives up one descriptor to accept and at once abort one waiting connection, where descriptors are exhausted.
+  /// False when no reserve descriptor could be had back or nothing waited.
+  virtual bool shed_one(Socket& listener) = 0;
+  /// Opens `socket` (closed before) and connects; one completion of the socket's operation, then `connect_result`.
+  /// A failure known at once is returned, and nothing is pending.
+  [[nodiscard]] virtual std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer) = 0;
+  /// After the completion of `connect` with Status::done.
+  [[nodiscard]] virtual std::expected<void, ConnectFailure> connect_result(Socket& socket) = 0;
+  /// Starts a wait; completes when the socket is ready for any of `interest`, or failed or was reset or hung up.
+  /// Moves the interest of a wait that is already pending.
+  virtual void wait(Socket& socket, Interest interest) = 0;
+  /// Immediate. 0 means the peer's FIN. `into` must not be empty.
+  [[nodiscard]] virtual Result<std::size_t> receive(Socket& socket, MutableBytes into) = 0;
+  /// Immediate. May send fewer octets than asked, at least one. Never raises SIGPIPE.
+  [[nodiscard]] virtual Result<std::size_t> send(Socket& socket, ConstBytes octets) = 0;
+  /// Sends FIN; the other direction stays open.
+  [[nodiscard]] virtual Result<void> shutdown_write(Socket& socket) = 0;
+  /// True once the peer's RST or a socket error was noticed; `receive` then reports it.
+  [[nodiscard]] virtual bool failed(const Socket& socket) const noexcept = 0;
+  /// Closes in order (FIN, or RST when unread input is left, as the kernel does). A pending operation is cancelled.
+  virtual void close(Socket& socket) noexcept = 0;
+  /// Closes with RST, so that the peer cannot take a truncated stream for a complete one.
+  virtual void abort(Socket& socket) noexcept = 0;
+  /// Hands the open, not pending `from` to the closed `to`. Bound completions stay with their records.
+  virtual void move(Socket& from, Socket& to) noexcept = 0;
+  [[nodiscard]] virtual Result<Endpoint> local_endpoint(const Socket& socket) const = 0;
+  [[nodiscard]] virtual Result<Endpoint> peer_endpoint(const Socket& socket) const = 0;
+
+  // ── splicing ──────────────────────────────────────────────────────────────────────────────────────────────────
+  /// `pipe.capacity` says what was granted.
+  [[nodiscard]] virtual Result<void> open_pipe(Pipe& pipe, std::size_t capacity_wanted) = 0;
+  virtual void close_pipe(Pipe& pipe) noexcept = 0;
+  /// Immediate. Moves what has arrived at `from`, at most `octets_max`, into the pipe. 0 means the peer's FIN.
+  [[nodiscard]] virtual Result<std::size_t> splice_in(Socket& from, Pipe& pipe, std::size_t octets_max) = 0;
+  /// Immediate. Moves what the pipe holds to `to`, as far as it takes it.
+  [[nodiscard]] virtual Result<std::size_t> splice_out(Pipe& pipe, Socket& to) = 0;
+
+  // ── UDP ───────────────────────────────────────────────────────────────────────────────────────────────────────
+  /// Opens a datagram socket bound to `local`. IPv6 sockets are V6ONLY.
+  [[nodiscard]] virtual Result<void> open_udp(Socket& socket, const Endpoint& local) = 0;
+  /// Immediate. Fills datagrams front to back and says how many; would_block when none waits.
+  [[nodiscard]] virtual Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) = 0;
+  /// Immediate. Sends front to back and says how many went; the error is that of the first one that did not go.
+  [[nodiscard]] virtual Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) = 0;
+
+ protected:
+  Engine() noexcept = default;
+};
+
+}  // namespace stile::engine

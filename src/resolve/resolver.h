@@ -1,0 +1,63 @@
+// Names to addresses, asynchronously. Two back ends stand behind this face: c-ares (cares_resolver.h) and a fixed table
+// (table_resolver.h) for the simulation and tests. Cache, joining of equal questions, hosts file and special names are
+// one layer above both (caching_resolver.h).
+// Threading: one resolver a worker, used on its engine's thread only.
+// Refuses: getaddrinfo, search lists, anything that is not a canonical absolute name.
+#pragma once
+
+#include <vector>
+
+#include "base/address.h"
+#include "base/reason.h"
+#include "engine/engine.h"
+
+namespace stile::resolve {
+
+/// What a name resolved to: addresses in the order to try them (families interleaved, IPv6 first, RFC 8305 section 4), or none
+/// and why.
+struct Answer {
+  std::vector<Address> addresses;
+  Reason reason = Reason::none;  // dns_not_found, dns_failed, dns_reserved when there are no addresses
+};
+
+/// One question, owned by the asker, which must stay in place until its completion. Bind it like an Operation.
+class Lookup {
+ public:
+  /// `lookup.bind<&Connection::on_resolved>(this)`, with `void on_resolved(engine::Status)`.
+  template <auto Method, class Owner>
+  void bind(Owner* owner) noexcept {
+    ready_.bind<Method>(owner);
+  }
+  [[nodiscard]] bool pending() const noexcept { return asked_ || ready_.pending(); }
+  /// Valid from its completion until the next question.
+  [[nodiscard]] const Answer& answer() const noexcept { return answer_; }
+  /// True in the completion of a lookup that was cancelled.
+  [[nodiscard]] bool canceled() const noexcept { return canceled_; }
+
+ private:
+  friend class LookupState;  // resolvers reach the fields through it
+
+  engine::Operation ready_;
+  Answer answer_;
+  Lookup* next_ = nullptr;  // others who wait for the same name
+  bool asked_ = false;
+  bool canceled_ = false;
+};
+
+class Resolver {
+ public:
+  virtual ~Resolver() = default;
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  /// Asks for `name`; exactly one completion of the lookup follows, never inline.
+  virtual void resolve(Lookup& lookup, const HostName& name) = 0;
+  /// The lookup completes soon with canceled(); other askers of the same name are not disturbed. A no-op when nothing
+  /// is pending.
+  virtual void cancel(Lookup& lookup) noexcept = 0;
+
+ protected:
+  Resolver() noexcept = default;
+};
+
+}  // namespace stile::resolve
