@@ -9,8 +9,10 @@
 #include <cstdint>
 #include <expected>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 
 #include "base/bytes.h"
@@ -68,7 +70,7 @@ struct Endpoint {
 
   /// "192.0.2.1:80" or "[2001:db8::1]:80".
   [[nodiscard]] std::string to_string() const;
-  /// Reads what to_string() writes; nothing else.
+  /// ADDRESS:PORT, an IPv6 address in brackets and in any RFC 4291 spelling; the port decimal without leading zeros.
   [[nodiscard]] static std::optional<Endpoint> parse(std::string_view text) noexcept;
 
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
