@@ -1,9 +1,14 @@
 # A room is a folder of src/ with its sources, unit tests (*_test.cc), fuzz targets (*_fuzz.cc) and micro-benchmarks
 # (*_bench.cc) side by side. A new file needs no line here.
 
-# stile_room(NAME [USES room...] [LIBRARIES target...])
+# Tests that use threads: what the thread sanitizer's tree builds and runs (label "threads").
+if(STILE_TESTS)
+  add_custom_target(threaded_tests)
+endif()
+
+# stile_room(NAME [THREADED] [USES room...] [LIBRARIES target...])
 function(stile_room name)
-  cmake_parse_arguments(room "" "" "USES;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(room "THREADED" "" "USES;LIBRARIES" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS src/${name}/*.cc)
   set(tests ${sources})
   set(fuzzers ${sources})
@@ -31,10 +36,19 @@ function(stile_room name)
     target_link_libraries(${name}_test PRIVATE stile_${name} ${room_LIBRARIES} GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE STILE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     add_test(NAME unit.${name} COMMAND ${name}_test --gtest_brief=1)
+    if(room_THREADED)
+      stile_threaded_test(unit.${name} ${name}_test)
+    endif()
   endif()
   foreach(fuzzer ${fuzzers})
     stile_fuzz_target(${fuzzer} stile_${name})
   endforeach()
+endfunction()
+
+# stile_threaded_test(TEST TARGET)
+function(stile_threaded_test test target)
+  set_tests_properties(${test} PROPERTIES LABELS threads)
+  add_dependencies(threaded_tests ${target})
 endfunction()
 
 # A fuzz target runs its corpus in every test run; under STILE_FUZZ it is also a libFuzzer executable.
