@@ -14,6 +14,13 @@ class CompletionQueue {
     operation.phase_ = Operation::Phase::started;
   }
 
+  /// Starts an operation whatever its phase: one that is queued leaves the queue again without a completion.
+  static void restart(Operation& operation) noexcept {
+    STILE_ASSERT(operation.handler_ != nullptr);
+    if (operation.phase_ == Operation::Phase::idle) operation.phase_ = Operation::Phase::started;
+    if (operation.phase_ == Operation::Phase::queued) operation.phase_ = Operation::Phase::withdrawn;
+  }
+
   [[nodiscard]] static bool started(const Operation& operation) noexcept {
     return operation.phase_ == Operation::Phase::started;
   }
@@ -22,8 +29,10 @@ class CompletionQueue {
   void complete(Operation& operation, Status status) noexcept {
     STILE_ASSERT(operation.phase_ != Operation::Phase::idle);
     if (operation.phase_ == Operation::Phase::queued) return;
+    const bool linked = operation.phase_ == Operation::Phase::withdrawn;
     operation.phase_ = Operation::Phase::queued;
     operation.status_ = status;
+    if (linked) return;
     operation.next_ = nullptr;
     *tail_ = &operation;
     tail_ = &operation.next_;
@@ -39,8 +48,12 @@ class CompletionQueue {
     while (operation != nullptr) {
       Operation* const next = operation->next_;
       operation->next_ = nullptr;
-      operation->phase_ = Operation::Phase::idle;
-      operation->handler_(operation->owner_, operation->status_);
+      if (operation->phase_ == Operation::Phase::withdrawn) {
+        operation->phase_ = Operation::Phase::started;
+      } else {
+        operation->phase_ = Operation::Phase::idle;
+        operation->handler_(operation->owner_, operation->status_);
+      }
       operation = next;
     }
   }

@@ -5,7 +5,8 @@
 //   * An *operation* is started, and its record, which the caller owns and keeps in place until then, is completed
 //     exactly once: `wait`, `connect`, `start_timer`, `post`. Completions run from a queue inside `run`, never inline
 //     in the call that started, finished or cancelled the operation. Cancelling a pending operation yields its one
-//     completion with Status::canceled (or Status::done, if it was already queued as done).
+//     completion with Status::canceled (or Status::done, if it was already queued as done). So a completion may find
+//     its socket closed by another completion of the same turn.
 //   * An *immediate* call never blocks and never completes later: `receive`, `send`, `splice`, `try_accept`, …. It
 //     does what is possible at once or says ErrorKind::would_block; `wait` then tells when to try again.
 // Why not buffers in operations: an idle tunnel would hold one (docs/decisions/0001-engine-contract.md).
@@ -29,7 +30,9 @@ namespace stile::engine {
 
 enum class Status : std::uint8_t { done, canceled };
 
-/// What a wait is for. An error or hang-up on the socket completes a wait of any interest, `none` included.
+/// What a wait is for. A failed socket (`Engine::failed`: reset or socket error) completes a wait of any interest,
+/// `none` included. The peer's FIN counts as readable, a full hang-up as readable and writable: neither completes
+/// `none`, or a half-closed socket that has nothing left to do would spin.
 enum class Interest : std::uint8_t { none = 0, readable = 1, writable = 2, both = 3 };
 
 /// A caller-owned operation record. Bind it once to a member function `void f(Status)`; it may be started again as
@@ -53,9 +56,9 @@ class Operation {
 
  private:
   friend class CompletionQueue;
-  friend class Socket;  // a socket that moves takes its owner-independent state along
 
-  enum class Phase : std::uint8_t { idle, started, queued };
+  /// `withdrawn`: started again while its completion was queued; the queue passes over it.
+  enum class Phase : std::uint8_t { idle, started, queued, withdrawn };
 
   using Handler = void (*)(void*, Status);
   Handler handler_ = nullptr;
@@ -72,8 +75,9 @@ class Timer : public Operation {
 
  private:
   friend class TimerQueue;
+  static constexpr std::uint32_t outside_heap = UINT32_MAX;
   Instant deadline_{};
-  std::uint32_t heap_index_ = 0;
+  std::uint32_t heap_index_ = outside_heap;
 };
 
 /// One socket, owned by the caller, closed by Engine::close or Engine::abort before destruction (asserted). At most one
@@ -104,6 +108,7 @@ class Socket {
   Interest interest_ = Interest::none;  // of the pending wait
   std::uint8_t ready_ = 0;              // engine's own readiness cache
   std::uint8_t flags_ = 0;              // engine's own
+  std::uint8_t failure_ = 0;            // 1 + ErrorKind of the error that ended the stream; 0: none was noticed
 };
 
 /// A kernel pipe (or its simulation) that carries octets between two sockets without copying them to user space.
@@ -120,7 +125,7 @@ class Pipe {
   // For engines only.
   int read_handle = -1;
   int write_handle = -1;
-  std::size_t capacity = 0;  // octets, as the kernel granted them
+  std::size_t capacity = 0;  // octets of whole pages, as the kernel granted them; it may be full before or hold more
   std::size_t held = 0;      // octets inside, kept by the splice calls
 };
 
@@ -159,15 +164,18 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // ── the loop ──────────────────────────────────────────────────────────────────────────────────────────────────
-  /// Runs until `stop`. Everything that became ready in one turn is queued first and completed after.
+  /// Runs until `stop`, at least one turn. Everything that became ready in one turn is queued first and completed
+  /// after.
   virtual void run() = 0;
-  /// Makes `run` return after the completions of this turn.
+  /// Makes `run` return after the completions of this turn; said before `run`, after one turn. What these completions
+  /// cancelled is still queued then: closing everything and `stop(); run();` delivers it.
   virtual void stop() noexcept = 0;
   /// Queues `operation` for completion in this turn or the next.
   virtual void post(Operation& operation) noexcept = 0;
   /// From any thread, any number of times: the operation bound with `on_wake` completes at least once afterwards.
   virtual void wake() noexcept = 0;
-  /// The operation that `wake` completes; it is started again by the engine itself. nullptr to forget it.
+  /// The operation that `wake` completes, every time; it is pending only from a wake to its completion. nullptr to
+  /// forget it.
   virtual void on_wake(Operation* operation) noexcept = 0;
 
   // ── time and chance ───────────────────────────────────────────────────────────────────────────────────────────
@@ -177,7 +185,7 @@ class Engine {
   [[nodiscard]] virtual WallTime wall_now() const noexcept = 0;
   /// 64 unpredictable bits (in the simulation: from the seed).
   [[nodiscard]] virtual std::uint64_t random() noexcept = 0;
-  /// Starts, or moves, a timer.
+  /// Starts, or moves, a timer. One whose completion is queued already is moved as well: it completes once, later.
   virtual void start_timer(Timer& timer, Instant deadline) noexcept = 0;
 
   // ── cancelling ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -195,26 +203,28 @@ class Engine {
   /// False when no reserve descriptor could be had back or nothing waited.
   virtual bool shed_one(Socket& listener) = 0;
   /// Opens `socket` (closed before) and connects; one completion of the socket's operation, then `connect_result`.
-  /// A failure known at once is returned, and nothing is pending.
+  /// A failure known at once is returned; nothing is pending then, and the socket is closed.
   [[nodiscard]] virtual std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer) = 0;
-  /// After the completion of `connect` with Status::done.
+  /// After the completion of `connect` with Status::done, once. A failure leaves the socket closed.
   [[nodiscard]] virtual std::expected<void, ConnectFailure> connect_result(Socket& socket) = 0;
-  /// Starts a wait; completes when the socket is ready for any of `interest`, or failed or was reset or hung up.
-  /// Moves the interest of a wait that is already pending.
+  /// Starts a wait; completes when the socket is ready for any of `interest`, or failed or was reset. May complete
+  /// although the socket is not ready. Moves the interest of a wait that is already pending.
   virtual void wait(Socket& socket, Interest interest) = 0;
-  /// Immediate. 0 means the peer's FIN. `into` must not be empty.
+  /// Immediate. 0 means the peer's FIN. `into` must not be empty. What arrived before a reset is received first, then
+  /// the error, every time; a reset is never taken for a FIN.
   [[nodiscard]] virtual Result<std::size_t> receive(Socket& socket, MutableBytes into) = 0;
-  /// Immediate. May send fewer octets than asked, at least one. Never raises SIGPIPE.
+  /// Immediate. May send fewer octets than asked, at least one of the at least one given. Never raises SIGPIPE.
   [[nodiscard]] virtual Result<std::size_t> send(Socket& socket, ConstBytes octets) = 0;
   /// Sends FIN; the other direction stays open.
   [[nodiscard]] virtual Result<void> shutdown_write(Socket& socket) = 0;
   /// True once the peer's RST or a socket error was noticed; `receive` then reports it.
   [[nodiscard]] virtual bool failed(const Socket& socket) const noexcept = 0;
   /// Closes in order (FIN, or RST when unread input is left, as the kernel does). A pending operation is cancelled.
+  /// Closing a closed socket changes nothing.
   virtual void close(Socket& socket) noexcept = 0;
   /// Closes with RST, so that the peer cannot take a truncated stream for a complete one.
   virtual void abort(Socket& socket) noexcept = 0;
-  /// Hands the open, not pending `from` to the closed `to`. Bound completions stay with their records.
+  /// Hands the open, not pending `from` to the closed, not pending `to`. Bound completions stay with their records.
   virtual void move(Socket& from, Socket& to) noexcept = 0;
   [[nodiscard]] virtual Result<Endpoint> local_endpoint(const Socket& socket) const = 0;
   [[nodiscard]] virtual Result<Endpoint> peer_endpoint(const Socket& socket) const = 0;
@@ -224,8 +234,9 @@ class Engine {
   [[nodiscard]] virtual Result<void> open_pipe(Pipe& pipe, std::size_t capacity_wanted) = 0;
   virtual void close_pipe(Pipe& pipe) noexcept = 0;
   /// Immediate. Moves what has arrived at `from`, at most `octets_max`, into the pipe. 0 means the peer's FIN.
+  /// would_block while `pipe.held` is not 0 may mean that the pipe is full: empty it before waiting for `from`.
   [[nodiscard]] virtual Result<std::size_t> splice_in(Socket& from, Pipe& pipe, std::size_t octets_max) = 0;
-  /// Immediate. Moves what the pipe holds to `to`, as far as it takes it.
+  /// Immediate. Moves what the pipe holds (not nothing) to `to`, as far as it takes it.
   [[nodiscard]] virtual Result<std::size_t> splice_out(Pipe& pipe, Socket& to) = 0;
 
   // ── UDP ───────────────────────────────────────────────────────────────────────────────────────────────────────

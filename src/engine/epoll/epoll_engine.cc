@@ -1,0 +1,288 @@
+#include "engine/epoll/epoll_engine.h"
+
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <climits>
+#include <csignal>
+#include <ctime>
+
+#include "engine/epoll/epoll_flags.h"
+#include "sys/errno_table.h"
+#include "sys/retry.h"
+
+namespace stile::engine {
+namespace {
+
+constexpr std::uint64_t wake_tag = UINT64_MAX;  // no descriptor with this number exists
+constexpr std::size_t events_per_turn_max = 512;
+
+constexpr std::uint32_t stream_events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+void ignore_sigpipe() noexcept {
+  struct sigaction current{};
+  if (::sigaction(SIGPIPE, nullptr, &current) == 0 && (current.sa_flags & SA_SIGINFO) == 0 &&
+      current.sa_handler == SIG_DFL) {
+    ::signal(SIGPIPE, SIG_IGN);
+  }
+}
+
+std::uint8_t ready_bits(std::uint32_t events, bool is_stream) noexcept {
+  std::uint8_t bits = 0;
+  if ((events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP)) != 0) epoll::set(bits, epoll::readable);
+  if ((events & EPOLLOUT) != 0) epoll::set(bits, epoll::writable);
+  // After a hang-up or an error neither a read nor a write would block.
+  if ((events & (EPOLLHUP | EPOLLERR)) != 0) epoll::set(bits, epoll::readable | epoll::writable);
+  if ((events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) epoll::set(bits, epoll::short_read_proves_nothing);
+  if ((events & EPOLLERR) != 0 && is_stream) epoll::set(bits, epoll::error);
+  return bits;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<EpollEngine>> EpollEngine::create() {
+  sys::UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
+  if (!epoll.is_open()) return std::unexpected(sys::make_error(errno));
+  sys::UniqueFd wake{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  if (!wake.is_open()) return std::unexpected(sys::make_error(errno));
+  // Never read: each write is an edge of its own.
+  epoll_event event{.events = EPOLLIN | EPOLLET, .data = {.u64 = wake_tag}};
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) == -1) {
+    return std::unexpected(sys::make_error(errno));
+  }
+  sys::UniqueFd reserve{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+  if (!reserve.is_open()) return std::unexpected(sys::make_error(errno));
+  std::array<std::uint64_t, 4> seed{};
+  if (sys::retry([&] { return ::getrandom(seed.data(), sizeof seed, 0); }) != sizeof seed) {
+    return std::unexpected(sys::make_error(errno));
+  }
+  ignore_sigpipe();
+  return std::unique_ptr<EpollEngine>(new EpollEngine(std::move(epoll), std::move(wake), std::move(reserve), seed));
+}
+
+EpollEngine::EpollEngine(sys::UniqueFd epoll, sys::UniqueFd wake, sys::UniqueFd reserve,
+                         const std::array<std::uint64_t, 4>& seed) noexcept
+    : epoll_(std::move(epoll)), wake_(std::move(wake)), reserve_(std::move(reserve)), prng_(seed) {
+  refresh_clock();
+}
+
+EpollEngine::~EpollEngine() {
+  STILE_ASSERT(open_sockets_ == 0);
+  STILE_ASSERT(open_pipes_ == 0);
+  STILE_ASSERT(timers_.empty());
+  STILE_ASSERT(queue_.empty());
+}
+
+// ── the loop ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void EpollEngine::run() {
+  refresh_clock();
+  do {
+    turn();
+  } while (!stopping_);
+  stopping_ = false;
+}
+
+void EpollEngine::turn() {
+  std::array<epoll_event, events_per_turn_max> events;
+  const int timeout = sleep_milliseconds();
+  const int count =
+      sys::retry([&] { return ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout); });
+  STILE_ASSERT(count >= 0);
+  refresh_clock();
+  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) on_event(events[i]);
+  expire_timers();
+  queue_.run();
+}
+
+int EpollEngine::sleep_milliseconds() const noexcept {
+  if (stopping_ || !queue_.empty()) return 0;
+  const std::optional<Instant> next = timers_.next();
+  if (!next) return -1;
+  if (*next <= now_) return 0;
+  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - now_);
+  return static_cast<int>(std::min<std::int64_t>(wait.count(), INT_MAX));
+}
+
+void EpollEngine::on_event(const epoll_event& event) noexcept {
+  if (event.data.u64 == wake_tag) {
+    // Before the completion: what is woken for after this line wakes again.
+    woken_.exchange(false, std::memory_order_acq_rel);
+    if (on_wake_ != nullptr && !on_wake_->pending()) post(*on_wake_);
+    return;
+  }
+  const Watch& watch = watches_[static_cast<std::uint32_t>(event.data.u64)];
+  if (watch.socket == nullptr || watch.generation != event.data.u64 >> 32) return;
+  Socket& socket = *watch.socket;
+  const std::uint8_t flags = SocketState::flags(socket);
+  if ((flags & epoll::adopted) != 0) {
+    if (CompletionQueue::started(SocketState::operation(socket))) {
+      queue_.complete(SocketState::operation(socket), Status::done);
+    }
+    return;
+  }
+  epoll::set(SocketState::ready(socket), ready_bits(event.events, (flags & epoll::stream) != 0));
+  complete_if_ready(socket);
+}
+
+void EpollEngine::expire_timers() noexcept {
+  while (Timer* const timer = timers_.take_due(now_)) queue_.complete(*timer, Status::done);
+}
+
+void EpollEngine::refresh_clock() noexcept {
+  timespec time{};
+  ::clock_gettime(CLOCK_MONOTONIC, &time);
+  now_ = Instant{std::chrono::seconds{time.tv_sec} + std::chrono::nanoseconds{time.tv_nsec}};
+}
+
+WallTime EpollEngine::wall_now() const noexcept {
+  return std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+}
+
+void EpollEngine::post(Operation& operation) noexcept {
+  CompletionQueue::start(operation);
+  queue_.complete(operation, Status::done);
+}
+
+void EpollEngine::wake() noexcept {
+  if (woken_.exchange(true, std::memory_order_acq_rel)) return;
+  constexpr std::uint64_t one = 1;
+  const ssize_t written = sys::retry([&] { return ::write(wake_.get(), &one, sizeof one); });
+  STILE_ASSERT(written == sizeof one);
+}
+
+void EpollEngine::start_timer(Timer& timer, Instant deadline) noexcept {
+  CompletionQueue::restart(timer);
+  timers_.start(timer, deadline);
+}
+
+void EpollEngine::cancel(Timer& timer) noexcept {
+  if (timers_.remove(timer)) queue_.complete(timer, Status::canceled);
+}
+
+void EpollEngine::cancel(Socket& socket) noexcept {
+  Operation& operation = SocketState::operation(socket);
+  if (CompletionQueue::started(operation)) queue_.complete(operation, Status::canceled);
+  epoll::clear(SocketState::flags(socket), epoll::connecting);
+}
+
+// ── waiting ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void EpollEngine::wait(Socket& socket, Interest interest) {
+  STILE_ASSERT(socket.is_open());
+  const std::uint8_t flags = SocketState::flags(socket);
+  STILE_ASSERT((flags & epoll::connecting) == 0);
+  SocketState::interest(socket) = interest;
+  if (!socket.pending()) CompletionQueue::start(SocketState::operation(socket));
+  if ((flags & epoll::adopted) != 0) {
+    wait_adopted(socket);
+    return;
+  }
+  complete_if_ready(socket);
+  if (CompletionQueue::started(SocketState::operation(socket)) && (flags & epoll::registered) == 0) park(socket);
+}
+
+void EpollEngine::complete_if_ready(Socket& socket) noexcept {
+  Operation& operation = SocketState::operation(socket);
+  if (!CompletionQueue::started(operation)) return;
+  const auto wanted =
+      static_cast<std::uint8_t>(static_cast<std::uint8_t>(SocketState::interest(socket)) | epoll::error);
+  if ((SocketState::ready(socket) & wanted) != 0 || SocketState::failure(socket) != 0) {
+    queue_.complete(operation, Status::done);
+  }
+}
+
+std::uint64_t EpollEngine::watch(Socket& socket) {
+  const auto fd = static_cast<std::uint32_t>(socket.handle());
+  if (fd >= watches_.size()) watches_.resize(std::max<std::size_t>(fd + 1u, watches_.size() * 2));
+  watches_[fd].socket = &socket;
+  epoll::set(SocketState::flags(socket), epoll::registered);
+  return (static_cast<std::uint64_t>(watches_[fd].generation) << 32) | fd;
+}
+
+void EpollEngine::park(Socket& socket) noexcept {
+  epoll_event event{.events = stream_events, .data = {.u64 = watch(socket)}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket.handle(), &event) == 0) return;
+  // No memory or watches for it: a wait cannot fail, so the socket has.
+  SocketState::note_failure(socket, sys::error_kind(errno));
+  complete_if_ready(socket);
+}
+
+void EpollEngine::wait_adopted(Socket& socket) noexcept {
+  const bool known = (SocketState::flags(socket) & epoll::registered) != 0;
+  const Interest interest = SocketState::interest(socket);
+  std::uint32_t events = EPOLLONESHOT;
+  if (interest == Interest::readable || interest == Interest::both) events |= EPOLLIN;
+  if (interest == Interest::writable || interest == Interest::both) events |= EPOLLOUT;
+  epoll_event event{.events = events, .data = {.u64 = watch(socket)}};
+  const int operation = known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  if (::epoll_ctl(epoll_.get(), operation, socket.handle(), &event) == 0) return;
+  queue_.complete(SocketState::operation(socket), Status::done);  // its owner's next call on it tells the error
+}
+
+void EpollEngine::adopt(Socket& socket, int fd) noexcept {
+  STILE_ASSERT(!socket.is_open() && !socket.pending() && fd >= 0);
+  opened(socket, fd, epoll::adopted);
+}
+
+void EpollEngine::release(Socket& socket) noexcept {
+  STILE_ASSERT((SocketState::flags(socket) & epoll::adopted) != 0);
+  // Fails where the owner closed the descriptor before, which took it out of epoll as well.
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.handle(), nullptr);
+  give_up(socket);
+}
+
+// ── open and closed ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+void EpollEngine::opened(Socket& socket, int fd, std::uint8_t flags) noexcept {
+  SocketState::clear(socket);
+  SocketState::handle(socket) = fd;
+  SocketState::flags(socket) = flags;
+  ++open_sockets_;
+}
+
+void EpollEngine::give_up(Socket& socket) noexcept {
+  cancel(socket);
+  const int fd = socket.handle();
+  const std::uint8_t flags = SocketState::flags(socket);
+  if ((flags & epoll::registered) != 0) {
+    Watch& watch = watches_[static_cast<std::size_t>(fd)];
+    watch.socket = nullptr;
+    ++watch.generation;
+  }
+  if ((flags & epoll::adopted) == 0) ::close(fd);
+  SocketState::clear(socket);
+  --open_sockets_;
+}
+
+void EpollEngine::close(Socket& socket) noexcept {
+  if (!socket.is_open()) return;
+  STILE_ASSERT((SocketState::flags(socket) & epoll::adopted) == 0);
+  give_up(socket);
+}
+
+void EpollEngine::move(Socket& from, Socket& to) noexcept {
+  STILE_ASSERT(from.is_open() && !from.pending() && !to.is_open() && !to.pending());
+  if ((SocketState::flags(from) & epoll::registered) != 0) {
+    watches_[static_cast<std::size_t>(from.handle())].socket = &to;
+  }
+  SocketState::move(from, to);
+}
+
+bool EpollEngine::failed(const Socket& socket) const noexcept {
+  return (SocketState::ready(socket) & epoll::error) != 0 || SocketState::failure(socket) != 0;
+}
+
+Error EpollEngine::stream_error(Socket& socket, int errno_value) noexcept {
+  const Error error = sys::make_error(errno_value);
+  if (SocketState::ends_stream(error.kind)) SocketState::note_failure(socket, error.kind);
+  return error;
+}
+
+}  // namespace stile::engine

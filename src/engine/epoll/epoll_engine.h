@@ -1,0 +1,120 @@
+// The engine on Linux epoll.
+//
+// Edge-triggered: each descriptor is registered once, at its first wait that parks, for everything; what epoll told is
+// cached in the Socket until a call would block. So a wait on a ready socket, a changed interest and a move cost no
+// system call. Events carry the descriptor and a generation; one that is told about a descriptor closed meanwhile is
+// dropped.
+//
+// SIGPIPE is ignored process-wide by `create`, unless the process handles it: splice(2) has no MSG_NOSIGNAL.
+// Destroying an engine that still has open sockets or pipes, running timers or queued completions is a programmer's
+// fault and asserted.
+// Threading: one thread, `wake` excepted. Tested by tests/conformance and epoll_engine_test.cc.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "engine/completion_queue.h"
+#include "engine/engine.h"
+#include "engine/prng.h"
+#include "engine/timer_queue.h"
+#include "sys/unique_fd.h"
+
+struct epoll_event;
+
+namespace stile::engine {
+
+class EpollEngine final : public Engine {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<EpollEngine>> create();
+  ~EpollEngine() override;
+
+  void run() override;
+  void stop() noexcept override { stopping_ = true; }
+  void post(Operation& operation) noexcept override;
+  void wake() noexcept override;
+  void on_wake(Operation* operation) noexcept override { on_wake_ = operation; }
+
+  [[nodiscard]] Instant now() const noexcept override { return now_; }
+  [[nodiscard]] WallTime wall_now() const noexcept override;
+  [[nodiscard]] std::uint64_t random() noexcept override { return prng_.next(); }
+  void start_timer(Timer& timer, Instant deadline) noexcept override;
+
+  void cancel(Timer& timer) noexcept override;
+  void cancel(Socket& socket) noexcept override;
+
+  [[nodiscard]] Result<void> listen(Socket& listener, const Endpoint& local, const ListenOptions& options) override;
+  [[nodiscard]] Result<Endpoint> try_accept(Socket& listener, Socket& accepted) override;
+  bool shed_one(Socket& listener) override;
+  [[nodiscard]] std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer) override;
+  [[nodiscard]] std::expected<void, ConnectFailure> connect_result(Socket& socket) override;
+  void wait(Socket& socket, Interest interest) override;
+  [[nodiscard]] Result<std::size_t> receive(Socket& socket, MutableBytes into) override;
+  [[nodiscard]] Result<std::size_t> send(Socket& socket, ConstBytes octets) override;
+  [[nodiscard]] Result<void> shutdown_write(Socket& socket) override;
+  [[nodiscard]] bool failed(const Socket& socket) const noexcept override;
+  void close(Socket& socket) noexcept override;
+  void abort(Socket& socket) noexcept override;
+  void move(Socket& from, Socket& to) noexcept override;
+  [[nodiscard]] Result<Endpoint> local_endpoint(const Socket& socket) const override;
+  [[nodiscard]] Result<Endpoint> peer_endpoint(const Socket& socket) const override;
+
+  [[nodiscard]] Result<void> open_pipe(Pipe& pipe, std::size_t capacity_wanted) override;
+  void close_pipe(Pipe& pipe) noexcept override;
+  [[nodiscard]] Result<std::size_t> splice_in(Socket& from, Pipe& pipe, std::size_t octets_max) override;
+  [[nodiscard]] Result<std::size_t> splice_out(Pipe& pipe, Socket& to) override;
+
+  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local) override;
+  [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
+  [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;
+
+  /// Lets the closed `socket` watch a descriptor that a foreign library owns and reads by itself. Only `wait`, `cancel`
+  /// and `release` are allowed on it; its waits are level-triggered, at one system call each, since the library does
+  /// not say when a read would have blocked.
+  void adopt(Socket& socket, int fd) noexcept;
+  /// Ends the watching; the descriptor stays open (or was closed by its owner before). A pending wait is cancelled.
+  void release(Socket& socket) noexcept;
+
+ private:
+  /// Who waits on a descriptor. The generation grows when it is given up.
+  struct Watch {
+    Socket* socket = nullptr;
+    std::uint32_t generation = 0;
+  };
+
+  EpollEngine(sys::UniqueFd epoll, sys::UniqueFd wake, sys::UniqueFd reserve,
+              const std::array<std::uint64_t, 4>& seed) noexcept;
+
+  void turn();
+  [[nodiscard]] int sleep_milliseconds() const noexcept;
+  void on_event(const epoll_event& event) noexcept;
+  void expire_timers() noexcept;
+  void refresh_clock() noexcept;
+
+  void opened(Socket& socket, int fd, std::uint8_t flags) noexcept;
+  void park(Socket& socket) noexcept;
+  void wait_adopted(Socket& socket) noexcept;
+  [[nodiscard]] std::uint64_t watch(Socket& socket);
+  void complete_if_ready(Socket& socket) noexcept;
+  /// Forgets and closes the descriptor; a pending operation is cancelled.
+  void give_up(Socket& socket) noexcept;
+  /// The error behind errno of a stream call, remembered where it ended the stream.
+  [[nodiscard]] Error stream_error(Socket& socket, int errno_value) noexcept;
+
+  sys::UniqueFd epoll_;
+  sys::UniqueFd wake_;
+  sys::UniqueFd reserve_;       // given up for a moment where no descriptor is left; see shed_one
+  std::vector<Watch> watches_;  // by descriptor
+  CompletionQueue queue_;
+  TimerQueue timers_;
+  Prng prng_;
+  Operation* on_wake_ = nullptr;
+  std::atomic<bool> woken_ = false;  // the eventfd was written since the last turn that saw it
+  bool stopping_ = false;
+  Instant now_{};
+  std::size_t open_sockets_ = 0;
+  std::size_t open_pipes_ = 0;
+};
+
+}  // namespace stile::engine

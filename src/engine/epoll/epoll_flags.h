@@ -1,0 +1,34 @@
+// The meaning of Socket's engine-owned bits under epoll. Only for epoll_*.cc.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/socket_state.h"
+
+namespace stile::engine::epoll {
+
+// SocketState::ready. The first two equal Interest's bits.
+inline constexpr std::uint8_t readable = 1;
+inline constexpr std::uint8_t writable = 2;
+inline constexpr std::uint8_t error = 4;  // EPOLLERR on a stream
+// A short read does not prove that the socket is drained: a FIN or reset may stand behind the octets, told by the same
+// edge, and a read stops short at the mark of urgent data. Never cleared.
+inline constexpr std::uint8_t short_read_proves_nothing = 8;
+
+static_assert(readable == static_cast<std::uint8_t>(Interest::readable));
+static_assert(writable == static_cast<std::uint8_t>(Interest::writable));
+
+// SocketState::flags
+inline constexpr std::uint8_t registered = 1;
+inline constexpr std::uint8_t stream = 2;  // connected, connecting or accepted
+inline constexpr std::uint8_t connecting = 4;
+inline constexpr std::uint8_t adopted = 8;  // the descriptor is not ours
+
+inline void set(std::uint8_t& bits, std::uint8_t which) noexcept {
+  bits = static_cast<std::uint8_t>(bits | which);
+}
+inline void clear(std::uint8_t& bits, std::uint8_t which) noexcept {
+  bits = static_cast<std::uint8_t>(bits & ~which);
+}
+
+}  // namespace stile::engine::epoll

@@ -1,0 +1,256 @@
+// TCP on epoll: listening, accepting, connecting, octets.
+#include <fcntl.h>
+#include <linux/errqueue.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "engine/epoll/epoll_engine.h"
+#include "engine/epoll/epoll_flags.h"
+#include "sys/errno_table.h"
+#include "sys/retry.h"
+#include "sys/sockaddr.h"
+#include "sys/socket_options.h"
+
+namespace stile::engine {
+namespace {
+
+// Connections that went away while they waited to be accepted, skipped in one call at most.
+constexpr int gone_connections_max = 64;
+
+std::unexpected<Error> last_error() noexcept {
+  return std::unexpected(sys::make_error(errno));
+}
+
+Result<sys::UniqueFd> stream_socket(const Address& address) noexcept {
+  sys::UniqueFd fd{::socket(sys::address_family(address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  if (!fd.is_open()) return last_error();
+  if (!address.is_v4()) {
+    if (auto set = sys::set_v6_only(fd.get()); !set) return std::unexpected(set.error());
+  }
+  if (auto set = sys::set_stream_options(fd.get()); !set) return std::unexpected(set.error());
+  return fd;
+}
+
+int accept_one(int listener, sys::SocketAddress& peer) noexcept {
+  return sys::retry([&] {
+    peer.length = sizeof(sockaddr_in6);
+    return ::accept4(listener, &peer.generic, &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  });
+}
+
+/// accept(2) reports what happened to the connection it would have given; the next one may be well.
+bool concerns_one_connection(int errno_value) noexcept {
+  switch (errno_value) {
+    case ECONNABORTED:
+    case ENETDOWN:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
+    case ENONET:
+    case EHOSTUNREACH:
+    case ENETUNREACH:
+    case ETIMEDOUT:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// What the control message says, if it is an ICMP message's report.
+std::optional<IcmpReport> icmp_report(const cmsghdr& control) noexcept {
+  const bool v4 = control.cmsg_level == IPPROTO_IP && control.cmsg_type == IP_RECVERR;
+  const bool v6 = control.cmsg_level == IPPROTO_IPV6 && control.cmsg_type == IPV6_RECVERR;
+  if (!v4 && !v6) return std::nullopt;
+  sock_extended_err record{};
+  std::memcpy(&record, CMSG_DATA(&control), sizeof record);
+  if (record.ee_origin != SO_EE_ORIGIN_ICMP && record.ee_origin != SO_EE_ORIGIN_ICMP6) return std::nullopt;
+  // The sender's address follows the record (SO_EE_OFFENDER).
+  const auto room = static_cast<socklen_t>(control.cmsg_len - CMSG_LEN(sizeof record));
+  const Endpoint offender = sys::endpoint_of(CMSG_DATA(&control) + sizeof record, room);
+  return IcmpReport{record.ee_origin == SO_EE_ORIGIN_ICMP ? Family::ipv4 : Family::ipv6, record.ee_type, record.ee_code,
+                    offender.address};
+}
+
+/// The ICMP message that ended a connection attempt; none where the peer or this host itself refused.
+std::optional<IcmpReport> read_icmp_report(int fd) noexcept {
+  for (;;) {
+    alignas(cmsghdr) std::uint8_t control[256];
+    std::uint8_t octet = 0;
+    iovec payload{&octet, sizeof octet};
+    msghdr message{};
+    message.msg_iov = &payload;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    if (sys::retry([&] { return ::recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT); }) == -1) return std::nullopt;
+    for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
+      if (auto report = icmp_report(*one)) return report;
+    }
+  }
+}
+
+}  // namespace
+
+Result<void> EpollEngine::listen(Socket& listener, const Endpoint& local, const ListenOptions& options) {
+  STILE_ASSERT(!listener.is_open() && !listener.pending());
+  auto fd = stream_socket(local.address);
+  if (!fd) return std::unexpected(fd.error());
+  if (auto set = sys::set_reuse_address(fd->get()); !set) return set;
+  if (options.reuse_port) {
+    if (auto set = sys::set_reuse_port(fd->get()); !set) return set;
+  }
+  const sys::SocketAddress address{local};
+  if (::bind(fd->get(), &address.generic, address.length) == -1) return last_error();
+  if (::listen(fd->get(), options.backlog) == -1) return last_error();
+  opened(listener, fd->release(), 0);
+  return {};
+}
+
+Result<Endpoint> EpollEngine::try_accept(Socket& listener, Socket& accepted) {
+  STILE_ASSERT(listener.is_open() && !accepted.is_open() && !accepted.pending());
+  for (int gone = 0;; ++gone) {
+    sys::SocketAddress peer;
+    const int fd = accept_one(listener.handle(), peer);
+    if (fd >= 0) {
+      opened(accepted, fd, epoll::stream);
+      epoll::set(SocketState::ready(accepted), epoll::writable);  // its send buffer is empty
+      return peer.endpoint();
+    }
+    const Error error = sys::make_error(errno);
+    if (concerns_one_connection(error.os_code) && gone < gone_connections_max) continue;
+    if (error.kind == ErrorKind::would_block) {
+      epoll::clear(SocketState::ready(listener), epoll::readable);
+      if (SocketState::failure(listener) != 0) return std::unexpected(SocketState::failure_error(listener));
+    }
+    return std::unexpected(error);
+  }
+}
+
+bool EpollEngine::shed_one(Socket& listener) {
+  STILE_ASSERT(listener.is_open());
+  const auto open_reserve = [] { return sys::UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)}; };
+  if (!reserve_.is_open()) reserve_ = open_reserve();
+  if (!reserve_.is_open()) return false;
+  reserve_.reset();
+  sys::SocketAddress peer;
+  sys::UniqueFd fd{accept_one(listener.handle(), peer)};
+  const bool shed = fd.is_open();
+  if (!shed && sys::error_kind(errno) == ErrorKind::would_block) {
+    epoll::clear(SocketState::ready(listener), epoll::readable);
+  }
+  // Where the option fails the peer sees FIN instead of RST: it is turned away all the same.
+  if (shed) (void)sys::set_reset_on_close(fd.get());
+  fd.reset();
+  reserve_ = open_reserve();  // another process may have been faster; the next call tries again
+  return shed;
+}
+
+std::expected<void, ConnectFailure> EpollEngine::connect(Socket& socket, const Endpoint& peer) {
+  STILE_ASSERT(!socket.is_open() && !socket.pending());
+  const auto failure = [](const Error& error) { return std::unexpected(ConnectFailure{error, std::nullopt}); };
+  auto fd = stream_socket(peer.address);
+  if (!fd) return failure(fd.error());
+  if (auto set = sys::set_icmp_reports(fd->get(), peer.address.family(), true); !set) return failure(set.error());
+  const sys::SocketAddress address{peer};
+  // Not repeated after EINTR: the attempt goes on then, as it does after EINPROGRESS.
+  const int result = ::connect(fd->get(), &address.generic, address.length);
+  if (result == -1 && errno != EINPROGRESS && errno != EINTR) return failure(sys::make_error(errno));
+  opened(socket, fd->release(), epoll::stream | epoll::connecting);
+  SocketState::interest(socket) = Interest::writable;
+  CompletionQueue::start(SocketState::operation(socket));
+  if (result == 0) epoll::set(SocketState::ready(socket), epoll::writable);
+  complete_if_ready(socket);
+  if (CompletionQueue::started(SocketState::operation(socket))) park(socket);
+  return {};
+}
+
+std::expected<void, ConnectFailure> EpollEngine::connect_result(Socket& socket) {
+  STILE_ASSERT(socket.is_open() && !socket.pending());
+  const int fd = socket.handle();
+  int code = 0;
+  socklen_t length = sizeof code;
+  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) == -1) code = errno;
+  ConnectFailure failure{sys::make_error(code), std::nullopt};
+  if (SocketState::failure(socket) != 0) {
+    failure.error = SocketState::failure_error(socket);
+  } else if (code == 0) {
+    const Result<Endpoint> local = local_endpoint(socket);
+    const auto cleared = local ? sys::set_icmp_reports(fd, local->address.family(), false)
+                               : Result<void>{std::unexpected(local.error())};
+    if (cleared) {
+      epoll::clear(SocketState::flags(socket), epoll::connecting);
+      epoll::clear(SocketState::ready(socket), epoll::error);
+      return {};
+    }
+    failure.error = cleared.error();
+  } else {
+    failure.icmp = read_icmp_report(fd);
+  }
+  give_up(socket);
+  return std::unexpected(failure);
+}
+
+Result<std::size_t> EpollEngine::receive(Socket& socket, MutableBytes into) {
+  STILE_ASSERT(socket.is_open() && !into.empty());
+  std::uint8_t& ready = SocketState::ready(socket);
+  const ssize_t count = sys::retry([&] { return ::recv(socket.handle(), into.data(), into.size(), 0); });
+  if (count > 0) {
+    const auto received = static_cast<std::size_t>(count);
+    if (received < into.size() && (ready & epoll::short_read_proves_nothing) == 0) epoll::clear(ready, epoll::readable);
+    return received;
+  }
+  if (count == -1) {
+    const Error error = stream_error(socket, errno);
+    if (error.kind != ErrorKind::would_block) return std::unexpected(error);
+    epoll::clear(ready, epoll::readable);
+    if (SocketState::failure(socket) == 0) return std::unexpected(error);
+  }
+  if (SocketState::failure(socket) != 0) return std::unexpected(SocketState::failure_error(socket));
+  epoll::set(ready, epoll::readable | epoll::short_read_proves_nothing);
+  return std::size_t{0};
+}
+
+Result<std::size_t> EpollEngine::send(Socket& socket, ConstBytes octets) {
+  STILE_ASSERT(socket.is_open() && !octets.empty());
+  const ssize_t count = sys::retry([&] { return ::send(socket.handle(), octets.data(), octets.size(), MSG_NOSIGNAL); });
+  if (count == -1) {
+    const Error error = stream_error(socket, errno);
+    if (error.kind == ErrorKind::would_block) epoll::clear(SocketState::ready(socket), epoll::writable);
+    return std::unexpected(error);
+  }
+  // The kernel has asked itself for an edge when there is room again (SOCK_NOSPACE) before it gives less than all.
+  const auto sent = static_cast<std::size_t>(count);
+  if (sent < octets.size()) epoll::clear(SocketState::ready(socket), epoll::writable);
+  return sent;
+}
+
+Result<void> EpollEngine::shutdown_write(Socket& socket) {
+  STILE_ASSERT(socket.is_open());
+  if (::shutdown(socket.handle(), SHUT_WR) == -1) return std::unexpected(stream_error(socket, errno));
+  return {};
+}
+
+void EpollEngine::abort(Socket& socket) noexcept {
+  if (!socket.is_open()) return;
+  STILE_ASSERT((SocketState::flags(socket) & epoll::adopted) == 0);
+  (void)sys::set_reset_on_close(socket.handle());  // cannot fail on an open socket
+  give_up(socket);
+}
+
+Result<Endpoint> EpollEngine::local_endpoint(const Socket& socket) const {
+  sys::SocketAddress address;
+  if (::getsockname(socket.handle(), &address.generic, &address.length) == -1) return last_error();
+  return address.endpoint();
+}
+
+Result<Endpoint> EpollEngine::peer_endpoint(const Socket& socket) const {
+  sys::SocketAddress address;
+  if (::getpeername(socket.handle(), &address.generic, &address.length) == -1) return last_error();
+  return address.endpoint();
+}
+
+}  // namespace stile::engine

@@ -1,0 +1,79 @@
+#include "sys/socket_options.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <chrono>
+
+#include "base/limits.h"
+#include "sys/errno_table.h"
+
+namespace stile::sys {
+namespace {
+
+struct Option {
+  int level;
+  int name;
+  int value;
+};
+
+constexpr int seconds(std::chrono::seconds duration) {
+  return static_cast<int>(duration.count());
+}
+
+constexpr Option stream_options[] = {
+    // Relayed octets were held back once by their sender already; a second Nagle delay only adds to it.
+    {IPPROTO_TCP, TCP_NODELAY, 1},
+    // A peer that vanished without FIN or RST must not hold a tunnel for ever: there is no idle limit by default.
+    {SOL_SOCKET, SO_KEEPALIVE, 1},
+    {IPPROTO_TCP, TCP_KEEPIDLE, seconds(limits::keepalive_idle)},
+    {IPPROTO_TCP, TCP_KEEPINTVL, seconds(limits::keepalive_interval)},
+    {IPPROTO_TCP, TCP_KEEPCNT, limits::keepalive_probes},
+    // Urgent octets stay in the stream; otherwise each would be lost on its way through the relay.
+    {SOL_SOCKET, SO_OOBINLINE, 1},
+};
+
+Result<void> set(int fd, const Option& option) noexcept {
+  if (::setsockopt(fd, option.level, option.name, &option.value, sizeof option.value) == -1) {
+    return std::unexpected(make_error(errno));
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> set_stream_options(int fd) noexcept {
+  for (const Option& option : stream_options) {
+    if (auto result = set(fd, option); !result) return result;
+  }
+  return {};
+}
+
+Result<void> set_v6_only(int fd) noexcept {
+  return set(fd, {IPPROTO_IPV6, IPV6_V6ONLY, 1});
+}
+
+Result<void> set_reuse_address(int fd) noexcept {
+  return set(fd, {SOL_SOCKET, SO_REUSEADDR, 1});
+}
+
+Result<void> set_reuse_port(int fd) noexcept {
+  return set(fd, {SOL_SOCKET, SO_REUSEPORT, 1});
+}
+
+Result<void> set_icmp_reports(int fd, Family family, bool on) noexcept {
+  return family == Family::ipv4 ? set(fd, {IPPROTO_IP, IP_RECVERR, on ? 1 : 0})
+                                : set(fd, {IPPROTO_IPV6, IPV6_RECVERR, on ? 1 : 0});
+}
+
+Result<void> set_reset_on_close(int fd) noexcept {
+  constexpr linger at_once{.l_onoff = 1, .l_linger = 0};
+  if (::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == -1) {
+    return std::unexpected(make_error(errno));
+  }
+  return {};
+}
+
+}  // namespace stile::sys

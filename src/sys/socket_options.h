@@ -1,0 +1,31 @@
+// Socket options of this product, each with its reason. On a bare descriptor; any thread. Tested in
+// socket_options_test.cc.
+#pragma once
+
+#include "base/address.h"
+#include "base/error.h"
+
+namespace stile::sys {
+
+/// For every TCP socket. Set on a listener, accepted sockets inherit all of them from it (Linux clones the listener's
+/// socket), which saves six system calls a connection.
+[[nodiscard]] Result<void> set_stream_options(int fd) noexcept;
+
+/// For every IPv6 socket: IPv4 has sockets of its own, so that no IPv4 peer ever appears in another form.
+[[nodiscard]] Result<void> set_v6_only(int fd) noexcept;
+
+/// Restarting must not wait for the last process's connections in TIME-WAIT. Two listeners still exclude each other.
+[[nodiscard]] Result<void> set_reuse_address(int fd) noexcept;
+
+/// Several workers of one process listen on one endpoint; only for those.
+[[nodiscard]] Result<void> set_reuse_port(int fd) noexcept;
+
+/// On while dialling: ICMP errors are kept with type and code, which tells them from local refusals (protocol
+/// reference, section 2.5). Off once connected: with it on, one transient or forged ICMP message would fail an
+/// established connection, which RFC 1122 section 4.2.3.9 wants kept.
+[[nodiscard]] Result<void> set_icmp_reports(int fd, Family family, bool on) noexcept;
+
+/// The next close of `fd` sends RST and discards what is not sent yet.
+[[nodiscard]] Result<void> set_reset_on_close(int fd) noexcept;
+
+}  // namespace stile::sys
