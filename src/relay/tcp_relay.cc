@@ -1,0 +1,80 @@
+#include "relay/tcp_relay.h"
+
+#include <utility>
+
+#include "relay/tunnel.h"
+
+namespace stile::relay {
+namespace {
+
+// 256 KiB a pipe was measured as good as 1 MiB; 64 KiB costs a quarter more a gigabyte.
+constexpr std::size_t pipe_octets = 256 * 1024;
+constexpr std::size_t idle_pipes_max = 16;
+
+}  // namespace
+
+Relay::Relay(engine::Engine& engine, TunnelOwner& owner, const RelayLimits& limits)
+    : engine_(engine),
+      owner_(owner),
+      limits_(limits),
+      buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(limits::relay_buffer_octets)) {}
+
+Relay::~Relay() {
+  STILE_ASSERT(first_ == nullptr);
+  for (const auto& pipe : idle_pipes_) engine_.close_pipe(*pipe);
+}
+
+void Relay::start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context) {
+  auto* const tunnel = new Tunnel(*this, context);
+  tunnel->next_ = first_;
+  tunnel->previous_next_ = &first_;
+  if (first_ != nullptr) first_->previous_next_ = &tunnel->next_;
+  first_ = tunnel;
+  ++tunnels_;
+  tunnel->start(client, target, early);
+}
+
+void Relay::end_all(Reason reason) noexcept {
+  for (Tunnel* tunnel = first_; tunnel != nullptr;) {
+    Tunnel* const next = tunnel->next_;  // ending one may release it
+    tunnel->end_gently(reason);
+    tunnel = next;
+  }
+}
+
+std::unique_ptr<engine::Pipe> Relay::borrow_pipe() {
+  std::unique_ptr<engine::Pipe> pipe;
+  if (!idle_pipes_.empty()) {
+    pipe = std::move(idle_pipes_.back());
+    idle_pipes_.pop_back();
+  } else {
+    if (parked_octets_ + pipe_octets > limits_.parked_octets_max) return nullptr;
+    pipe = std::make_unique<engine::Pipe>();
+    if (!engine_.open_pipe(*pipe, pipe_octets)) return nullptr;  // no descriptors, or the user's pipe pages are used up
+  }
+  parked_octets_ += pipe->capacity;
+  return pipe;
+}
+
+void Relay::give_back_pipe(std::unique_ptr<engine::Pipe> pipe) noexcept {
+  parked_octets_ -= pipe->capacity;
+  // A pipe that still holds octets of a tunnel that was cut short must never carry another's.
+  if (pipe->held > 0 || idle_pipes_.size() >= idle_pipes_max) {
+    engine_.close_pipe(*pipe);
+    return;
+  }
+  idle_pipes_.push_back(std::move(pipe));
+}
+
+void Relay::ended(Tunnel&, const TunnelEnd& end) noexcept {
+  --tunnels_;
+  owner_.tunnel_ended(end);
+}
+
+void Relay::release(Tunnel& tunnel) noexcept {
+  *tunnel.previous_next_ = tunnel.next_;
+  if (tunnel.next_ != nullptr) tunnel.next_->previous_next_ = tunnel.previous_next_;
+  delete &tunnel;
+}
+
+}  // namespace stile::relay

@@ -1,0 +1,87 @@
+// The TCP data plane: tunnels that carry octets both ways between a client's and a target's socket, and nothing else.
+// The contract: an idle tunnel holds no buffer; a slow reader stops its own writer and nobody else; FIN travels as FIN,
+// RST as RST, in both directions; not one octet is lost, added or reordered.
+// Technique: octets are copied through one buffer a worker; a direction that keeps filling it is spliced through a
+// pooled pipe instead, and gives the pipe back when it goes quiet (docs/decisions/0002-adaptive-splice.md). Refuses: to
+// know why a tunnel exists, who uses it, or what the octets mean. Threading: everything here belongs to one engine's
+// thread. Tested in tcp_relay_test.cc on both engines.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/reason.h"
+#include "engine/engine.h"
+
+namespace stile::relay {
+
+struct RelayLimits {
+  Duration idle = Duration::zero();  // no octet either way; zero: off
+  Duration half_closed = limits::half_closed_idle;
+  std::size_t parked_octets_max = limits::parked_octets_process_max;  // this worker's share
+};
+
+/// What one tunnel moved and why it ended.
+struct TunnelEnd {
+  Reason reason = Reason::none;
+  std::uint64_t octets_up = 0;    // client to target
+  std::uint64_t octets_down = 0;  // target to client
+  void* context = nullptr;        // as given to Relay::start
+};
+
+class TunnelOwner {
+ public:
+  virtual ~TunnelOwner() = default;
+  /// Called once for each tunnel, after both its sockets were closed.
+  virtual void tunnel_ended(const TunnelEnd& end) noexcept = 0;
+};
+
+class Tunnel;
+
+/// All tunnels of one worker, with what they share: the copy buffer, the pipes, the bound on parked octets.
+class Relay {
+ public:
+  Relay(engine::Engine& engine, TunnelOwner& owner, const RelayLimits& limits);
+  Relay(const Relay&) = delete;
+  Relay& operator=(const Relay&) = delete;
+  /// All tunnels must have ended and their completions run (asserted).
+  ~Relay();
+
+  /// Takes both open sockets (neither pending) and carries octets between them from now on. `early` is delivered to the
+  /// target before anything that is still to be received. `context` comes back in TunnelEnd.
+  void start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context);
+
+  /// Ends every tunnel: those without octets in flight in order (FIN), all others with RST.
+  void end_all(Reason reason) noexcept;
+
+  [[nodiscard]] std::size_t tunnels() const noexcept { return tunnels_; }
+  /// Octets held in user space and the capacity of lent pipes: what slow readers cost.
+  [[nodiscard]] std::size_t parked_octets() const noexcept { return parked_octets_; }
+  /// For new tunnels, and for live ones from their next timer on.
+  void set_limits(const RelayLimits& limits) noexcept { limits_ = limits; }
+
+ private:
+  friend class Tunnel;
+
+  [[nodiscard]] MutableBytes buffer() const noexcept { return {buffer_.get(), limits::relay_buffer_octets}; }
+  [[nodiscard]] std::unique_ptr<engine::Pipe> borrow_pipe();
+  void give_back_pipe(std::unique_ptr<engine::Pipe> pipe) noexcept;
+  /// Near the bound every direction reads less at a time.
+  [[nodiscard]] bool tight() const noexcept { return parked_octets_ > limits_.parked_octets_max / 2; }
+  void ended(Tunnel& tunnel, const TunnelEnd& end) noexcept;
+  void release(Tunnel& tunnel) noexcept;
+
+  engine::Engine& engine_;
+  TunnelOwner& owner_;
+  RelayLimits limits_;
+  std::unique_ptr<std::uint8_t[]> buffer_;
+  std::vector<std::unique_ptr<engine::Pipe>> idle_pipes_;
+  std::size_t parked_octets_ = 0;
+  std::size_t tunnels_ = 0;
+  Tunnel* first_ = nullptr;  // every tunnel that is not released, the ending ones included
+};
+
+}  // namespace stile::relay

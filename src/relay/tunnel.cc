@@ -1,0 +1,283 @@
+#include "relay/tunnel.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace stile::relay {
+namespace {
+
+constexpr std::uint8_t full_reads_before_splicing = 2;
+constexpr std::uint8_t small_reads_before_copying = 8;
+constexpr std::size_t small_read_octets = 16 * 1024;
+
+}  // namespace
+
+Tunnel::Tunnel(Relay& relay, void* context) noexcept : relay_(relay), context_(context) {
+  client_.bind<&Tunnel::on_client_ready>(this);
+  target_.bind<&Tunnel::on_target_ready>(this);
+  timer_.bind<&Tunnel::on_timer>(this);
+}
+
+void Tunnel::start(engine::Socket& client, engine::Socket& target, ConstBytes early) {
+  relay_.engine_.move(client, client_);
+  relay_.engine_.move(target, target_);
+  last_octet_ = relay_.engine_.now();
+  if (!early.empty()) park(up_, early);
+  if (relay_.limits_.idle > Duration::zero()) arm_timer();
+  // Both directions may have octets already; parked early data goes first.
+  if (pump(up_, client_, target_) == Progress::failed) return;
+  if (pump(down_, target_, client_) == Progress::failed) return;
+  if (both_finished()) return end(first_fin_, true);
+  rearm();
+}
+
+void Tunnel::on_client_ready(engine::Status) {
+  if (ended_) return release_when_quiet();
+  advance(client_);
+}
+
+void Tunnel::on_target_ready(engine::Status) {
+  if (ended_) return release_when_quiet();
+  advance(target_);
+}
+
+// A socket woke: it may have octets to read, room to write, or an error that ends both sides.
+void Tunnel::advance(engine::Socket& woken) {
+  const bool client_woke = &woken == &client_;
+  Direction& reading = client_woke ? up_ : down_;
+  Direction& writing = client_woke ? down_ : up_;
+  engine::Socket& other = client_woke ? target_ : client_;
+
+  if (writing.blocked && pump(writing, other, woken) == Progress::failed) return;
+  if (!reading.blocked) {
+    if (pump(reading, woken, other) == Progress::failed) return;
+  } else if (relay_.engine_.failed(woken)) {
+    // What it sent before it failed can no longer be delivered in order: the far side must not take it for complete.
+    static_cast<void>(lost(woken, Error{ErrorKind::reset, 0}));
+    return;
+  }
+  if (both_finished()) return end(first_fin_, true);
+  rearm();
+}
+
+Tunnel::Progress Tunnel::pump(Direction& way, engine::Socket& from, engine::Socket& to) {
+  const std::uint64_t before = way.octets;
+  std::size_t budget = limits::octets_per_turn_max;
+  Progress progress = Progress::more;
+  way.blocked = false;
+  while (progress == Progress::more) {
+    const auto flushed = flush(way, to);
+    if (!flushed) return lost(to, flushed.error());
+    if (!*flushed) {
+      progress = Progress::blocked;
+    } else if (way.fin_received) {
+      progress = finish(way, to);
+    } else if (budget == 0) {
+      break;  // the reader's readiness is still cached: its next wait completes at once, after everybody else's turn
+    } else {
+      progress = way.splicing ? splice(way, from, budget) : copy(way, from, to, budget);
+    }
+  }
+  if (progress == Progress::failed) return progress;
+  way.blocked = progress == Progress::blocked;
+  if (way.octets != before) last_octet_ = relay_.engine_.now();
+  return progress;
+}
+
+// Delivers what is held already: true when nothing is held any longer, false when the writer takes no more at present.
+Result<bool> Tunnel::flush(Direction& way, engine::Socket& to) {
+  const auto blocked_or = [](const Error& error) -> Result<bool> {
+    if (error.kind == ErrorKind::would_block) return false;
+    return std::unexpected(error);
+  };
+  while (way.parked != nullptr) {
+    const ConstBytes rest = ConstBytes(way.parked->octets).subspan(way.parked->sent);
+    const auto sent = relay_.engine_.send(to, rest);
+    if (!sent) return blocked_or(sent.error());
+    way.octets += *sent;
+    way.parked->sent += *sent;
+    if (*sent == rest.size()) unpark(way);
+  }
+  while (way.pipe != nullptr && way.pipe->held > 0) {
+    const auto sent = relay_.engine_.splice_out(*way.pipe, to);
+    if (!sent) return blocked_or(sent.error());
+    way.octets += *sent;
+  }
+  if (way.pipe != nullptr && !way.splicing) relay_.give_back_pipe(std::move(way.pipe));
+  return true;
+}
+
+Tunnel::Progress Tunnel::copy(Direction& way, engine::Socket& from, engine::Socket& to, std::size_t& budget) {
+  const std::size_t room = relay_.tight() ? limits::parked_octets_per_direction_tight : limits::relay_buffer_octets;
+  const MutableBytes buffer = relay_.buffer().first(std::min(room, budget));
+  const auto received = relay_.engine_.receive(from, buffer);
+  if (!received) return received.error().kind == ErrorKind::would_block ? Progress::idle : lost(from, received.error());
+  if (*received == 0) {
+    way.fin_received = true;
+    return Progress::more;
+  }
+  budget -= *received;
+  consider_splicing(way, *received == buffer.size());
+
+  ConstBytes rest = buffer.first(*received);
+  const auto sent = relay_.engine_.send(to, rest);
+  if (sent) {
+    way.octets += *sent;
+    rest = rest.subspan(*sent);
+  } else if (sent.error().kind != ErrorKind::would_block) {
+    return lost(to, sent.error());
+  }
+  if (rest.empty()) return Progress::more;
+  park(way, rest);
+  return Progress::more;  // flush() learns whether the writer takes the rest
+}
+
+Tunnel::Progress Tunnel::splice(Direction& way, engine::Socket& from, std::size_t& budget) {
+  if (way.pipe == nullptr) {
+    way.pipe = relay_.borrow_pipe();
+    if (way.pipe == nullptr) {
+      stop_splicing(way);
+      return Progress::more;
+    }
+  }
+  const std::size_t room = std::min(way.pipe->capacity, budget);
+  const auto received = relay_.engine_.splice_in(from, *way.pipe, room);
+  if (!received) {
+    // The pipe is empty here (flush came before), so a quiet direction can give it back.
+    relay_.give_back_pipe(std::move(way.pipe));
+    if (received.error().kind == ErrorKind::would_block) return Progress::idle;
+    if (received.error().kind != ErrorKind::invalid) return lost(from, received.error());
+    stop_splicing(way);  // this kind of socket cannot be spliced
+    return Progress::more;
+  }
+  if (*received == 0) {
+    stop_splicing(way);
+    way.fin_received = true;
+    return Progress::more;
+  }
+  budget -= std::min(budget, *received);
+  way.small_reads = *received < small_read_octets ? static_cast<std::uint8_t>(way.small_reads + 1) : std::uint8_t{0};
+  if (way.small_reads < small_reads_before_copying) return Progress::more;
+  way.splicing = false;  // flush() gives the pipe back once it is empty
+  way.small_reads = 0;
+  return Progress::more;
+}
+
+// The reader's FIN was received and everything before it delivered: it travels on.
+Tunnel::Progress Tunnel::finish(Direction& way, engine::Socket& to) {
+  if (way.fin_sent) return Progress::idle;
+  way.fin_sent = true;
+  if (first_fin_ == Reason::none) first_fin_ = &way == &up_ ? Reason::fin_client : Reason::fin_target;
+  stop_splicing(way);
+  // When both directions are finished the sockets are closed at once, and close sends the FIN.
+  if (both_finished()) return Progress::idle;
+  if (const auto done = relay_.engine_.shutdown_write(to); !done) return lost(to, done.error());
+  arm_timer();
+  return Progress::idle;
+}
+
+Tunnel::Progress Tunnel::lost(const engine::Socket& side, const Error& error) noexcept {
+  const bool client = &side == &client_;
+  salvage(client ? up_ : down_, client ? client_ : target_, client ? target_ : client_);
+  const bool timed_out = error.kind == ErrorKind::timed_out;  // keepalive found a dead peer
+  end(timed_out ? Reason::idle : client ? Reason::reset_client : Reason::reset_target, false);
+  return Progress::failed;
+}
+
+// What a side sent before it failed may still be waiting to be read, as when a server answers early and resets: the far
+// side gets as much of it as it takes at once.
+void Tunnel::salvage(Direction& way, engine::Socket& from, engine::Socket& to) noexcept {
+  for (std::size_t moved = 0; moved < limits::octets_per_turn_max;) {
+    if (const auto flushed = flush(way, to); !flushed || !*flushed) return;
+    const auto received = relay_.engine_.receive(from, relay_.buffer());
+    if (!received || *received == 0) return;
+    const auto sent = relay_.engine_.send(to, relay_.buffer().first(*received));
+    if (!sent) return;
+    way.octets += *sent;
+    if (*sent < *received) return;
+    moved += *sent;
+  }
+}
+
+void Tunnel::park(Direction& way, ConstBytes rest) {
+  way.parked = std::make_unique<Parked>();
+  way.parked->octets.assign(rest.begin(), rest.end());
+  relay_.parked_octets_ += way.parked->octets.size();
+}
+
+void Tunnel::unpark(Direction& way) noexcept {
+  relay_.parked_octets_ -= way.parked->octets.size();
+  way.parked.reset();
+}
+
+void Tunnel::stop_splicing(Direction& way) noexcept {
+  if (way.pipe != nullptr) relay_.give_back_pipe(std::move(way.pipe));
+  way.splicing = false;
+  way.full_reads = 0;
+  way.small_reads = 0;
+}
+
+void Tunnel::consider_splicing(Direction& way, bool full) {
+  way.full_reads = full ? static_cast<std::uint8_t>(way.full_reads + 1) : std::uint8_t{0};
+  if (way.full_reads < full_reads_before_splicing || relay_.tight()) return;
+  way.full_reads = 0;
+  way.splicing = true;
+}
+
+// Each socket waits for what its two directions want of it; a wait of no interest still tells of an error.
+void Tunnel::rearm() {
+  const auto interest = [](const Direction& reading, const Direction& writing) {
+    const bool read = !reading.blocked && !reading.fin_received;
+    const bool write = writing.blocked;
+    return static_cast<engine::Interest>((read ? 1 : 0) | (write ? 2 : 0));
+  };
+  relay_.engine_.wait(client_, interest(up_, down_));
+  relay_.engine_.wait(target_, interest(down_, up_));
+}
+
+void Tunnel::arm_timer() {
+  const Duration limit = half_closed() ? relay_.limits_.half_closed : relay_.limits_.idle;
+  if (limit > Duration::zero()) relay_.engine_.start_timer(timer_, last_octet_ + limit);
+}
+
+// The timer is not moved by each octet; when it fires it asks how long ago the last one was.
+void Tunnel::on_timer(engine::Status status) {
+  if (ended_) return release_when_quiet();
+  if (status == engine::Status::canceled) return;
+  const Duration limit = half_closed() ? relay_.limits_.half_closed : relay_.limits_.idle;
+  if (limit <= Duration::zero()) return;
+  if (relay_.engine_.now() - last_octet_ < limit) return arm_timer();
+  end(Reason::idle, false);
+}
+
+void Tunnel::end_gently(Reason reason) noexcept {
+  const auto empty = [](const Direction& way) {
+    return way.parked == nullptr && (way.pipe == nullptr || way.pipe->held == 0);
+  };
+  end(reason, empty(up_) && empty(down_));
+}
+
+void Tunnel::end(Reason reason, bool in_order) noexcept {
+  if (ended_) return;
+  ended_ = true;
+  for (Direction* way : {&up_, &down_}) {
+    if (way->parked != nullptr) unpark(*way);
+    if (way->pipe != nullptr) relay_.give_back_pipe(std::move(way->pipe));
+  }
+  for (engine::Socket* socket : {&client_, &target_}) {
+    if (in_order) {
+      relay_.engine_.close(*socket);
+    } else {
+      relay_.engine_.abort(*socket);
+    }
+  }
+  relay_.engine_.cancel(timer_);
+  relay_.ended(*this, {reason, up_.octets, down_.octets, context_});
+  release_when_quiet();
+}
+
+void Tunnel::release_when_quiet() noexcept {
+  if (!client_.pending() && !target_.pending() && !timer_.pending()) relay_.release(*this);
+}
+
+}  // namespace stile::relay

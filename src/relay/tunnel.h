@@ -1,0 +1,89 @@
+// One tunnel of the TCP relay; see tcp_relay.h. Kept small: a server holds tens of thousands of them idle.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "relay/tcp_relay.h"
+
+namespace stile::relay {
+
+class Tunnel {
+ public:
+  Tunnel(Relay& relay, void* context) noexcept;
+  Tunnel(const Tunnel&) = delete;
+  Tunnel& operator=(const Tunnel&) = delete;
+
+  void start(engine::Socket& client, engine::Socket& target, ConstBytes early);
+  /// Ends the tunnel from outside, in order where nothing is in flight. A no-op on one that has ended.
+  void end_gently(Reason reason) noexcept;
+
+ private:
+  friend class Relay;
+
+  /// Octets received that the other side has not taken yet.
+  struct Parked {
+    std::vector<std::uint8_t> octets;
+    std::size_t sent = 0;
+  };
+
+  /// One way: octets read from one socket, written to the other.
+  struct Direction {
+    std::uint64_t octets = 0;  // delivered
+    std::unique_ptr<Parked> parked;
+    std::unique_ptr<engine::Pipe> pipe;
+    std::uint8_t full_reads = 0;   // in a row, while copying
+    std::uint8_t small_reads = 0;  // in a row, while splicing
+    bool splicing = false;
+    bool fin_received = false;
+    bool fin_sent = false;
+    bool blocked = false;  // the writer side takes nothing at present
+  };
+
+  enum class Progress : std::uint8_t {
+    idle,     // everything that came was delivered
+    blocked,  // the writer side is full
+    more,     // the turn's budget is used up
+    failed,   // one side is gone; the tunnel has ended
+  };
+
+  void on_client_ready(engine::Status status);
+  void on_target_ready(engine::Status status);
+  void on_timer(engine::Status status);
+
+  void advance(engine::Socket& woken);
+  Progress pump(Direction& way, engine::Socket& from, engine::Socket& to);
+  Result<bool> flush(Direction& way, engine::Socket& to);
+  Progress copy(Direction& way, engine::Socket& from, engine::Socket& to, std::size_t& budget);
+  Progress splice(Direction& way, engine::Socket& from, std::size_t& budget);
+  Progress finish(Direction& way, engine::Socket& to);
+  Progress lost(const engine::Socket& side, const Error& error) noexcept;
+  void salvage(Direction& way, engine::Socket& from, engine::Socket& to) noexcept;
+  void park(Direction& way, ConstBytes rest);
+  void unpark(Direction& way) noexcept;
+  void stop_splicing(Direction& way) noexcept;
+  void consider_splicing(Direction& way, bool full);
+  void rearm();
+  void arm_timer();
+  [[nodiscard]] bool both_finished() const noexcept { return up_.fin_sent && down_.fin_sent; }
+  [[nodiscard]] bool half_closed() const noexcept { return up_.fin_received || down_.fin_received; }
+  void end(Reason reason, bool in_order) noexcept;
+  void release_when_quiet() noexcept;
+
+  Relay& relay_;
+  engine::Socket client_;
+  engine::Socket target_;
+  engine::Timer timer_;
+  Direction up_;
+  Direction down_;
+  Instant last_octet_{};
+  void* context_;
+  Tunnel* next_ = nullptr;
+  Tunnel** previous_next_ = nullptr;
+  Reason first_fin_ = Reason::none;
+  bool ended_ = false;
+};
+
+}  // namespace stile::relay

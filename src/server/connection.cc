@@ -1,0 +1,317 @@
+#include "server/connection.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace stile::server {
+namespace {
+
+// A greeting and a request at once fit with room to spare; what comes behind them stays in the socket for the relay.
+constexpr std::size_t receive_octets = 2048;
+
+constexpr bool is_denial(Reason reason) {
+  return reason == Reason::deny_policy || reason == Reason::deny_unspecified || reason == Reason::deny_self;
+}
+
+}  // namespace
+
+Connection::Connection(Worker& worker, std::size_t listener, const Endpoint& local, const Endpoint& client)
+    : worker_(worker),
+      common_(worker.common_),
+      dial_(worker.engine_),
+      session_(session::SessionRules{}),
+      local_(local),
+      peer_(client),
+      id_(worker.engine_.random()),
+      began_(worker.engine_.now()),
+      listener_(listener) {
+  client_.bind<&Connection::on_client_ready>(this);
+  deadline_.bind<&Connection::on_deadline>(this);
+  lookup_.bind<&Connection::on_resolved>(this);
+  dial_.bind<&Connection::on_dialled>(this);
+}
+
+void Connection::begin(engine::Socket& accepted) {
+  worker_.engine_.move(accepted, client_);
+  worker_.engine_.start_timer(deadline_, began_ + common_->limits.handshake);
+  worker_.counters_.handshakes_open.add();
+  std::optional<session::Event> next;
+  for (const session::Action& action : session::ServerSession::begin()) {
+    std::visit([&](const auto& kind) { perform(kind, next); }, action);
+  }
+}
+
+void Connection::end(Reason reason) {
+  finish(reason);
+}
+
+// ── events in, actions out ──────────────────────────────────────────────────────────────────────────────────────────
+
+void Connection::drive(session::Event event) {
+  Next next = std::move(event);
+  while (next && !ending_) {
+    const session::Event current = std::move(*next);
+    next.reset();
+    const session::Actions actions = session_.handle(worker_.engine_.now() - began_, current);
+    for (const session::Action& action : actions) {
+      if (ending_) return;
+      std::visit([&](const auto& kind) { perform(kind, next); }, action);
+    }
+  }
+}
+
+void Connection::perform(const session::ReadMore&, Next&) {
+  reading_ = true;
+  worker_.engine_.wait(client_, engine::Interest::readable);
+}
+
+void Connection::perform(const session::Send& action, Next&) {
+  ConstBytes rest = action.octets;
+  if (out_.empty()) {
+    const auto sent = worker_.engine_.send(client_, rest);
+    if (!sent && sent.error().kind != ErrorKind::would_block) return finish(Reason::client_reset);
+    if (sent) rest = rest.subspan(*sent);
+  }
+  out_.insert(out_.end(), rest.begin(), rest.end());
+}
+
+void Connection::perform(const session::Authenticate&, Next& next) {
+  // Method "none" is the only one that SessionRules admit here; a provider answers for the others.
+  next = session::Authenticated{Identity::anonymous()};
+}
+
+void Connection::perform(const session::Authorise& action, Next& next) {
+  leave_handshake();
+  if (session_.request()->reserved != 0) worker_.counters_.rsv_nonzero.add();
+  const Address* const literal = action.target->address();
+  const policy::Verdict verdict = decide(action.command, literal ? std::optional(*literal) : std::nullopt);
+  rule_ = verdict.rule;
+  const bool denied = verdict.decision == policy::Verdict::Decision::deny;
+  next = session::Authorised{denied ? verdict.reason : Reason::none};
+}
+
+void Connection::perform(const session::Connect& action, Next&) {
+  // Nothing is read while dialling: what the client sends waits in its socket. Its RST is noticed all the same.
+  worker_.engine_.wait(client_, engine::Interest::none);
+  if (const HostName* const name = action.target->host_name()) {
+    worker_.resolver_.resolve(lookup_, *name);
+  } else {
+    dial({action.target->address(), 1});
+  }
+}
+
+void Connection::perform(const session::StartRelay& action, Next&) {
+  early_.assign(action.early.begin(), action.early.end());
+  if (out_.empty()) return start_relay();
+  after_flush_ = AfterFlush::start_relay;
+  worker_.engine_.wait(client_, engine::Interest::writable);
+}
+
+void Connection::perform(const session::Close& action, Next&) {
+  if (action.how == session::Close::How::silent) return finish(action.reason);
+  end_reason_ = action.reason;
+  if (out_.empty()) return drain_and_close();
+  after_flush_ = AfterFlush::drain_and_close;
+  worker_.engine_.start_timer(deadline_, worker_.engine_.now() + limits::reply_drain);
+  worker_.engine_.wait(client_, engine::Interest::writable);
+}
+
+// ── the client's socket ─────────────────────────────────────────────────────────────────────────────────────────────
+
+void Connection::on_client_ready(engine::Status) {
+  if (ending_) return release_when_quiet();
+  if (relay_due_) return start_relay();
+  if (after_flush_ != AfterFlush::nothing) return flush();
+  if (draining_) return discard_input();
+  if (reading_) return receive();
+  if (!worker_.engine_.failed(client_)) return;  // a wait that was cancelled, or an interest that changed
+  drive(session::ClientFailed{});
+}
+
+void Connection::receive() {
+  std::array<std::uint8_t, receive_octets> buffer;
+  const auto received = worker_.engine_.receive(client_, buffer);
+  if (!received && received.error().kind == ErrorKind::would_block) {
+    return worker_.engine_.wait(client_, engine::Interest::readable);
+  }
+  reading_ = false;
+  if (!received) return drive(session::ClientFailed{});
+  if (*received == 0) return drive(session::ClientFin{});
+  drive(session::Received{ConstBytes(buffer).first(*received)});
+}
+
+void Connection::flush() {
+  const auto sent = worker_.engine_.send(client_, out_);
+  if (!sent && sent.error().kind != ErrorKind::would_block) return finish(Reason::client_reset);
+  if (sent) out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(*sent));
+  if (!out_.empty()) return worker_.engine_.wait(client_, engine::Interest::writable);
+  if (std::exchange(after_flush_, AfterFlush::nothing) == AfterFlush::start_relay) return start_relay();
+  drain_and_close();
+}
+
+// Closing with unread input would make the kernel send RST, and some clients then lose the reply: so FIN goes first,
+// and what still comes is discarded for a while.
+void Connection::drain_and_close() {
+  draining_ = true;
+  if (!worker_.engine_.shutdown_write(client_)) return finish(end_reason_);
+  worker_.engine_.start_timer(deadline_, worker_.engine_.now() + limits::reply_drain);
+  discard_input();
+}
+
+void Connection::discard_input() {
+  std::array<std::uint8_t, receive_octets> buffer;
+  while (discarded_octets_ < limits::reply_drain_octets_max) {
+    const auto received = worker_.engine_.receive(client_, buffer);
+    if (!received && received.error().kind == ErrorKind::would_block) {
+      return worker_.engine_.wait(client_, engine::Interest::readable);
+    }
+    if (!received || *received == 0) break;
+    discarded_octets_ += *received;
+  }
+  finish(end_reason_);
+}
+
+void Connection::on_deadline(engine::Status status) {
+  if (ending_) return release_when_quiet();
+  if (status == engine::Status::canceled) return;
+  // A reply that the client does not take, or a FIN that it does not send, is not waited for any longer.
+  if (draining_ || after_flush_ == AfterFlush::drain_and_close) return finish(end_reason_);
+  if (!handshaking_) return;
+  worker_.counters_.handshake_timeout.add();
+  drive(session::DeadlinePassed{});
+}
+
+// ── the target ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+policy::Verdict Connection::decide(policy::Command command, const std::optional<Address>& candidate) const {
+  const policy::Query query{.who = &*session_.identity(),
+                            .source = peer_.address,
+                            .command = command,
+                            .target = &session_.target(),
+                            .candidate = candidate};
+  return common_->policy_for(local_.address, peer_.address).decide(query, common_->own);
+}
+
+void Connection::on_resolved(engine::Status) {
+  if (ending_) return release_when_quiet();
+  if (lookup_.canceled()) return;
+  const resolve::Answer& answer = lookup_.answer();
+  if (answer.addresses.empty()) return drive(session::ConnectFailed{answer.reason});
+  dial(answer.addresses);
+}
+
+// Every candidate is decided; exactly the allowed ones are dialled (principle P2).
+void Connection::dial(std::span<const Address> addresses) {
+  std::array<Endpoint, limits::candidates_max> allowed;
+  std::size_t count = 0;
+  policy::Verdict refusal;
+  for (const Address& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
+    const policy::Verdict verdict = decide(policy::Command::tcp, address);
+    if (verdict.decision == policy::Verdict::Decision::allow) {
+      allowed[count++] = {address, session_.target().port};
+    } else {
+      refusal = verdict;
+    }
+  }
+  if (count > 0) {
+    const config::Limits& limits = common_->limits;
+    dial_.start(std::span(allowed).first(count),
+                {.per_address = limits.connect_per_address, .total = limits.connect_total});
+    return;
+  }
+  rule_ = refusal.rule;
+  drive(session::ConnectFailed{refusal.reason});
+}
+
+void Connection::on_dialled(engine::Status) {
+  if (ending_) return release_when_quiet();
+  if (dial_.reason() != Reason::none) return drive(session::ConnectFailed{dial_.reason()});
+  dial_.take(target_);
+  const auto local = worker_.engine_.local_endpoint(target_);
+  rule_ = decide(policy::Command::tcp, dial_.peer().address).rule;
+  drive(session::Connected{local.value_or(Endpoint{})});
+}
+
+// The client's socket may still be watched for an RST; it moves to the relay when that wait has ended.
+void Connection::start_relay() {
+  relay_due_ = true;
+  if (client_.pending()) return worker_.engine_.cancel(client_);
+  ending_ = true;
+  worker_.engine_.cancel(deadline_);
+  SessionInfo* const context = worker_.reporter_ == nullptr ? nullptr : info().release();
+  if (context != nullptr) {
+    observe::Record record{.event = observe::Event::session_start};
+    record.command = "connect";
+    record.reply = session_.reply();
+    worker_.report(record, *context);
+  }
+  worker_.counters_.sessions.add();
+  worker_.counters_.sessions_open.add();
+  worker_.relay_.start(client_, target_, early_, context);
+  release_when_quiet();
+}
+
+// ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Connection::finish(Reason reason) {
+  if (ending_) return;
+  ending_ = true;
+  leave_handshake();
+  report_end(reason);
+  if (client_.is_open()) worker_.engine_.close(client_);
+  if (target_.is_open()) worker_.engine_.abort(target_);
+  worker_.engine_.cancel(deadline_);
+  worker_.resolver_.cancel(lookup_);
+  dial_.cancel();
+  release_when_quiet();
+}
+
+// The request is complete, or never will be.
+void Connection::leave_handshake() noexcept {
+  if (!std::exchange(handshaking_, false)) return;
+  worker_.counters_.handshakes_open.subtract();
+}
+
+void Connection::report_end(Reason reason) {
+  worker_.counters_.end(reason);
+  if (is_denial(reason)) worker_.counters_.denied.add();
+  // Not one octet: a health probe or a browser's spare connection, which is only counted.
+  if (worker_.reporter_ == nullptr || session_.octets_received() == 0) return;
+  observe::Record record{.event = is_denial(reason) ? observe::Event::denied : observe::Event::error};
+  if (session_.request()) record.command = "connect";
+  record.reply = session_.reply();
+  record.reason = reason;
+  worker_.report(record, *info());
+}
+
+std::unique_ptr<SessionInfo> Connection::info() const {
+  auto info = std::make_unique<SessionInfo>();
+  info->id = id_;
+  info->began = began_;
+  info->client = peer_;
+  if (session_.reply() == ReplyCode::succeeded) info->dialled = dial_.peer();
+  info->listener = listener_;
+  if (session_.identity()) info->user = session_.identity()->user();
+  info->target = asked_target();
+  if (rule_ >= 0) {
+    const auto& rules = common_->policy_for(local_.address, peer_.address).rules();
+    info->rule = rules[static_cast<std::size_t>(rule_)].name;
+  }
+  info->trace = session_.trace();
+  return info;
+}
+
+// As the client asked, a refused name octet for octet; what nobody could read as a request, not at all.
+std::string Connection::asked_target() const {
+  if (!session_.request()) return {};
+  const wire::AddressField& field = session_.request()->destination;
+  if (const auto target = field.target()) return target->to_string();
+  return field.received_name + ":" + std::to_string(field.port);
+}
+
+void Connection::release_when_quiet() {
+  if (!client_.pending() && !deadline_.pending() && !lookup_.pending() && !dial_.pending()) worker_.released(*this);
+}
+
+}  // namespace stile::server

@@ -1,0 +1,101 @@
+// The driver of one connection before its relay: it performs what the session asks for and tells it what came of it.
+// The only place where the pure conversation meets sockets, names, policy and time.
+// Threading: one worker's thread. Tested in tests/sim (faults) and tests/e2e (real clients).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/reason.h"
+#include "engine/engine.h"
+#include "resolve/resolver.h"
+#include "route/dial.h"
+#include "server/worker.h"
+#include "session/server_session.h"
+
+namespace stile::server {
+
+class Connection {
+ public:
+  /// `listener` is the index for the record, `local` the address the client reached.
+  Connection(Worker& worker, std::size_t listener, const Endpoint& local, const Endpoint& client);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void begin(engine::Socket& accepted);
+  /// Ends it from outside, without a word. A no-op once it is ending.
+  void end(Reason reason);
+  /// Still in the part that the handshake limit and the half-open bound cover.
+  [[nodiscard]] bool half_open() const noexcept { return handshaking_; }
+  [[nodiscard]] const session::TraceRing& trace() const noexcept { return session_.trace(); }
+
+ private:
+  friend class Worker;
+
+  // What happens when the octets that the client does not take yet are gone.
+  enum class AfterFlush : std::uint8_t { nothing, start_relay, drain_and_close };
+
+  void on_client_ready(engine::Status status);
+  void on_deadline(engine::Status status);
+  void on_resolved(engine::Status status);
+  void on_dialled(engine::Status status);
+
+  void drive(session::Event event);
+  using Next = std::optional<session::Event>;
+  void perform(const session::ReadMore& action, Next& next);
+  void perform(const session::Send& action, Next& next);
+  void perform(const session::Authenticate& action, Next& next);
+  void perform(const session::Authorise& action, Next& next);
+  void perform(const session::Connect& action, Next& next);
+  void perform(const session::StartRelay& action, Next& next);
+  void perform(const session::Close& action, Next& next);
+
+  void receive();
+  void flush();
+  void after_flush();
+  void start_relay();
+  void drain_and_close();
+  void discard_input();
+  void dial(std::span<const Address> addresses);
+  [[nodiscard]] policy::Verdict decide(policy::Command command, const std::optional<Address>& candidate) const;
+  void leave_handshake() noexcept;
+  void finish(Reason reason);
+  void report_end(Reason reason);
+  [[nodiscard]] std::unique_ptr<SessionInfo> info() const;
+  [[nodiscard]] std::string asked_target() const;
+  void release_when_quiet();
+
+  Worker& worker_;
+  std::shared_ptr<const Common> common_;  // the configuration this connection began with
+  Connection* previous_ = nullptr;
+  Connection* next_ = nullptr;
+
+  engine::Socket client_;
+  engine::Socket target_;
+  engine::Timer deadline_;  // of the handshake; later of the drain after a failure reply
+  resolve::Lookup lookup_;
+  route::Dial dial_;
+  session::ServerSession session_;
+
+  Endpoint local_;
+  Endpoint peer_;
+  std::uint64_t id_;
+  Instant began_;
+  std::vector<std::uint8_t> out_;    // what the client has not taken yet: empty but for a client that does not read
+  std::vector<std::uint8_t> early_;  // for the target, between StartRelay and the relay
+  std::size_t listener_;
+  std::size_t discarded_octets_ = 0;
+  int rule_ = -1;
+  AfterFlush after_flush_ = AfterFlush::nothing;
+  Reason end_reason_ = Reason::none;
+  bool handshaking_ = true;  // the request is not complete
+  bool reading_ = false;
+  bool relay_due_ = false;  // the relay starts as soon as the client's wait is cancelled
+  bool draining_ = false;   // a failure reply went out; input is discarded until FIN
+  bool ending_ = false;
+};
+
+}  // namespace stile::server

@@ -1,0 +1,276 @@
+#include "server/worker.h"
+
+#include <utility>
+
+#include "server/connection.h"
+
+namespace stile::server {
+namespace {
+
+// Connections taken from one listener in one turn: a burst must not hold up the tunnels.
+constexpr int accepts_per_turn = 64;
+
+constexpr bool is_exhaustion(ErrorKind kind) {
+  return kind == ErrorKind::no_descriptors || kind == ErrorKind::no_memory;
+}
+
+}  // namespace
+
+struct Worker::Listener {
+  Worker* worker = nullptr;
+  engine::Socket socket;
+  Endpoint local;
+  std::string name;
+  std::size_t index = 0;
+
+  void on_ready(engine::Status status) {
+    if (status == engine::Status::done && socket.is_open()) return worker->accept_from(*this);
+    worker->finish_if_drained();
+  }
+};
+
+const policy::Policy& Common::policy_for(const Address& local, const Address& client) const noexcept {
+  if (policy != nullptr) return *policy;
+  static const Cidr loopback_v4{Address::v4(127, 0, 0, 0), 8};
+  static const Cidr loopback_v6 = *Cidr::parse("::1/128");
+  const auto is_loopback = [](const Address& address) {
+    return loopback_v4.contains(address) || loopback_v6.contains(address);
+  };
+  return is_loopback(local) && is_loopback(client) ? *loopback_preset : *deny_all;
+}
+
+Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Counters& counters, Reporter* reporter,
+               std::shared_ptr<const Common> common)
+    : engine_(engine),
+      resolver_(resolver),
+      counters_(counters),
+      reporter_(reporter),
+      common_(std::move(common)),
+      relay_(engine, *this,
+             {.idle = common_->limits.idle,
+              .half_closed = common_->limits.half_closed,
+              .parked_octets_max = limits::parked_octets_process_max / common_->workers}) {
+  wake_.bind<&Worker::on_wake>(this);
+  drain_deadline_.bind<&Worker::on_drain_deadline>(this);
+  accept_retry_.bind<&Worker::on_accept_retry>(this);
+}
+
+Worker::~Worker() {
+  STILE_ASSERT(connections_ == 0 && relay_.tunnels() == 0);
+}
+
+Result<Endpoint> Worker::listen(const Endpoint& local, bool reuse_port) {
+  auto listener = std::make_unique<Listener>();
+  listener->worker = this;
+  listener->index = listeners_.size();
+  listener->socket.bind<&Listener::on_ready>(listener.get());
+  if (auto opened = engine_.listen(listener->socket, local, {.reuse_port = reuse_port}); !opened) {
+    return std::unexpected(opened.error());
+  }
+  listener->local = engine_.local_endpoint(listener->socket).value_or(local);
+  listener->name = listener->local.to_string();
+  const Endpoint where = listener->local;
+  listeners_.push_back(std::move(listener));
+  return where;
+}
+
+void Worker::start() {
+  engine_.on_wake(&wake_);
+  for (const auto& listener : listeners_) engine_.wait(listener->socket, engine::Interest::readable);
+}
+
+// ── accepting ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Worker::accept_from(Listener& listener) {
+  for (int i = 0; i < accepts_per_turn; ++i) {
+    const auto client = engine_.try_accept(listener.socket, accepted_);
+    if (client) {
+      admit(listener, accepted_, *client);
+    } else if (client.error().kind == ErrorKind::would_block) {
+      break;
+    } else if (is_exhaustion(client.error().kind)) {
+      return pause_accept(listener);
+    }
+    // Any other error concerns the one connection that was about to be accepted (accept(2) reports its network errors).
+  }
+  engine_.wait(listener.socket, engine::Interest::readable);
+}
+
+void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint& client) {
+  counters_.accepted.add();
+  if (open_sessions() >= common_->limits.sessions) {
+    counters_.end(Reason::limit_sessions);
+    return engine_.abort(accepted);
+  }
+  if (connections_ >= limits::half_open_max / common_->workers) evict_oldest_half_open();
+  const auto local = engine_.local_endpoint(accepted);
+  auto* const connection = new Connection(*this, listener.index, local.value_or(listener.local), client);
+  connection->previous_ = last_;
+  (last_ != nullptr ? last_->next_ : first_) = connection;
+  last_ = connection;
+  ++connections_;
+  connection->begin(accepted);
+}
+
+// Descriptors or memory are exhausted. One waiting connection is turned away, so that its client learns of it; then
+// nothing is accepted until something was freed or a moment has passed: never a spin (gate R6).
+void Worker::pause_accept(Listener& listener) {
+  counters_.accept_paused.add();
+  engine_.shed_one(listener.socket);
+  accept_paused_ = true;
+  if (!accept_retry_.pending()) engine_.start_timer(accept_retry_, engine_.now() + limits::accept_retry);
+}
+
+void Worker::on_accept_retry(engine::Status status) {
+  if (status == engine::Status::done) resume_accept();
+  finish_if_drained();
+}
+
+void Worker::resume_accept() {
+  if (!std::exchange(accept_paused_, false)) return;
+  for (const auto& listener : listeners_) {
+    if (listener->socket.is_open()) engine_.wait(listener->socket, engine::Interest::readable);
+  }
+}
+
+void Worker::evict_oldest_half_open() {
+  for (Connection* connection = first_; connection != nullptr; connection = connection->next_) {
+    if (!connection->half_open()) continue;
+    counters_.evicted.add();
+    return connection->end(Reason::no_resources);
+  }
+}
+
+std::uint64_t Worker::open_sessions() const noexcept {
+  // This worker's share: the kernel spreads connections over the workers by hash.
+  return counters_.sessions_open.value() * common_->workers;
+}
+
+// ── ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Worker::released(Connection& connection) noexcept {
+  (connection.previous_ != nullptr ? connection.previous_->next_ : first_) = connection.next_;
+  (connection.next_ != nullptr ? connection.next_->previous_ : last_) = connection.previous_;
+  --connections_;
+  delete &connection;
+  if (accept_paused_) resume_accept();
+  finish_if_drained();
+}
+
+void Worker::tunnel_ended(const relay::TunnelEnd& end) noexcept {
+  counters_.sessions_open.subtract();
+  counters_.bytes_up.add(end.octets_up);
+  counters_.bytes_down.add(end.octets_down);
+  counters_.end(end.reason);
+  if (stage_ != Stage::serving) ++(end.reason == Reason::drain ? drained_.reset : drained_.finished);
+  if (end.context != nullptr) {
+    const std::unique_ptr<SessionInfo> info(static_cast<SessionInfo*>(end.context));
+    observe::Record record{.event = observe::Event::session_end};
+    record.command = "connect";
+    record.bytes_up = end.octets_up;
+    record.bytes_down = end.octets_down;
+    record.duration = engine_.now() - info->began;
+    record.reason = end.reason;
+    report(record, *info);
+  }
+  if (accept_paused_) resume_accept();
+  finish_if_drained();
+}
+
+void Worker::report(observe::Record& record, const SessionInfo& info) noexcept {
+  record.time = engine_.wall_now();
+  record.session = info.id;
+  record.listener = listeners_[info.listener]->name;
+  record.client = info.client;
+  record.protocol = "socks5";
+  record.user = info.user;
+  record.method = "none";
+  record.target = info.target;
+  if (info.dialled.port != 0) {
+    record.address = info.dialled;
+    record.route = "direct";
+  }
+  record.rule = info.rule;
+  reporter_->report(record);
+}
+
+// ── draining ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Worker::request_drain() noexcept {
+  drain_requested_.store(true);
+  engine_.wake();
+}
+
+void Worker::request_stop() noexcept {
+  stop_requested_.store(true);
+  engine_.wake();
+}
+
+void Worker::publish(std::shared_ptr<const Common> common) {
+  {
+    const std::scoped_lock lock(published_mutex_);
+    published_ = std::move(common);
+  }
+  engine_.wake();
+}
+
+void Worker::on_wake(engine::Status) {
+  {
+    const std::scoped_lock lock(published_mutex_);
+    if (published_ != nullptr) common_ = std::move(published_);
+  }
+  if (stop_requested_.load()) {
+    if (stage_ != Stage::stopping) end_everything();
+  } else if (drain_requested_.load() && stage_ == Stage::serving) {
+    stage_ = Stage::draining;
+    close_listeners();
+    engine_.start_timer(drain_deadline_, engine_.now() + common_->limits.drain);
+  }
+  finish_if_drained();
+}
+
+void Worker::on_drain_deadline(engine::Status status) {
+  if (status == engine::Status::done && stage_ == Stage::draining) end_everything();
+  finish_if_drained();
+}
+
+void Worker::close_listeners() noexcept {
+  for (const auto& listener : listeners_) {
+    if (listener->socket.is_open()) engine_.close(listener->socket);
+  }
+  engine_.cancel(accept_retry_);
+}
+
+void Worker::end_everything() noexcept {
+  stage_ = Stage::stopping;
+  close_listeners();
+  engine_.cancel(drain_deadline_);
+  relay_.end_all(Reason::drain);
+  for (Connection* connection = first_; connection != nullptr;) {
+    Connection* const next = connection->next_;  // ending one may release it
+    connection->end(Reason::drain);
+    connection = next;
+  }
+}
+
+// The loop ends when nothing is left that could complete.
+void Worker::finish_if_drained() noexcept {
+  if (stage_ == Stage::serving || connections_ > 0 || relay_.tunnels() > 0) return;
+  if (stage_ == Stage::draining) end_everything();
+  for (const auto& listener : listeners_) {
+    if (listener->socket.pending()) return;
+  }
+  if (accept_retry_.pending() || drain_deadline_.pending()) return;
+  engine_.on_wake(nullptr);
+  engine_.stop();
+}
+
+std::string Worker::traces() const {
+  std::string text;
+  for (const Connection* connection = first_; connection != nullptr; connection = connection->next_) {
+    text += session::to_text(connection->trace());
+  }
+  return text;
+}
+
+}  // namespace stile::server

@@ -1,0 +1,145 @@
+// One worker: an engine, its share of every listener's connections, their handshakes and their tunnels. Workers share
+// nothing on the fast path; what they have in common is immutable (Common) and replaced whole.
+// Runs on any engine: the simulation drives a whole server through this class.
+// Threading: everything here belongs to the engine's thread, but `request_drain`, `request_stop` and `publish`, which
+// any thread may call. Tested in tests/sim and tests/e2e.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "config/config.h"
+#include "engine/engine.h"
+#include "observe/counters.h"
+#include "observe/record.h"
+#include "policy/policy.h"
+#include "relay/tcp_relay.h"
+#include "resolve/resolver.h"
+#include "session/trace.h"
+
+namespace stile::server {
+
+class Connection;
+
+/// Where access records go; called on the worker's thread, must not block.
+class Reporter {
+ public:
+  virtual ~Reporter() = default;
+  virtual void report(const observe::Record& record) noexcept = 0;
+};
+
+/// What all workers of a server share. Immutable once published.
+struct Common {
+  config::Limits limits;
+  unsigned workers = 1;
+  std::shared_ptr<const policy::Policy> policy;           // of the file; absent: the presets below
+  std::shared_ptr<const policy::Policy> loopback_preset;  // for loopback clients of loopback listeners
+  std::shared_ptr<const policy::Policy> deny_all;         // for everybody else
+  policy::OwnAddresses own;
+
+  /// Which policy decides for a connection between these two addresses (security reference, 1.1).
+  [[nodiscard]] const policy::Policy& policy_for(const Address& local, const Address& client) const noexcept;
+};
+
+/// What must be remembered of a session until its last record. Allocated only where records are wanted.
+struct SessionInfo {
+  std::uint64_t id = 0;
+  Instant began{};
+  Endpoint client;
+  Endpoint dialled;
+  std::size_t listener = 0;
+  std::string user;
+  std::string target;
+  std::string rule;
+  session::TraceRing trace;
+};
+
+class Worker final : public relay::TunnelOwner {
+ public:
+  Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Counters& counters, Reporter* reporter,
+         std::shared_ptr<const Common> common);
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+  /// Everything must have ended: asserted.
+  ~Worker() override;
+
+  /// Opens one listener; before the loop runs. Answers where it listens (a port of 0 was chosen by the kernel).
+  [[nodiscard]] Result<Endpoint> listen(const Endpoint& local, bool reuse_port);
+
+  /// Starts taking connections. When everything ended after a drain or stop, the engine is stopped.
+  void start();
+
+  // From any thread.
+  /// Stop accepting; let handshakes and tunnels end until the limit `drain`, then end them; then stop the engine.
+  void request_drain() noexcept;
+  /// End everything at once.
+  void request_stop() noexcept;
+  void publish(std::shared_ptr<const Common> common);
+
+  struct DrainResult {
+    std::size_t finished = 0;  // ended by themselves while draining
+    std::size_t reset = 0;     // ended by us
+  };
+  /// After the engine stopped.
+  [[nodiscard]] DrainResult drained() const noexcept { return drained_; }
+
+  /// "+12ms request Received: Authorise" lines of every connection that is still in its handshake: what the simulation
+  /// prints when a run fails.
+  [[nodiscard]] std::string traces() const;
+
+ private:
+  friend class Connection;
+  struct Listener;
+
+  void tunnel_ended(const relay::TunnelEnd& end) noexcept override;
+
+  void on_wake(engine::Status status);
+  void on_drain_deadline(engine::Status status);
+  void on_accept_retry(engine::Status status);
+  void accept_from(Listener& listener);
+  void admit(Listener& listener, engine::Socket& accepted, const Endpoint& client);
+  void pause_accept(Listener& listener);
+  void resume_accept();
+  void evict_oldest_half_open();
+  void close_listeners() noexcept;
+  void end_everything() noexcept;
+  void finish_if_drained() noexcept;
+  void released(Connection& connection) noexcept;
+  void report(observe::Record& record, const SessionInfo& info) noexcept;
+  [[nodiscard]] std::uint64_t open_sessions() const noexcept;
+
+  engine::Engine& engine_;
+  resolve::Resolver& resolver_;
+  observe::Counters& counters_;
+  Reporter* reporter_;
+  std::shared_ptr<const Common> common_;
+  relay::Relay relay_;
+
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  engine::Socket accepted_;  // between accept and a connection; closed otherwise
+  engine::Operation wake_;
+  engine::Timer drain_deadline_;
+  engine::Timer accept_retry_;
+  bool accept_paused_ = false;
+
+  Connection* first_ = nullptr;  // connections before their relay, oldest first
+  Connection* last_ = nullptr;
+  std::size_t connections_ = 0;
+
+  enum class Stage : std::uint8_t { serving, draining, stopping };
+  Stage stage_ = Stage::serving;
+  DrainResult drained_;
+
+  std::atomic<bool> drain_requested_{false};
+  std::atomic<bool> stop_requested_{false};
+  std::mutex published_mutex_;
+  std::shared_ptr<const Common> published_;  // under published_mutex_
+};
+
+}  // namespace stile::server

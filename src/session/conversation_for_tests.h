@@ -1,0 +1,100 @@
+// Drives a ServerSession by hand: octets in, a transcript of what it asked for out. For tests and fuzzing only.
+#pragma once
+
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "session/server_session.h"
+
+namespace stile::session {
+
+/// Answers every question a session asks, at once, and writes down what it did. Two conversations are equal when their
+/// transcripts are.
+class Conversation {
+ public:
+  struct Answers {
+    Reason authorised = Reason::none;
+    Reason connected = Reason::none;  // otherwise ConnectFailed
+    Endpoint local{Address::v4(198, 51, 100, 7), 40000};
+  };
+
+  explicit Conversation(const Answers& answers, const SessionRules& rules = {}) : answers_(answers), session_(rules) {
+    perform(ServerSession::begin());
+  }
+
+  [[nodiscard]] bool reading() const noexcept { return reading_; }
+  [[nodiscard]] bool over() const noexcept { return session_.phase() == Phase::over; }
+  [[nodiscard]] const ServerSession& session() const noexcept { return session_; }
+  [[nodiscard]] const std::string& sent() const noexcept { return sent_; }
+
+  /// What the session did, in order: "send …", "authorise …", "relay …", "close …".
+  [[nodiscard]] const std::string& transcript() const noexcept { return transcript_; }
+  /// What the target received before the relay read anything itself: early data and what was never read.
+  [[nodiscard]] std::string target_receives() const { return relaying_ ? early_ + unread_ : std::string(); }
+
+  /// Octets as they arrive; what the session does not ask for stays in the socket.
+  void arrive(ConstBytes octets) {
+    if (!reading_) {
+      unread_.append(octets.begin(), octets.end());
+      return;
+    }
+    reading_ = false;
+    handle(Received{octets});
+  }
+
+  void handle(const Event& event) { perform(session_.handle(Duration::zero(), event)); }
+
+ private:
+  void perform(const Actions& actions) {
+    std::optional<Event> next;
+    for (const Action& action : actions) {
+      std::visit([&](const auto& kind) { perform(kind, next); }, action);
+    }
+    if (next) handle(*next);
+  }
+
+  void perform(const ReadMore&, std::optional<Event>&) { reading_ = true; }
+  void perform(const Send& send, std::optional<Event>&) {
+    sent_.append(send.octets.begin(), send.octets.end());
+    transcript_ += "send";
+    for (const std::uint8_t octet : send.octets) transcript_ += " " + std::to_string(octet);
+    transcript_ += "\n";
+  }
+  void perform(const Authenticate&, std::optional<Event>& next) {
+    transcript_ += "authenticate\n";
+    next = Authenticated{Identity::anonymous()};
+  }
+  void perform(const Authorise& authorise, std::optional<Event>& next) {
+    transcript_ += "authorise " + authorise.target->to_string() + "\n";
+    next = Authorised{answers_.authorised};
+  }
+  void perform(const Connect& connect, std::optional<Event>& next) {
+    transcript_ += "connect " + connect.target->to_string() + "\n";
+    if (answers_.connected == Reason::none) {
+      next = Connected{answers_.local};
+    } else {
+      next = ConnectFailed{answers_.connected};
+    }
+  }
+  void perform(const StartRelay& relay, std::optional<Event>&) {
+    early_.assign(relay.early.begin(), relay.early.end());
+    relaying_ = true;
+    transcript_ += "relay\n";
+  }
+  void perform(const Close& close, std::optional<Event>&) {
+    transcript_ += "close " + std::string(token(close.reason));
+    transcript_ += close.how == Close::How::silent ? " silently\n" : " after the reply\n";
+  }
+
+  Answers answers_;
+  ServerSession session_;
+  std::string transcript_;
+  std::string sent_;
+  std::string early_;
+  std::string unread_;
+  bool reading_ = false;
+  bool relaying_ = false;
+};
+
+}  // namespace stile::session

@@ -1,0 +1,208 @@
+// One client's conversation up to the relay, as a pure state machine: it is told everything (events) and asks for
+// everything (actions). It never blocks, reads no clock, and keeps octets, not sockets. Any split of the client's
+// octets gives the same actions. RFC 1928; the protocol reference, sections 2 and 3.1. A driver (server/connection.h)
+// performs the actions in order and feeds what comes of them back as events. Threading: one session belongs to one
+// thread. Tested in server_session_test.cc, its table in session_table_test.cc, fuzzed as sequences of events in
+// server_session_fuzz.cc.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/identity.h"
+#include "base/reason.h"
+#include "base/time.h"
+#include "policy/policy.h"
+#include "session/trace.h"
+#include "wire/socks5.h"
+
+namespace stile::session {
+
+// ── what a session is told ──────────────────────────────────────────────────────────────────────────────────────────
+
+/// Octets from the client, after ReadMore asked for them. Copied where they must be kept.
+struct Received {
+  ConstBytes octets;
+};
+/// The client's FIN: nothing more will come.
+struct ClientFin {};
+/// The client's RST or a socket error.
+struct ClientFailed {};
+/// The handshake's absolute deadline passed.
+struct DeadlinePassed {};
+/// The provider, or the listener that names "none", accepted the client.
+struct Authenticated {
+  Identity identity;
+};
+/// The policy's answer to Authorise. Reason::none: allowed, or undecided until the name is resolved.
+struct Authorised {
+  Reason reason;
+};
+/// The target accepted; `local` is the outgoing socket's own address.
+struct Connected {
+  Endpoint local;
+};
+/// It did not, or no candidate address was allowed.
+struct ConnectFailed {
+  Reason reason;
+};
+
+using Event = std::variant<Received, ClientFin, ClientFailed, DeadlinePassed, Authenticated, Authorised, Connected,
+                           ConnectFailed>;
+
+// ── what a session asks for ─────────────────────────────────────────────────────────────────────────────────────────
+
+/// Read from the client, and tell what came with Received, ClientFin or ClientFailed. Without it, do not read.
+struct ReadMore {};
+/// Send these octets to the client, in order. Valid until the next event.
+struct Send {
+  ConstBytes octets;
+};
+/// Find out who the client is by the method that was agreed; answer with Authenticated.
+struct Authenticate {
+  wire::Method method;
+};
+/// Ask the policy; answer with Authorised. The request is complete: the handshake's deadline ends here.
+struct Authorise {
+  policy::Command command;
+  const Target* target;  // valid as long as the session
+};
+/// Resolve, decide every candidate address, dial the allowed ones; answer with Connected or ConnectFailed.
+struct Connect {
+  const Target* target;
+};
+/// Hand both sockets to the relay; `early` goes to the target first. The session is over. Valid until the next event.
+struct StartRelay {
+  ConstBytes early;
+};
+/// End the connection. The session is over.
+struct Close {
+  enum class How : std::uint8_t {
+    silent,       // close without a word
+    after_reply,  // FIN behind what was sent, discard what still comes for a while, close
+  };
+  Reason reason;
+  How how;
+};
+
+using Action = std::variant<ReadMore, Send, Authenticate, Authorise, Connect, StartRelay, Close>;
+
+/// A few actions, to be performed front to back.
+class Actions {
+ public:
+  static constexpr std::size_t count_max = 4;
+  void add(const Action& action) noexcept {
+    STILE_ASSERT(count_ < count_max);
+    actions_[count_++] = action;
+  }
+  [[nodiscard]] const Action* begin() const noexcept { return actions_.data(); }
+  [[nodiscard]] const Action* end() const noexcept { return actions_.data() + count_; }
+  [[nodiscard]] std::size_t size() const noexcept { return count_; }
+  [[nodiscard]] const Action& operator[](std::size_t index) const noexcept { return actions_[index]; }
+
+ private:
+  std::array<Action, count_max> actions_{};
+  std::size_t count_ = 0;
+};
+
+// ── the machine ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// In protocol order.
+enum class Phase : std::uint8_t {
+  greeting,        // awaiting the client's methods
+  authentication,  // the method is chosen; awaiting the provider
+  request,         // awaiting the client's request
+  authorisation,   // awaiting the policy
+  connecting,      // awaiting the target
+  over,            // StartRelay or Close was asked for
+};
+inline constexpr std::size_t phase_count = static_cast<std::size_t>(Phase::over) + 1;
+
+[[nodiscard]] std::string_view name(Phase phase) noexcept;
+/// Of the event or action with this index in its variant.
+[[nodiscard]] std::string_view event_name(std::size_t index) noexcept;
+[[nodiscard]] std::string_view action_name(std::size_t index) noexcept;
+
+/// What a listener admits.
+struct SessionRules {
+  bool allow_none = true;  // clients without authentication
+};
+
+class ServerSession {
+ public:
+  explicit ServerSession(const SessionRules& rules) noexcept : rules_(rules) {}
+
+  /// The first action of every conversation; no event precedes it.
+  [[nodiscard]] static Actions begin() noexcept;
+
+  /// `event` must be one that the phase knows (see the table): asserted.
+  [[nodiscard]] Actions handle(Duration since_start, const Event& event);
+
+  [[nodiscard]] Phase phase() const noexcept { return phase_; }
+  /// True where the table has a row for this phase and kind of event.
+  [[nodiscard]] static bool knows(Phase phase, const Event& event) noexcept;
+
+  // For the record.
+  [[nodiscard]] const TraceRing& trace() const noexcept { return trace_; }
+  /// The request as it was read; absent before it was complete.
+  [[nodiscard]] const std::optional<wire::Request>& request() const noexcept { return request_; }
+  [[nodiscard]] const Target& target() const noexcept { return target_; }
+  /// Absent before authentication.
+  [[nodiscard]] const std::optional<Identity>& identity() const noexcept { return identity_; }
+  /// The reply sent so far, absent where none was.
+  [[nodiscard]] std::optional<ReplyCode> reply() const noexcept { return reply_; }
+  /// Octets of the client that were received so far.
+  [[nodiscard]] std::uint64_t octets_received() const noexcept { return octets_received_; }
+  /// The first octets received (at most four), for a protocol nobody knows.
+  [[nodiscard]] ConstBytes first_octets() const noexcept { return ConstBytes(first_octets_).first(first_octets_size_); }
+
+ private:
+  friend struct SessionTable;
+
+  // One function a phase, in protocol order; then the ends.
+  void on_greeting(const Event& event, Actions& actions);
+  void on_authenticated(const Event& event, Actions& actions);
+  void on_request(const Event& event, Actions& actions);
+  void on_authorised(const Event& event, Actions& actions);
+  void on_connected(const Event& event, Actions& actions);
+  void on_connect_failed(const Event& event, Actions& actions);
+  void on_client_fin(const Event& event, Actions& actions);
+  void on_client_failed(const Event& event, Actions& actions);
+  void on_deadline(const Event& event, Actions& actions);
+
+  void parse_request(Actions& actions);
+  void choose_method(const wire::Greeting& greeting, Actions& actions);
+  void hold(ConstBytes octets);
+  void consume(std::size_t octets) noexcept;
+  void send_reply(ReplyCode code, const Endpoint& bound, Actions& actions);
+  void fail(Reason reason, Actions& actions);
+  void close_silently(Reason reason, Actions& actions);
+
+  SessionRules rules_;
+  Phase phase_ = Phase::greeting;
+  std::uint8_t first_octets_size_ = 0;
+  std::array<std::uint8_t, 4> first_octets_{};
+  std::optional<ReplyCode> reply_;
+  std::uint64_t octets_received_ = 0;
+  std::vector<std::uint8_t> held_;  // received and not yet consumed; at most limits::input_before_relay_octets_max
+  std::size_t consumed_ = 0;        // of held_
+  std::array<std::uint8_t, 2> method_choice_{};
+  std::array<std::uint8_t, 22> reply_octets_{};  // the longest reply without a name in it
+  std::optional<Identity> identity_;
+  std::optional<wire::Request> request_;
+  Target target_;
+  TraceRing trace_;
+};
+
+/// The phase × event table as a Mermaid state diagram; ARCHITECTURE.md shows it, and a test compares the two.
+[[nodiscard]] std::string diagram();
+
+}  // namespace stile::session

@@ -1,0 +1,48 @@
+// Sequences of events: the first octets of the input choose the answers and where the stream is split, the rest is the
+// stream. Whatever comes, the session asserts nothing, and a split changes nothing.
+#include <cstddef>
+#include <cstdint>
+
+#include "base/assert.h"
+#include "session/conversation_for_tests.h"
+
+namespace {
+
+using stile::ConstBytes;
+using stile::Reason;
+using namespace stile::session;
+
+Conversation run(ConstBytes stream, const Conversation::Answers& answers, std::size_t step, std::uint8_t last_event) {
+  Conversation conversation(answers);
+  for (std::size_t at = 0; at < stream.size(); at += step) {
+    conversation.arrive(stream.subspan(at, std::min(step, stream.size() - at)));
+  }
+  if (conversation.over()) return conversation;
+  switch (last_event % 3) {
+    case 0:
+      conversation.handle(ClientFin{});
+      break;
+    case 1:
+      conversation.handle(ClientFailed{});
+      break;
+    default:
+      conversation.handle(DeadlinePassed{});
+      break;
+  }
+  return conversation;
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size < 4) return 0;
+  const Conversation::Answers answers{.authorised = static_cast<Reason>(data[0] % stile::reason_count),
+                                      .connected = static_cast<Reason>(data[1] % stile::reason_count)};
+  const ConstBytes stream(data + 4, std::min<std::size_t>(size - 4, 4096));
+  const auto whole = run(stream, answers, std::max<std::size_t>(stream.size(), 1), data[3]);
+  const auto split = run(stream, answers, 1 + data[2] % 16, data[3]);
+  STILE_ASSERT(whole.over() && split.over());
+  STILE_ASSERT(whole.transcript() == split.transcript());
+  STILE_ASSERT(whole.target_receives() == split.target_receives());
+  return 0;
+}

@@ -1,0 +1,183 @@
+// The conversation of RFC 1928 as a server leads it: each outcome, any split of the octets, anything pipelined.
+#include "session/server_session.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "session/conversation_for_tests.h"
+
+namespace stile::session {
+namespace {
+
+using Octets = std::vector<std::uint8_t>;
+
+const Octets greeting{5, 1, 0};
+const Octets request_v4{5, 1, 0, 1, 192, 0, 2, 10, 0, 80};
+const Octets request_name{5, 1, 0, 3, 11, 'e', 'x', 'a', 'm', 'p', 'l', 'e', '.', 'c', 'o', 'm', 1, 0xBB};
+
+Octets operator+(Octets left, const Octets& right) {
+  left.insert(left.end(), right.begin(), right.end());
+  return left;
+}
+
+Conversation talk(const Octets& octets, const Conversation::Answers& answers = {}) {
+  Conversation conversation(answers);
+  conversation.arrive(octets);
+  return conversation;
+}
+
+const std::string success_transcript =
+    "send 5 0\nauthenticate\nauthorise 192.0.2.10:80\nconnect 192.0.2.10:80\n"
+    "send 5 0 0 1 198 51 100 7 156 64\nrelay\n";
+
+TEST(ServerSession, GrantsAConnect) {
+  EXPECT_EQ(talk(greeting + request_v4).transcript(), success_transcript);  // vectors G1, Q1, P1
+}
+
+// Vector C1: payload behind the request reaches the target, exactly.
+TEST(ServerSession, DeliversWhatFollowsTheRequest) {
+  const auto conversation = talk(greeting + request_v4 + Octets{'G', 'E', 'T', ' ', '/', '\r', '\n'});
+  EXPECT_EQ(conversation.transcript(), success_transcript);
+  EXPECT_EQ(conversation.target_receives(), "GET /\r\n");
+}
+
+// Protocol reference, section 0: a message split anywhere yields the same octets and the same record.
+TEST(ServerSession, AnySplitGivesTheSameActions) {
+  const std::vector<Octets> inputs{greeting + request_v4 + Octets{'h', 'i'},
+                                   greeting + request_name + Octets{'x'},
+                                   Octets{5, 0},
+                                   greeting + Octets{5, 9, 0, 1, 192, 0, 2, 10, 0, 80},
+                                   greeting + Octets{5, 1, 0, 2},
+                                   Octets{5, 2, 0x80, 0x82} + request_v4,
+                                   greeting + Octets{4, 1, 0, 80},
+                                   greeting + Octets{5, 1, 0, 3, 0, 0, 80}};
+  for (const Octets& input : inputs) {
+    const auto whole = talk(input);
+    for (std::size_t first = 0; first <= input.size(); ++first) {
+      for (std::size_t second = first; second <= input.size(); ++second) {
+        Conversation split({});
+        const ConstBytes octets(input);
+        for (const ConstBytes part :
+             {octets.first(first), octets.subspan(first, second - first), octets.subspan(second)}) {
+          if (!part.empty()) split.arrive(part);
+        }
+        ASSERT_EQ(split.transcript(), whole.transcript());
+        ASSERT_EQ(split.target_receives(), whole.target_receives());
+      }
+    }
+    Conversation single({});
+    for (const std::uint8_t octet : input) single.arrive(ConstBytes(&octet, 1));
+    EXPECT_EQ(single.transcript(), whole.transcript());
+    EXPECT_EQ(single.target_receives(), whole.target_receives());
+  }
+}
+
+TEST(ServerSession, RefusesWithoutAnAcceptableMethod) {  // G4, G6; deviation 14: what follows has no effect
+  for (const Octets& offer : {Octets{5, 0}, Octets{5, 2, 0x80, 0x82}, Octets{5, 1, 2}}) {
+    EXPECT_EQ(talk(offer + request_v4).transcript(), "send 5 255\nclose method.none after the reply\n");
+  }
+}
+
+TEST(ServerSession, ANoneThatTheListenerDoesNotAdmitIsNotChosen) {
+  Conversation conversation({}, SessionRules{.allow_none = false});
+  conversation.arrive(greeting);
+  EXPECT_EQ(conversation.transcript(), "send 5 255\nclose method.none after the reply\n");
+}
+
+TEST(ServerSession, ClosesSilentlyOnOtherProtocols) {  // threat TP5: not one octet back
+  for (const int first : {0x00, 0x04, 0x06, 0x47, 0x16, 0x80, 0xFF}) {
+    const auto conversation = talk(Octets{static_cast<std::uint8_t>(first), 1, 0});
+    EXPECT_EQ(conversation.transcript(), "close proto.unknown silently\n");
+  }
+}
+
+struct Failure {
+  Octets request;
+  std::uint8_t reply;
+  std::string reason;
+};
+
+TEST(ServerSession, AnswersEachUnusableRequestByItsCode) {
+  const std::vector<Failure> failures{
+      {{5, 1, 0, 3, 0, 0, 80}, 1, "request.name"},                                   // Q6
+      {{5, 1, 0, 3, 5, 'a', 0, 'b', '.', 'c', 0, 80}, 1, "request.name"},            // Q7
+      {{5, 1, 0, 3, 6, '0', 'x', '7', 'f', '.', '1', 0, 80}, 4, "name.impossible"},  // Q10
+      {{5, 1, 0, 1, 192, 0, 2, 10, 0, 0}, 1, "request.port"},                        // Q12
+      {{5, 1, 0, 2}, 8, "address_type.unknown"},                                     // Q14
+      {{5, 9, 0, 1, 192, 0, 2, 10, 0, 80}, 7, "command.unknown"},                    // Q15
+      {{5, 9, 0, 9}, 7, "command.unknown"},                                          // Q16
+      {{5, 2, 0, 1, 0, 0, 0, 0, 0, 0}, 7, "command.unknown"},                        // not in this build
+  };
+  for (const Failure& failure : failures) {
+    const auto conversation = talk(greeting + failure.request);
+    const std::string expected = "send 5 0\nauthenticate\nsend 5 " + std::to_string(failure.reply) +
+                                 " 0 1 0 0 0 0 0 0\nclose " + failure.reason + " after the reply\n";
+    EXPECT_EQ(conversation.transcript(), expected);
+  }
+}
+
+TEST(ServerSession, ClosesSilentlyOnAWrongRequestVersion) {  // Q17
+  EXPECT_EQ(talk(greeting + Octets{4, 1, 0, 80}).transcript(),
+            "send 5 0\nauthenticate\nclose request.version silently\n");
+}
+
+TEST(ServerSession, MappedAddressesAreIpv4) {  // Q4: policy, record and dial exactly as Q1
+  const Octets mapped{5, 1, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 192, 0, 2, 10, 0, 80};
+  EXPECT_EQ(talk(greeting + mapped).transcript(), success_transcript);
+}
+
+TEST(ServerSession, EveryReasonOfDenialAndFailureIsAnswered) {
+  for (int i = 1; i < reason_count; ++i) {
+    const auto reason = static_cast<Reason>(i);
+    const std::string reply = "send 5 " + std::to_string(static_cast<int>(reply_code(reason))) + " 0 1 0 0 0 0 0 0\n";
+    const auto denied = talk(greeting + request_v4, {.authorised = reason});
+    EXPECT_TRUE(denied.transcript().find(reply) != std::string::npos);
+    EXPECT_EQ(denied.transcript().find("connect"), std::string::npos);
+    const auto failed = talk(greeting + request_v4, {.connected = reason});
+    EXPECT_TRUE(failed.transcript().find(reply) != std::string::npos);
+    EXPECT_EQ(failed.transcript().find("relay"), std::string::npos);
+  }
+}
+
+TEST(ServerSession, AnswersInTheFamilyOfTheOutgoingSocket) {  // P2
+  const auto conversation = talk(greeting + request_v4, {.local = {*Address::parse("2001:db8::7"), 40000}});
+  EXPECT_EQ(conversation.sent().size(), 2U + 22U);
+  EXPECT_EQ(conversation.sent()[2 + 3], 4);
+}
+
+TEST(ServerSession, EndsInTheMiddleOfAMessage) {
+  Conversation before_greeting({});
+  before_greeting.handle(ClientFin{});
+  EXPECT_EQ(before_greeting.transcript(), "close eof.greeting silently\n");
+  Conversation in_request({});
+  in_request.arrive(greeting + Octets{5, 1});
+  in_request.handle(ClientFin{});
+  EXPECT_EQ(in_request.session().trace().entries(), 3U);
+  EXPECT_TRUE(in_request.transcript().ends_with("close eof.request silently\n"));
+  Conversation late({});
+  late.handle(DeadlinePassed{});
+  EXPECT_EQ(late.transcript(), "close timeout.handshake silently\n");
+  Conversation reset({});
+  reset.handle(ClientFailed{});
+  EXPECT_EQ(reset.transcript(), "close client.reset silently\n");
+}
+
+TEST(ServerSession, KeepsATraceForPeople) {
+  const auto conversation = talk(greeting + request_v4);
+  EXPECT_EQ(to_text(conversation.session().trace()),
+            "+0ms greeting Received: Send Authenticate\n+0ms authentication Authenticated: Authorise\n"
+            "+0ms authorisation Authorised: Connect\n+0ms connecting Connected: Send StartRelay\n");
+}
+
+TEST(TraceRing, KeepsTheLastSteps) {
+  TraceRing ring;
+  for (std::uint32_t i = 0; i < 40; ++i) ring.add({.milliseconds = i});
+  EXPECT_EQ(ring.entries(), limits::trace_ring_entries);
+  std::uint32_t expected = 40 - limits::trace_ring_entries;
+  ring.each([&](const TraceEntry& entry) { EXPECT_EQ(entry.milliseconds, expected++); });
+}
+
+}  // namespace
+}  // namespace stile::session

@@ -1,0 +1,78 @@
+#include "session/session_table.h"
+
+#include <type_traits>
+
+namespace stile::session {
+namespace {
+
+template <class Kind, std::size_t Index = 0>
+consteval std::size_t event() {
+  if constexpr (std::is_same_v<std::variant_alternative_t<Index, Event>, Kind>) {
+    return Index;
+  } else {
+    return event<Kind, Index + 1>();
+  }
+}
+
+template <class... Phases>
+consteval std::uint32_t to(Phases... phases) {
+  return (... | (1U << static_cast<unsigned>(phases)));
+}
+
+}  // namespace
+
+std::span<const SessionRow> SessionTable::rows() noexcept {
+  using S = ServerSession;
+  using enum Phase;
+  static constexpr SessionRow table[] = {
+      // In protocol order; ends last in each phase.
+      {greeting, event<Received>(), &S::on_greeting, to(greeting, authentication, over)},
+      {greeting, event<ClientFin>(), &S::on_client_fin, to(over)},
+      {greeting, event<ClientFailed>(), &S::on_client_failed, to(over)},
+      {greeting, event<DeadlinePassed>(), &S::on_deadline, to(over)},
+
+      {authentication, event<Authenticated>(), &S::on_authenticated, to(request, authorisation, over)},
+      {authentication, event<ClientFin>(), &S::on_client_fin, to(over)},
+      {authentication, event<ClientFailed>(), &S::on_client_failed, to(over)},
+      {authentication, event<DeadlinePassed>(), &S::on_deadline, to(over)},
+
+      {request, event<Received>(), &S::on_request, to(request, authorisation, over)},
+      {request, event<ClientFin>(), &S::on_client_fin, to(over)},
+      {request, event<ClientFailed>(), &S::on_client_failed, to(over)},
+      {request, event<DeadlinePassed>(), &S::on_deadline, to(over)},
+
+      {authorisation, event<Authorised>(), &S::on_authorised, to(connecting, over)},
+      {authorisation, event<ClientFailed>(), &S::on_client_failed, to(over)},
+
+      {connecting, event<Connected>(), &S::on_connected, to(over)},
+      {connecting, event<ConnectFailed>(), &S::on_connect_failed, to(over)},
+      {connecting, event<ClientFailed>(), &S::on_client_failed, to(over)},
+  };
+  return table;
+}
+
+const SessionRow* SessionTable::find(Phase phase, std::size_t event) noexcept {
+  for (const SessionRow& row : rows()) {
+    if (row.phase == phase && row.event == event) return &row;
+  }
+  return nullptr;
+}
+
+std::string diagram() {
+  std::string text = "stateDiagram-v2\n  [*] --> greeting\n";
+  for (const SessionRow& row : SessionTable::rows()) {
+    for (std::size_t to = 0; to < phase_count; ++to) {
+      if (!row.leads_to(static_cast<Phase>(to))) continue;
+      text += "  ";
+      text += name(row.phase);
+      text += " --> ";
+      text += name(static_cast<Phase>(to));
+      text += ": ";
+      text += event_name(row.event);
+      text += "\n";
+    }
+  }
+  return text + "  over --> [*]\n";
+}
+
+}  // namespace stile::session

@@ -1,0 +1,16 @@
+// The process's own bounds, raised at start. Blocking, main thread only.
+#pragma once
+
+#include <cstddef>
+
+#include "base/error.h"
+
+namespace stile::sys {
+
+/// Raises the soft limit of open descriptors to the hard one, and says how many that is. Never touches descriptors.
+[[nodiscard]] Result<std::size_t> raise_descriptor_limit() noexcept;
+
+/// Cores this process may run on: at least one.
+[[nodiscard]] unsigned usable_cores() noexcept;
+
+}  // namespace stile::sys
