@@ -20,30 +20,40 @@ enum class Event : std::uint8_t { session_start, session_end, denied, auth_faile
 struct Record {
   Event event = Event::error;
   WallTime time{};
-  std::uint64_t session = 0;            // printed as 16 hex digits
-  std::string_view listener;            // "127.0.0.1:1080"
+  std::uint64_t session = 0;  // printed as 16 hex digits
+  std::string_view listener;  // "127.0.0.1:1080"
   std::optional<Endpoint> client;
-  std::string_view protocol;            // "socks5"
-  std::string_view user;                // authenticated, or claimed in auth.failed
-  std::string_view method;              // "none", "password", …
-  std::string_view command;             // "connect", …
-  std::string_view target;              // as the client asked: any octets
-  std::optional<Endpoint> address;      // the endpoint dialled
-  std::string_view rule;                // the rule that decided
-  std::string_view route;               // "direct", or the upstream's name
+  std::string_view protocol;        // "socks5"
+  std::string_view user;            // authenticated, or claimed in auth.failed
+  std::string_view method;          // "none", "password", …
+  std::string_view command;         // "connect", …
+  std::string_view target;          // as the client asked: any octets
+  std::optional<Endpoint> address;  // the endpoint dialled
+  std::string_view rule;            // the rule that decided
+  std::string_view route;           // "direct", or the upstream's name
   std::optional<ReplyCode> reply;
   std::optional<std::uint64_t> bytes_up;
   std::optional<std::uint64_t> bytes_down;
   std::optional<std::uint64_t> packets_up;
   std::optional<std::uint64_t> packets_down;
-  std::optional<Duration> duration;     // printed as "seconds"
+  std::optional<Duration> duration;  // printed as "seconds"
   Reason reason = Reason::none;
 };
 
-/// One JSON object and a newline.
+/// One JSON object and a newline. Printable ASCII only: all else is escaped, and octets that are not UTF-8 become
+/// U+FFFD.
 [[nodiscard]] std::string to_json(const Record& record);
 
 /// One line for people and a newline; every octet outside 0x20..0x7e of peer-chosen text is escaped.
 [[nodiscard]] std::string to_text(const Record& record);
+
+/// The sink's own record: so many were lost before it. An `error` with the reason `log.dropped`.
+struct Loss {
+  WallTime time{};
+  std::uint64_t records = 0;
+};
+
+[[nodiscard]] std::string to_json(const Loss& loss);
+[[nodiscard]] std::string to_text(const Loss& loss);
 
 }  // namespace stile::observe

@@ -1,0 +1,95 @@
+// What the server counts. Each worker owns one Counters and alone writes it; anybody may read it at any time, and sums
+// over the workers. No lock, no read-modify-write instruction: counting costs a plain store. Labels come from closed
+// sets (threat TL3). Tested in counters_test.cc.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "base/reason.h"
+
+namespace stile::observe {
+
+/// One number, written by one thread and read by any.
+class Counter {
+ public:
+  void add(std::uint64_t amount = 1) noexcept { store(value() + amount); }
+  /// For gauges: of what was added before.
+  void subtract(std::uint64_t amount = 1) noexcept { store(value() - amount); }
+  [[nodiscard]] std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  void store(std::uint64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
+  std::atomic<std::uint64_t> value_{0};
+};
+
+/// One worker's numbers, on cache lines of their own.
+struct alignas(64) Counters {
+  Counter accepted;
+  Counter accept_paused;
+  Counter handshakes_open;  // gauge
+  Counter handshake_timeout;
+  Counter evicted;
+  Counter rsv_nonzero;
+  Counter sessions;
+  Counter sessions_open;  // gauge
+  Counter denied;
+  Counter bytes_up;
+  Counter bytes_down;
+  std::array<Counter, reason_count> ended;  // by why: refused, failed, or how the relay ended
+
+  void end(Reason reason) noexcept { ended[static_cast<std::size_t>(reason)].add(); }
+};
+
+/// A number for people and for metrics. This table is the one to extend for another counter.
+struct CounterInfo {
+  std::string_view name;
+  std::string_view help;
+  bool gauge;
+  Counter Counters::* counter;
+};
+
+inline constexpr std::array counter_table{
+    CounterInfo{"accepted", "connections accepted", false, &Counters::accepted},
+    CounterInfo{"accept_paused", "times that accepting paused for lack of descriptors or memory", false,
+                &Counters::accept_paused},
+    CounterInfo{"handshakes_open", "connections whose request is not complete", true, &Counters::handshakes_open},
+    CounterInfo{"handshake_timeout", "connections ended by the handshake deadline", false,
+                &Counters::handshake_timeout},
+    CounterInfo{"evicted", "half-open connections that made room for another", false, &Counters::evicted},
+    CounterInfo{"rsv_nonzero", "requests whose reserved octet was not zero", false, &Counters::rsv_nonzero},
+    CounterInfo{"sessions", "sessions that began", false, &Counters::sessions},
+    CounterInfo{"sessions_open", "sessions that have not ended", true, &Counters::sessions_open},
+    CounterInfo{"denied", "requests refused by policy", false, &Counters::denied},
+    CounterInfo{"bytes_up", "octets from clients to targets", false, &Counters::bytes_up},
+    CounterInfo{"bytes_down", "octets from targets to clients", false, &Counters::bytes_down},
+};
+
+/// The sums over all workers; a snapshot of moving numbers, each of them exact.
+struct Totals {
+  std::array<std::uint64_t, counter_table.size()> values{};  // in the order of counter_table
+  std::array<std::uint64_t, reason_count> ended{};
+
+  [[nodiscard]] std::uint64_t value(Counter Counters::* counter) const noexcept {
+    for (std::size_t i = 0; i < counter_table.size(); ++i) {
+      if (counter_table[i].counter == counter) return values[i];
+    }
+    return 0;
+  }
+};
+
+[[nodiscard]] inline Totals sum(std::span<const Counters* const> workers) noexcept {
+  Totals totals;
+  for (const Counters* worker : workers) {
+    for (std::size_t i = 0; i < counter_table.size(); ++i)
+      totals.values[i] += (worker->*counter_table[i].counter).value();
+    for (std::size_t i = 0; i < totals.ended.size(); ++i) totals.ended[i] += worker->ended[i].value();
+  }
+  return totals;
+}
+
+}  // namespace stile::observe

@@ -1,0 +1,156 @@
+#include "observe/record.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace stile::observe {
+namespace {
+
+using namespace std::chrono_literals;
+
+Record full_record() {
+  Record record;
+  record.event = Event::session_end;
+  record.time = WallTime{std::chrono::microseconds{1'790'000'000'123'456}};
+  record.session = 0x2a;
+  record.listener = "127.0.0.1:1080";
+  record.client = Endpoint::parse("192.0.2.7:40000");
+  record.protocol = "socks5";
+  record.user = "alice";
+  record.method = "none";
+  record.command = "connect";
+  record.target = "example.com:443";
+  record.address = Endpoint::parse("[2001:db8::1]:443");
+  record.rule = "web";
+  record.route = "direct";
+  record.reply = ReplyCode::succeeded;
+  record.bytes_up = 517;
+  record.bytes_down = 18'446'744'073'709'551'615ULL;
+  record.packets_up = 1;
+  record.packets_down = 2;
+  record.duration = 3s + 250ms + 1us;
+  record.reason = Reason::fin_client;
+  return record;
+}
+
+TEST(Record, JsonHasEveryKeyInTheOrderOfTheDesign) {
+  EXPECT_EQ(to_json(full_record()),
+            R"({"event":"session.end","time":"2026-09-21T14:13:20.123456Z","session":"000000000000002a",)"
+            R"("listener":"127.0.0.1:1080","client":"192.0.2.7:40000","protocol":"socks5","user":"alice",)"
+            R"("method":"none","command":"connect","target":"example.com:443","address":"[2001:db8::1]:443",)"
+            R"("rule":"web","route":"direct","reply":0,"bytes_up":517,"bytes_down":18446744073709551615,)"
+            R"("packets_up":1,"packets_down":2,"seconds":3.250001,"reason":"fin.client"})"
+            "\n");
+}
+
+TEST(Record, TextSaysTheSame) {
+  EXPECT_EQ(to_text(full_record()),
+            "2026-09-21T14:13:20.123456Z session.end session=000000000000002a listener=127.0.0.1:1080 "
+            "client=192.0.2.7:40000 protocol=socks5 user=\"alice\" method=none command=connect "
+            "target=\"example.com:443\" address=[2001:db8::1]:443 rule=\"web\" route=\"direct\" reply=0 bytes_up=517 "
+            "bytes_down=18446744073709551615 packets_up=1 packets_down=2 seconds=3.250001 reason=fin.client\n");
+}
+
+TEST(Record, WhatIsAbsentIsLeftOut) {
+  Record record;
+  record.event = Event::denied;
+  EXPECT_EQ(to_json(record), "{\"event\":\"denied\",\"time\":\"1970-01-01T00:00:00.000000Z\"}\n");
+  EXPECT_EQ(to_text(record), "1970-01-01T00:00:00.000000Z denied\n");
+}
+
+TEST(Record, EveryEventHasItsName) {
+  const std::pair<Event, std::string> names[] = {{Event::session_start, "session.start"},
+                                                 {Event::session_end, "session.end"},
+                                                 {Event::denied, "denied"},
+                                                 {Event::auth_failed, "auth.failed"},
+                                                 {Event::error, "error"}};
+  for (const auto& [event, name] : names) {
+    Record record;
+    record.event = event;
+    EXPECT_EQ(nlohmann::json::parse(to_json(record))["event"], name);
+  }
+}
+
+TEST(Record, EveryReasonPrintsItsToken) {
+  for (int i = 1; i < reason_count; ++i) {
+    Record record;
+    record.reason = static_cast<Reason>(i);
+    EXPECT_EQ(nlohmann::json::parse(to_json(record))["reason"], std::string(token(record.reason)));
+  }
+}
+
+// Threat TL1: names with line breaks, terminal escapes, look-alikes, quotes, a forged record.
+const std::string_view hostile[] = {
+    "a\nauth_failed from 1.2.3.4",
+    "\r\n{\"event\":\"auth.failed\",\"client\":\"1.2.3.4:1\"}",
+    "\x1b[2J\x1b]0;title\x07",
+    "\xe2\x80\xae"
+    "drowssap",      // U+202E
+    "\xe2\x80\xa8",  // U+2028
+    "\"} {\"event\":\"error\"",
+    "\" client=1.2.3.4:1 x=\"",
+    "\\\"",
+    "\xff\xfe\x80",
+    "\xed\xa0\x80",  // a surrogate
+    "\x7f",
+    std::string_view("nul\0nul", 7),
+};
+
+TEST(Record, HostileNamesStayInsideTheirJsonString) {
+  for (const std::string_view name : hostile) {
+    Record record = full_record();
+    record.user = name;
+    record.target = name;
+    const std::string line = to_json(record);
+    EXPECT_EQ(line.find('\n'), line.size() - 1);
+    for (const char octet : line.substr(0, line.size() - 1)) {
+      EXPECT_TRUE(octet >= 0x20 && octet <= 0x7e) << line;
+    }
+    const auto parsed = nlohmann::json::parse(line);
+    EXPECT_EQ(parsed["event"], "session.end");
+    EXPECT_EQ(parsed["client"], "192.0.2.7:40000");
+    EXPECT_LT(line.find("\"client\""), line.find("\"user\""));
+    EXPECT_EQ(parsed.size(), 20U);
+  }
+}
+
+TEST(Record, HostileNamesStayInsideTheirQuotesInText) {
+  for (const std::string_view name : hostile) {
+    Record record;
+    record.client = Endpoint::parse("192.0.2.7:40000");
+    record.target = name;
+    const std::string line = to_text(record);
+    EXPECT_EQ(line.find('\n'), line.size() - 1);
+    for (const char octet : line.substr(0, line.size() - 1)) {
+      EXPECT_TRUE(octet >= 0x20 && octet <= 0x7e) << line;
+    }
+    // Undoing the quotes gives the name back, and nothing stands behind it.
+    std::size_t at = line.find(" target=\"") + 9;
+    std::string undone;
+    for (; line[at] != '"'; ++at) {
+      if (line[at] != '\\') {
+        undone += line[at];
+      } else if (line[++at] == 'x') {
+        undone += static_cast<char>(std::stoi(line.substr(at + 1, 2), nullptr, 16));
+        at += 2;
+      } else {
+        undone += line[at];
+      }
+    }
+    EXPECT_EQ(undone, name);
+    EXPECT_EQ(line.substr(at), "\"\n");
+    EXPECT_LT(line.find("client=192.0.2.7:40000"), line.find("target="));
+  }
+}
+
+TEST(Record, ALossIsARecordToo) {
+  const Loss loss{.time = WallTime{}, .records = 12};
+  EXPECT_EQ(
+      to_json(loss),
+      "{\"event\":\"error\",\"time\":\"1970-01-01T00:00:00.000000Z\",\"reason\":\"log.dropped\",\"dropped\":12}\n");
+  EXPECT_EQ(to_text(loss), "1970-01-01T00:00:00.000000Z error reason=log.dropped dropped=12\n");
+}
+
+}  // namespace
+}  // namespace stile::observe
