@@ -1,7 +1,8 @@
 // The policy: rules as values, compiled once, asked for every target address. Pure: no DNS, no clock, no I/O. A Policy
 // is immutable after it is made and may be read from any thread.
-// Grammar: the design's section 5.3. Classes, facets and the walk: security reference, section 3. This part knows rules
-// without options and users; it is tested in policy_test.cc, classes_test.cc, and fuzzed in rules_fuzz.cc.
+// Grammar: the design's section 5.3. Classes, facets and the walk: security reference, section 3.
+// Refuses: rule options, lists and certificate names, which this build does not know (a located error each).
+// Tested in policy_test.cc and policy_model_test.cc, the parser in rules_test.cc; fuzzed in rules_fuzz.cc.
 #pragma once
 
 #include <cstdint>
@@ -26,16 +27,17 @@ enum class Command : std::uint8_t { tcp, udp, bind, ping, resolve };
 /// Stile's own reach, which no rule may open: addresses of this host (class `self`) and the sockets Stile listens on.
 struct OwnAddresses {
   std::vector<Cidr> local_routes;  // every route of type local, loopback excepted
-  std::vector<Endpoint> sockets;   // Stile's own listeners, loopback ones included; an unspecified address means any own
+  std::vector<Endpoint> sockets;  // Stile's own listeners, loopback ones included; an unspecified address means any own
 };
 
-/// One thing to decide. Pointers must outlive the call.
+/// One thing to decide. `who` and `target` are never null. Pointers must outlive the call.
 struct Query {
   const Identity* who = nullptr;
-  Address source;                    // the client's address
+  Address source;  // the client's address
   Command command = Command::tcp;
   const Target* target = nullptr;    // as the client asked
-  std::optional<Address> candidate;  // the address to be dialled; absent before the name is resolved
+  std::optional<Address> candidate;  // the address to be dialled; absent before the name is resolved. Absent for an
+                                     // address literal means that literal
 };
 
 struct Verdict {
@@ -53,15 +55,18 @@ struct Verdict {
 struct RuleInfo {
   std::string name;
   std::string text;
-  int line = 0;
+  int line = 0;  // 0: built in
 };
 
 /// A fault in the rules text.
 struct RuleError {
-  int line = 0;    // 1-based within the rules text
-  int column = 0;  // 1-based
+  int line = 0;         // 1-based within the rules text
+  int column = 0;       // 1-based
   std::string message;  // "unknown class 'pubic' (did you mean 'public'?)"
 };
+
+struct Explanation;  // explain.h
+struct RuleSet;      // rules.h
 
 class Policy {
  public:
@@ -77,20 +82,24 @@ class Policy {
   ~Policy();
 
   /// First match decides; nothing matched is denied. With `candidate` absent and a host name asked for, the walk runs
-  /// with the address unknown: deny only when a deny is certain, undecided otherwise.
+  /// with the address unknown: deny only when a deny is certain, undecided otherwise. Beyond all rules: 0.0.0.0 and ::
+  /// are deny_unspecified, Stile's own sockets deny_self, both in every encoding.
   [[nodiscard]] Verdict decide(const Query& query, const OwnAddresses& own) const;
 
   /// In file order.
   [[nodiscard]] const std::vector<RuleInfo>& rules() const noexcept;
 
-  /// True when some allow rule could admit a client without authentication from a source that is not loopback only
-  /// because it names its sources (a `from`): then an unauthenticated listener is not an open proxy.
+  /// True when every allow rule that could admit a client without authentication names its sources (a `from`): then
+  /// an unauthenticated listener is not an open proxy. Also true when no rule admits such a client at all.
   [[nodiscard]] bool every_anonymous_allow_names_its_sources() const noexcept;
 
+  /// What `stile check` warns of: each allow rule that opens a hard class (security reference, 3.1). In rule order.
+  [[nodiscard]] std::vector<RuleError> warnings() const;
+
  private:
-  struct Compiled;
-  explicit Policy(std::unique_ptr<const Compiled> compiled) noexcept;
-  std::unique_ptr<const Compiled> compiled_;
+  friend Explanation explain(const Policy& policy, const Query& query, const OwnAddresses& own);
+  explicit Policy(std::unique_ptr<const RuleSet> rules) noexcept;
+  std::unique_ptr<const RuleSet> rules_;  // null only when moved from
 };
 
 }  // namespace stile::policy

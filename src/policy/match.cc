@@ -1,0 +1,255 @@
+#include "policy/match.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
+
+namespace stile::policy {
+namespace {
+
+constexpr std::uint16_t mail_port = 25;
+
+template <class... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+
+bool admits(const Who& who, const Identity& identity) {
+  return std::visit(Overloaded{
+                        [](Anyone) { return true; },
+                        [&](Anonymous) { return identity.is_anonymous(); },
+                        [&](Authenticated) { return !identity.is_anonymous(); },
+                        [&](const User& user) { return !identity.is_anonymous() && identity.user() == user.name; },
+                        [&](const Group& group) {
+                          return !identity.is_anonymous() &&
+                                 std::ranges::find(identity.groups(), group.name) != identity.groups().end();
+                        },
+                    },
+                    who);
+}
+
+bool who_matches(const Rule& rule, const Question& question) {
+  return std::ranges::any_of(rule.who, [&](const Who& who) { return admits(who, question.who); });
+}
+
+// Membership, not the one most specific class: this host's own 10.0.0.7 is a private source and also `self`.
+bool holds(const Source& source, const Facet& facet, const Question& question) {
+  if (const auto* prefix = std::get_if<Cidr>(&source)) return prefix->contains(facet.address);
+  switch (const auto target_class = std::get<TargetClass>(source)) {
+    case TargetClass::self:
+      return question.source_is_self;
+    case TargetClass::metadata:
+      return facet.target_class == TargetClass::metadata;
+    default:
+      return class_prefix_of(facet.address).target_class == target_class;
+  }
+}
+
+// As for targets: a deny looks at any facet, an allow at every one.
+bool source_matches(const Rule& rule, const Question& question) {
+  if (rule.sources.empty()) return true;
+  const auto named = [&](const Facet& facet) {
+    return std::ranges::any_of(rule.sources, [&](const Source& source) { return holds(source, facet, question); });
+  };
+  if (!rule.allow) return std::ranges::any_of(question.source, named);
+  return std::ranges::all_of(question.source, [&](const Facet& facet) { return facet.neutral || named(facet); });
+}
+
+bool command_matches(const Rule& rule, Command command) {
+  if (!rule.commands.empty()) return rule.commands.contains(command);
+  return !rule.allow || command == Command::tcp;
+}
+
+Mismatch match_port(const Rule& rule, const TargetPattern& target, const Question& question) {
+  if (target.ports.empty()) {
+    const bool mail = question.command == Command::tcp && question.port == mail_port;
+    return rule.allow && mail ? Mismatch::port_not_named : Mismatch::none;
+  }
+  // ping and resolve have no port. A rule that names them means them whatever its ports; "every command" of a deny on
+  // ports means the commands that have some.
+  if (!has_port(question.command)) return rule.commands.empty() ? Mismatch::port : Mismatch::none;
+  const bool listed = std::ranges::any_of(target.ports, [&](const PortRange& range) {
+    return range.first <= question.port && question.port <= range.last;
+  });
+  return listed ? Mismatch::none : Mismatch::port;
+}
+
+bool names(const ExactName& pattern, const HostName* asked) {
+  return asked != nullptr && *asked == pattern.name;
+}
+
+bool names(const NamesBelow& pattern, const HostName* asked) {
+  return asked != nullptr && asked->is_or_below(pattern.name.text()) && *asked != pattern.name;
+}
+
+Mismatch closed_unless(bool open) {
+  return open ? Mismatch::none : Mismatch::class_closed;
+}
+
+// May an allow on this host pattern reach this facet? Security reference, 3.1: what opens an inside class.
+Mismatch reach(const HostPattern& host, const Facet& facet, const HostName* asked) {
+  const TargetClass target_class = facet.target_class;
+  const bool is_public = target_class == TargetClass::public_space;
+  return std::visit(
+      Overloaded{
+          [&](Any) { return closed_unless(is_public); },
+          [&](TargetClass named) { return named == target_class ? Mismatch::none : Mismatch::host; },
+          [&](const Cidr& prefix) {
+            if (!prefix.contains(facet.address)) return Mismatch::host;
+            return closed_unless(opens(prefix, facet.address, target_class));
+          },
+          [&](const ExactName& name) {
+            return names(name, asked) ? closed_unless(is_public || is_soft(target_class)) : Mismatch::host;
+          },
+          [&](const NamesBelow& name) { return names(name, asked) ? closed_unless(is_public) : Mismatch::host; },
+      },
+      host);
+}
+
+Mismatch cover(const Rule& rule, const TargetPattern& target, const Facet& facet, const Question& question) {
+  const Mismatch host = reach(target.host, facet, question.host_name);
+  if (host != Mismatch::none) return host;
+  if (facet.target_class == TargetClass::multicast && question.command != Command::udp) return Mismatch::multicast;
+  return match_port(rule, target, question);
+}
+
+struct TargetMatch {
+  Certainty certainty = Certainty::no;
+  Mismatch why = Mismatch::host;
+  std::optional<Facet> facet;
+};
+
+TargetMatch match_allow(const Rule& rule, const Question& question, const FacetSet& facets) {
+  for (const Facet& facet : facets) {
+    if (facet.neutral) continue;
+    TargetMatch closest{.certainty = Certainty::no, .why = Mismatch::host, .facet = facet};
+    bool covered = false;
+    for (const TargetPattern& target : rule.targets) {
+      const Mismatch mismatch = cover(rule, target, facet, question);
+      covered = covered || mismatch == Mismatch::none;
+      closest.why = std::max(closest.why, mismatch);
+    }
+    if (!covered) return closest;
+  }
+  return {.certainty = Certainty::yes, .why = Mismatch::none, .facet = std::nullopt};
+}
+
+bool hits(const HostPattern& host, const Facet& facet, const HostName* asked) {
+  return std::visit(Overloaded{
+                        [](Any) { return true; },
+                        [&](TargetClass named) { return !facet.neutral && named == facet.target_class; },
+                        [&](const Cidr& prefix) { return prefix.contains(facet.address); },
+                        [&](const auto& name) { return names(name, asked); },
+                    },
+                    host);
+}
+
+TargetMatch match_deny(const Rule& rule, const Question& question, const FacetSet& facets) {
+  TargetMatch closest;
+  for (const TargetPattern& target : rule.targets) {
+    const bool hit =
+        std::ranges::any_of(facets, [&](const Facet& facet) { return hits(target.host, facet, question.host_name); });
+    if (!hit) continue;
+    const Mismatch port = match_port(rule, target, question);
+    if (port == Mismatch::none) return {.certainty = Certainty::yes, .why = port, .facet = std::nullopt};
+    closest.why = std::max(closest.why, port);
+  }
+  return closest;
+}
+
+bool is_multicast(const HostPattern& host) {
+  if (const auto* named = std::get_if<TargetClass>(&host)) return *named == TargetClass::multicast;
+  const auto* prefix = std::get_if<Cidr>(&host);
+  return prefix != nullptr && hard_class_opened_by(*prefix) == TargetClass::multicast;
+}
+
+// What a target says while the address is unknown. An allow is never certain: every candidate is decided again.
+TargetMatch match_unresolved(const Rule& rule, const TargetPattern& target, const Question& question) {
+  const auto by_name = [&](const auto& name) {
+    if (!names(name, question.host_name)) return Certainty::no;
+    return rule.allow ? Certainty::maybe : Certainty::yes;
+  };
+  TargetMatch match;
+  match.certainty = std::visit(Overloaded{
+                                   [&](Any) { return rule.allow ? Certainty::maybe : Certainty::yes; },
+                                   [](TargetClass) { return Certainty::maybe; },
+                                   [](const Cidr&) { return Certainty::maybe; },
+                                   by_name,
+                               },
+                               target.host);
+  if (match.certainty == Certainty::no) return match;
+  match.why = match_port(rule, target, question);
+  if (rule.allow && question.command != Command::udp && is_multicast(target.host)) match.why = Mismatch::multicast;
+  if (match.why != Mismatch::none) match.certainty = Certainty::no;
+  return match;
+}
+
+TargetMatch match_targets(const Rule& rule, const Question& question) {
+  if (question.address) {
+    return rule.allow ? match_allow(rule, question, *question.address) : match_deny(rule, question, *question.address);
+  }
+  TargetMatch best;
+  for (const TargetPattern& target : rule.targets) {
+    const TargetMatch match = match_unresolved(rule, target, question);
+    if (match.certainty > best.certainty || (best.certainty == Certainty::no && match.why > best.why)) best = match;
+  }
+  return best;
+}
+
+bool is_own_socket(const Facet& facet, const Question& question, const OwnAddresses& own) noexcept {
+  return std::ranges::any_of(own.sockets, [&](const Endpoint& socket) {
+    if (socket.port != question.port) return false;
+    if (!socket.address.is_unspecified()) return socket.address == facet.address;
+    return class_prefix_of(facet.address).target_class == TargetClass::loopback || is_self(facet.address, own);
+  });
+}
+
+}  // namespace
+
+Question::Question(const Query& query, const OwnAddresses& own)
+    : who(*query.who),
+      source(query.source, own),
+      source_is_self(is_self(query.source, own)),
+      command(query.command),
+      port(query.target->port),
+      host_name(query.target->host_name()) {
+  if (query.candidate) {
+    address.emplace(*query.candidate, own);
+  } else if (const Address* literal = query.target->address()) {
+    address.emplace(*literal, own);
+  }
+}
+
+RuleMatch match_rule(const Rule& rule, const Question& question, Search search) {
+  RuleMatch result;
+  const auto enough = [&](Mismatch why) {
+    if (result.why == Mismatch::none) result.why = why;
+    ++result.mismatches;
+    return search == Search::first_mismatch;
+  };
+  if (!who_matches(rule, question) && enough(Mismatch::who)) return result;
+  if (!source_matches(rule, question) && enough(Mismatch::source)) return result;
+  if (!command_matches(rule, question.command) && enough(Mismatch::command)) return result;
+  const TargetMatch target = match_targets(rule, question);
+  if (target.certainty == Certainty::no) {
+    result.facet = target.facet;
+    enough(target.why);
+  } else if (result.mismatches == 0) {
+    result.certainty = target.certainty;
+  }
+  return result;
+}
+
+Reason refused_beyond_rules(const Question& question, const OwnAddresses& own) noexcept {
+  if (!question.address) return Reason::none;
+  for (const Facet& facet : *question.address) {
+    if (facet.address.is_unspecified()) return Reason::deny_unspecified;
+  }
+  if (!has_port(question.command)) return Reason::none;
+  for (const Facet& facet : *question.address) {
+    if (is_own_socket(facet, question, own)) return Reason::deny_self;
+  }
+  return Reason::none;
+}
+
+}  // namespace stile::policy

@@ -1,0 +1,118 @@
+#include "policy/policy.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "base/assert.h"
+#include "policy/match.h"
+#include "policy/rules.h"
+
+namespace stile::policy {
+namespace {
+
+// What a local user could reach without Stile. IPv6 link-local is left out: it means nothing without a zone. Ports are
+// named so that tcp 25 is among them. The source is named too: the preset opens nothing even where it is misapplied.
+constexpr std::string_view loopback_rules =
+    "loopback-preset: allow anyone from loopback to tcp udp bind ping resolve public:0-65535, loopback:0-65535, "
+    "self:0-65535, private:0-65535, cgnat:0-65535, 169.254.0.0/16:0-65535";
+
+constexpr std::array<std::string_view, 5> command_names = {"tcp", "udp", "bind", "ping", "resolve"};
+
+bool may_be_anonymous(const Rule& rule) {
+  return std::ranges::any_of(rule.who, [](const Who& who) {
+    return std::holds_alternative<Anyone>(who) || std::holds_alternative<Anonymous>(who);
+  });
+}
+
+// Behind such a rule no anonymous client is left.
+bool denies_every_anonymous(const Rule& rule) {
+  return !rule.allow && may_be_anonymous(rule) && rule.sources.empty() && rule.commands.empty() &&
+         std::ranges::any_of(rule.targets, [](const TargetPattern& target) {
+           return std::holds_alternative<Any>(target.host) && target.ports.empty();
+         });
+}
+
+std::optional<TargetClass> hard_class_of(const TargetPattern& target) {
+  if (const auto* prefix = std::get_if<Cidr>(&target.host)) return hard_class_opened_by(*prefix);
+  const auto* named = std::get_if<TargetClass>(&target.host);
+  if (named == nullptr || !is_hard(*named)) return std::nullopt;
+  return *named;
+}
+
+}  // namespace
+
+std::string_view name(Command command) noexcept {
+  return command_names[static_cast<std::size_t>(command)];
+}
+
+Policy::Policy(std::unique_ptr<const RuleSet> rules) noexcept : rules_(std::move(rules)) {}
+Policy::Policy(Policy&&) noexcept = default;
+Policy& Policy::operator=(Policy&&) noexcept = default;
+Policy::~Policy() = default;
+
+std::expected<Policy, std::vector<RuleError>> Policy::compile(std::string_view rules) {
+  auto set = parse_rules(rules);
+  if (!set) return std::unexpected(std::move(set.error()));
+  return Policy(std::make_unique<const RuleSet>(std::move(*set)));
+}
+
+Policy Policy::loopback_preset() {
+  auto set = parse_rules(loopback_rules);
+  STILE_ASSERT(set.has_value());
+  for (RuleInfo& info : set->infos) info.line = 0;
+  return Policy(std::make_unique<const RuleSet>(std::move(*set)));
+}
+
+Policy Policy::deny_all() {
+  return Policy(std::make_unique<const RuleSet>());
+}
+
+Verdict Policy::decide(const Query& query, const OwnAddresses& own) const {
+  STILE_ASSERT(query.who != nullptr && query.target != nullptr);
+  const Question question(query, own);
+  if (const Reason reason = refused_beyond_rules(question, own); reason != Reason::none) return {.reason = reason};
+  for (std::size_t i = 0; i < rules_->rules.size(); ++i) {
+    const Rule& rule = rules_->rules[i];
+    const Certainty match = match_rule(rule, question, Search::first_mismatch).certainty;
+    if (match == Certainty::no) continue;
+    if (match == Certainty::yes) {
+      return {.decision = rule.allow ? Verdict::Decision::allow : Verdict::Decision::deny,
+              .reason = rule.allow ? Reason::none : Reason::deny_policy,
+              .rule = static_cast<int>(i)};
+    }
+    // A deny that may match changes nothing yet: what is left when it does not may still be a deny.
+    if (rule.allow) return {.decision = Verdict::Decision::undecided, .reason = Reason::none};
+  }
+  return {};
+}
+
+const std::vector<RuleInfo>& Policy::rules() const noexcept {
+  return rules_->infos;
+}
+
+bool Policy::every_anonymous_allow_names_its_sources() const noexcept {
+  for (const Rule& rule : rules_->rules) {
+    if (rule.allow && may_be_anonymous(rule) && rule.sources.empty()) return false;
+    if (denies_every_anonymous(rule)) return true;
+  }
+  return true;
+}
+
+std::vector<RuleError> Policy::warnings() const {
+  std::vector<RuleError> warnings;
+  for (std::size_t i = 0; i < rules_->rules.size(); ++i) {
+    if (!rules_->rules[i].allow) continue;
+    for (const TargetPattern& target : rules_->rules[i].targets) {
+      const auto opened = hard_class_of(target);
+      if (!opened) continue;
+      warnings.push_back({.line = rules_->infos[i].line,
+                          .column = target.column,
+                          .message = "'" + rules_->infos[i].name + "' opens the class '" + std::string(name(*opened)) +
+                                     "', which is closed for good reason"});
+    }
+  }
+  return warnings;
+}
+
+}  // namespace stile::policy
