@@ -2,9 +2,9 @@
 
 usage: summary.py STEPS_FAILED RESULTS_FOLDER
 
-Reads the JUnit files that ctest and pytest wrote. A ctest entry that is a GoogleTest program counts as its cases. The
-last line printed is "N passed, N failed, N skipped"; every failure, every reason for a skip and every figure that a
-test reported stands above it. The exit code is 1 if anything failed, or if nothing ran.
+Reads the JUnit files that ctest and pytest wrote. A ctest entry that is a GoogleTest program or a pytest run counts as
+its cases. The last line printed is "N passed, N failed, N skipped"; every failure, every reason for a skip and every
+figure that a test reported stands above it. The exit code is 1 if anything failed, or if nothing ran.
 Tested in tests/house/summary_test.py.
 """
 
@@ -17,6 +17,7 @@ from pathlib import Path
 CASES_RAN = re.compile(r"^\[=+\] (\d+) tests? from \d+ test (?:suites?|cases?) ran", re.MULTILINE)
 CASES_FAILED = re.compile(r"^\[  FAILED  \] (\d+) tests?, listed below", re.MULTILINE)
 CASES_SKIPPED = re.compile(r"^\[  SKIPPED \] (\d+) tests?, listed below", re.MULTILINE)
+PYTEST_RAN = re.compile(r"^(?=.* in [\d.]+s)(?:=+ )?(.*\bpassed\b.*)", re.MULTILINE)
 SKIP_REASON = re.compile(r"^.*: Skipped\n(.*)$", re.MULTILINE)
 
 
@@ -44,11 +45,20 @@ def count(pattern: re.Pattern[str], text: str) -> int:
     return sum(int(number) for number in pattern.findall(text))
 
 
+def counts(output: str) -> tuple[int, int, int]:
+    """How many cases a program inside a ctest entry ran, and how many of them failed and were skipped."""
+    ran, failed, skipped = (count(pattern, output) for pattern in (CASES_RAN, CASES_FAILED, CASES_SKIPPED))
+    for line in PYTEST_RAN.findall(output):
+        words = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped)", line)}
+        ran, failed, skipped = sum(words.values()), words.get("failed", 0), words.get("skipped", 0)
+    return ran, failed, skipped
+
+
 def add_case(summary: Summary, suite: str, case: ElementTree.Element) -> None:
     """One <testcase>: a pytest function, or a ctest entry, which may hold many GoogleTest cases."""
     name = f"{suite}: {case.get('name')}"
     output = case.findtext("system-out") or ""
-    ran, failed, skipped = (count(pattern, output) for pattern in (CASES_RAN, CASES_FAILED, CASES_SKIPPED))
+    ran, failed, skipped = counts(output)
     for entry in case.iterfind("properties/property"):
         if case.get("status") is None:  # pytest: a figure that a test reported
             summary.figures.append(f"{entry.get('name')}: {entry.get('value')}")
