@@ -79,6 +79,16 @@ void Worker::start() {
   for (const auto& listener : listeners_) engine_.wait(listener->socket, engine::Interest::readable);
 }
 
+void Worker::run() {
+  start();
+  engine_.run();
+  while (!relay_.quiet()) {
+    engine_.stop();
+    engine_.run();
+  }
+  ended_.store(true);
+}
+
 // ── accepting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Worker::accept_from(Listener& listener) {

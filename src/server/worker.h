@@ -74,6 +74,8 @@ class Worker final : public relay::TunnelOwner {
 
   /// Starts taking connections. When everything ended after a drain or stop, the engine is stopped.
   void start();
+  /// Starts, runs the engine until then, and delivers what was cancelled last.
+  void run();
 
   // From any thread.
   /// Stop accepting; let handshakes and tunnels end until the limit `drain`, then end them; then stop the engine.
@@ -81,6 +83,8 @@ class Worker final : public relay::TunnelOwner {
   /// End everything at once.
   void request_stop() noexcept;
   void publish(std::shared_ptr<const Common> common);
+  /// True once `run` is about to return.
+  [[nodiscard]] bool ended() const noexcept { return ended_.load(); }
 
   struct DrainResult {
     std::size_t finished = 0;  // ended by themselves while draining
@@ -138,6 +142,7 @@ class Worker final : public relay::TunnelOwner {
 
   std::atomic<bool> drain_requested_{false};
   std::atomic<bool> stop_requested_{false};
+  std::atomic<bool> ended_{false};
   std::mutex published_mutex_;
   std::shared_ptr<const Common> published_;  // under published_mutex_
 };

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <cstddef>
 
 namespace stile::sys {
@@ -87,6 +88,11 @@ constexpr auto table = [] {
 ErrorKind error_kind(int errno_value) noexcept {
   if (errno_value < 0 || errno_value > errno_max) return ErrorKind::other;
   return table[static_cast<std::size_t>(errno_value)];
+}
+
+std::string_view describe(const Error& error) noexcept {
+  const char* const text = ::strerrordesc_np(error.os_code);
+  return text == nullptr || error.os_code == 0 ? "unknown error" : text;
 }
 
 }  // namespace stile::sys

@@ -3,6 +3,8 @@
 // Pure functions, any thread. Tested in errno_table_test.cc, which visits every number.
 #pragma once
 
+#include <string_view>
+
 #include "base/error.h"
 
 namespace stile::sys {
@@ -15,5 +17,8 @@ inline constexpr int errno_max = 133;
 [[nodiscard]] inline Error make_error(int errno_value) noexcept {
   return Error{error_kind(errno_value), errno_value};
 }
+
+/// For people, in the system's words: "Address already in use".
+[[nodiscard]] std::string_view describe(const Error& error) noexcept;
 
 }  // namespace stile::sys

@@ -21,6 +21,7 @@ class UniqueFd {
   ~UniqueFd() { reset(); }
 
   [[nodiscard]] bool is_open() const noexcept { return fd_ >= 0; }
+  explicit operator bool() const noexcept { return is_open(); }
   [[nodiscard]] int get() const noexcept { return fd_; }
   /// Gives ownership away.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
