@@ -5,27 +5,11 @@
 #include <variant>
 
 #include "base/assert.h"
+#include "wire/codec_fuzz_support.h"
 #include "wire/socks5.h"
 
 namespace stile::wire {
 namespace {
-
-template <class T>
-void check_prefixes(ParseResult<T> (*decode)(ConstBytes), ConstBytes input) {
-  const ParseResult<T> whole = decode(input);
-  std::size_t needed = input.size() + 1;
-  if (const auto* parsed = std::get_if<Parsed<T>>(&whole)) needed = parsed->consumed;
-  if (const auto* malformed = std::get_if<Malformed>(&whole)) needed = malformed->consumed;
-  STILE_ASSERT(needed > 0);
-  for (std::size_t size = 0; size <= input.size(); ++size) {
-    const ParseResult<T> outcome = decode(input.first(size));
-    if (size < needed) {
-      STILE_ASSERT(std::holds_alternative<NeedMore>(outcome));
-    } else {
-      STILE_ASSERT(outcome == whole);
-    }
-  }
-}
 
 void check_request_survives(ConstBytes input) {
   const auto result = decode_request(input);
@@ -62,10 +46,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr std::size_t octets_max = 300;
   if (size > octets_max) return 0;
   const stile::ConstBytes input(data, size);
-  check_prefixes<Greeting>([](stile::ConstBytes octets) { return decode_greeting(octets); }, input);
-  check_prefixes<MethodChoice>([](stile::ConstBytes octets) { return decode_method_choice(octets); }, input);
-  check_prefixes<Request>(decode_request, input);
-  check_prefixes<Reply>(decode_reply, input);
+  assert_one_verdict<Greeting>(decode_greeting, input);
+  assert_one_verdict<MethodChoice>(decode_method_choice, input);
+  assert_one_verdict<Request>(decode_request, input);
+  assert_one_verdict<Reply>(decode_reply, input);
   check_request_survives(input);
   check_reply_survives(input);
   return 0;

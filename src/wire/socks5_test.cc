@@ -258,7 +258,7 @@ TEST(Socks5Reply, FailureCarriesZeroAddress) {
 
 // A proxy's BND name of any length is read, whatever it holds: clients mostly ignore it.
 TEST(Socks5Reply, BoundNamesOfAllLengths) {
-  for (const std::size_t length : {0, 1, 127, 128, 255}) {
+  for (const std::size_t length : std::array<std::size_t, 5>{0, 1, 127, 128, 255}) {
     Octets octets = {0x05, 0x00, 0x00, 0x03, static_cast<std::uint8_t>(length)};
     octets.insert(octets.end(), length, 'a');
     octets.insert(octets.end(), {0x9C, 0x40});
