@@ -25,8 +25,7 @@ class UniqueFd {
   [[nodiscard]] int get() const noexcept { return fd_; }
   /// Gives ownership away.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
-  /// Closes what it owns; the result of close(2) tells nothing that could be acted on. Keeps errno out of it: callers
-  /// read errno before they let go.
+  /// Closes what it owns; the result of close(2) tells nothing that could be acted on. May change errno.
   void reset(int fd = -1) noexcept {
     if (fd_ >= 0) ::close(fd_);
     fd_ = fd;

@@ -1,0 +1,103 @@
+// Simulated UDP. Like an unconnected Linux socket, a sender is not told of refusals that the network sends.
+#include <algorithm>
+#include <cerrno>
+
+#include "engine/sim/sim_engine.h"
+#include "sys/errno_table.h"
+
+namespace stile::engine {
+namespace {
+
+constexpr std::size_t payload_octets_max = 65'507;  // 65,535 less the IPv4 and UDP headers
+
+std::unexpected<Error> os_error(int errno_value) noexcept {
+  return std::unexpected(sys::make_error(errno_value));
+}
+
+}  // namespace
+
+Result<void> SimEngine::open_udp(Socket& socket, const Endpoint& local) {
+  if (const auto error = injected()) return std::unexpected(*error);
+  if (!room_for(1)) return os_error(EMFILE);
+  Endpoint bound = local;
+  if (bound.port == 0) {
+    const auto port = free_port(bound.address, udp_in_use_);
+    if (!port) return os_error(EADDRINUSE);
+    bound.port = *port;
+  }
+  if (udp_ports_.contains(bound)) return os_error(EADDRINUSE);
+  const int handle = open_node(sim::Node::Kind::udp, &socket);
+  nodes_[static_cast<std::size_t>(handle)].local = bound;
+  udp_ports_[bound] = handle;
+  udp_in_use_.insert(bound);
+  return {};
+}
+
+Result<std::size_t> SimEngine::receive_datagrams(Socket& socket, std::span<Datagram> datagrams) {
+  STILE_ASSERT(socket.is_open() && !datagrams.empty());
+  if (const auto error = injected()) return std::unexpected(*error);
+  sim::Node& from = node(socket);
+  STILE_ASSERT(from.kind == sim::Node::Kind::udp);
+  if (from.packets.empty()) return os_error(EAGAIN);
+  std::size_t count = 0;
+  while (count < datagrams.size() && !from.packets.empty()) {
+    const sim::Packet& packet = from.packets.front();
+    Datagram& into = datagrams[count++];
+    const std::size_t size = std::min(into.payload.size(), packet.octets.size());
+    std::copy_n(packet.octets.begin(), size, into.payload.begin());
+    into.peer = packet.from;
+    into.truncated = size < packet.octets.size();
+    into.payload = into.payload.first(size);
+    from.packet_octets -= packet.octets.size();
+    from.packets.pop_front();
+  }
+  return count;
+}
+
+Result<std::size_t> SimEngine::send_datagrams(Socket& socket, std::span<const Datagram> datagrams) {
+  STILE_ASSERT(socket.is_open() && !datagrams.empty());
+  if (const auto error = injected()) return std::unexpected(*error);
+  const sim::Node& from = node(socket);
+  STILE_ASSERT(from.kind == sim::Node::Kind::udp);
+  std::size_t count = 0;
+  for (const Datagram& datagram : datagrams) {
+    const Result<void> sent = send_one(from, datagram);
+    if (!sent && count == 0) return std::unexpected(sent.error());
+    if (!sent) break;
+    ++count;
+  }
+  return count;
+}
+
+Result<void> SimEngine::send_one(const sim::Node& from, const Datagram& datagram) {
+  if (datagram.peer.address.family() != from.local.address.family()) return os_error(EAFNOSUPPORT);
+  if (datagram.payload.size() > payload_octets_max) return os_error(EMSGSIZE);
+  const SimBehaviour& behaviour = behaviour_of(datagram.peer.address);
+  if (behaviour.answer == SimBehaviour::Answer::local_error) return std::unexpected(behaviour.error);
+  if (behaviour.answer != SimBehaviour::Answer::normal) return {};
+  Endpoint source = from.local;
+  if (source.address.is_unspecified()) source.address = source_for(datagram.peer.address);
+  const std::vector<std::uint8_t> octets(datagram.payload.begin(), datagram.payload.end());
+  const int copies = prng_.chance(faults_.udp_duplicate) ? 2 : 1;
+  for (int copy = 0; copy < copies; ++copy) {
+    if (prng_.chance(faults_.udp_drop)) continue;
+    after(latency() + behaviour.delay, [this, source, to = datagram.peer, octets] { deliver(source, to, octets); });
+  }
+  return {};
+}
+
+void SimEngine::deliver(const Endpoint& from, const Endpoint& to, const std::vector<std::uint8_t>& octets) {
+  auto found = udp_ports_.find(to);
+  if (found == udp_ports_.end() && is_here(to.address)) {
+    found = udp_ports_.find(Endpoint{to.address.is_v4() ? Address{} : Address::parse("::").value(), to.port});
+  }
+  if (found == udp_ports_.end()) return;
+  sim::Node& receiver = nodes_[static_cast<std::size_t>(found->second)];
+  if (receiver.packet_octets + octets.size() > faults_.udp_octets_max) return;
+  trace(octets);
+  receiver.packets.push_back(sim::Packet{from, octets});
+  receiver.packet_octets += octets.size();
+  notify(found->second);
+}
+
+}  // namespace stile::engine
