@@ -4,9 +4,10 @@
 // config_fuzz.cc.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <expected>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,7 +24,7 @@ enum class LogFormat : std::uint8_t { automatic, json, text, none };
 
 /// One listening socket.
 struct Listener {
-  Endpoint address;
+  Endpoint address;       // port 0: the kernel chooses one
   bool optional = false;  // of the zero-configuration pair: a missing ::1 is a warning
 };
 
@@ -37,31 +38,65 @@ struct Limits {
   std::uint32_t sessions = limits::sessions_process_max;
 };
 
+/// Where a value came from. Later sources win over earlier ones.
+struct Origin {
+  enum class Source : std::uint8_t { built_in, file, environment, flag };
+  Source source = Source::built_in;
+  int line = 0;      // of a file
+  std::string name;  // the file, the environment variable or the flag
+};
+
 struct Config {
   std::vector<Listener> listeners;
   Limits limits;
   LogFormat log = LogFormat::automatic;
-  unsigned workers = 0;  // 0: one a core
+  std::uint32_t workers = 0;  // 0: one a core
   /// Present when the file has a [policy]; then only its rules say who may go where.
   std::shared_ptr<const policy::Policy> policy;
-  std::string policy_rules;  // the text behind it, for explain
+  std::string policy_rules;   // the text behind it, for explain
+  int policy_rules_line = 0;  // of the file: where the text's first line stands; 0 without [policy]
+  /// By key ("limits.idle", "listen" for all listeners); a key that nobody set is absent.
+  std::map<std::string, Origin, std::less<>> origins;
 };
 
-/// A fault with its place, printed as "FILE:LINE:COLUMN: message".
+/// A fault with its place, printed as "FILE:LINE:COLUMN: message". Line 0: no one place is at fault.
 struct ConfigError {
   int line = 0;
   int column = 0;
   std::string message;
 };
 
-/// Parses and validates. All faults that can be found at once are reported.
-[[nodiscard]] std::expected<Config, std::vector<ConfigError>> parse(std::string_view text);
+/// Parses and validates. All faults that can be found at once are reported, in file order. `file` is only a name for
+/// the origins.
+[[nodiscard]] std::expected<Config, std::vector<ConfigError>> parse(std::string_view text, std::string_view file = "");
 
 /// No file at all: 127.0.0.1 and ::1, port 1080.
 [[nodiscard]] Config zero_configuration();
 
+/// Sets one key from the environment or a flag. `values` has one element, or any number for the list of listeners,
+/// whose key is "listen". The message of a failure is without the key.
+[[nodiscard]] std::expected<void, std::string> set(Config& config, std::string_view key,
+                                                   const std::vector<std::string>& values, Origin origin);
+
+/// What several keys say together: faults that no single key shows. Part of parse(); to be asked again after set().
+[[nodiscard]] std::vector<ConfigError> contradictions(const Config& config);
+
 /// The rules of the security reference 1.1 that involve several keys, for the final configuration (file, environment
 /// and flags together): no listener is an open proxy. Messages say what to add.
 [[nodiscard]] std::vector<std::string> exposures(const Config& config);
+
+/// What is allowed and yet worth a second look; `stile check` prints it.
+[[nodiscard]] std::vector<ConfigError> cautions(const Config& config);
+
+/// One line of `stile check --effective`.
+struct EffectiveValue {
+  std::string key;      // "limits.idle", "listen[0].address"
+  std::string value;    // as it would be written in the file, without quotes
+  bool number = false;  // else the file quotes it
+  std::string origin;   // "default", "stile.toml:12", "environment STILE_LOG", "flag --log"
+};
+
+/// Every value in force, in the order of the key table.
+[[nodiscard]] std::vector<EffectiveValue> effective(const Config& config);
 
 }  // namespace stile::config

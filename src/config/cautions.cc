@@ -1,0 +1,79 @@
+// What `stile check` warns of (security reference, 1.1 and 3.1).
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+
+#include "config/config.h"
+#include "config/loopback.h"
+#include "policy/rules.h"
+
+namespace stile::config {
+namespace {
+
+// News and Windows file sharing: what open proxies are misused for, next to mail (port 25, which an allow without ports
+// leaves out).
+constexpr std::array<policy::PortRange, 3> abused{{{119, 119}, {135, 139}, {445, 445}}};
+
+bool reaches_abused_port(const policy::Rule& rule) {
+  return std::ranges::any_of(rule.targets, [](const policy::TargetPattern& target) {
+    return target.ports.empty() || std::ranges::any_of(target.ports, [](const policy::PortRange& ports) {
+             return std::ranges::any_of(abused, [&](const policy::PortRange& range) {
+               return ports.first <= range.last && range.first <= ports.last;
+             });
+           });
+  });
+}
+
+bool admits_anonymous(const policy::Rule& rule) {
+  return std::ranges::any_of(rule.who, [](const policy::Who& who) {
+    return std::holds_alternative<policy::Anyone>(who) || std::holds_alternative<policy::Anonymous>(who);
+  });
+}
+
+void add_rule_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  const auto file_line = [&](int rules_line) { return config.policy_rules_line + rules_line - 1; };
+  for (const policy::RuleError& warning : config.policy->warnings()) {
+    cautions.push_back({file_line(warning.line), warning.column, warning.message});
+  }
+  const auto parsed = policy::parse_rules(config.policy_rules);
+  if (!parsed) return;
+  for (std::size_t i = 0; i < parsed->rules.size(); ++i) {
+    const policy::Rule& rule = parsed->rules[i];
+    const bool tcp = rule.commands.empty() || rule.commands.contains(policy::Command::tcp);
+    if (!rule.allow || !tcp || !admits_anonymous(rule) || !reaches_abused_port(rule)) continue;
+    cautions.push_back(
+        {file_line(parsed->infos[i].line), 1,
+         fmt::format("'{}' lets clients without authentication reach port 119, 135-139 or 445, which open "
+                     "proxies are misused for (name the ports that they need)",
+                     parsed->infos[i].name)});
+  }
+}
+
+void add_loopback_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  for (const Listener& listener : config.listeners) {
+    if (!is_loopback(listener.address.address)) continue;
+    cautions.push_back(
+        {0, 0,
+         fmt::format(
+             "listener {}: whatever forwards connections to it (ssh -R, a container's port map, a reverse proxy) "
+             "hands a local user's reach to those it serves, ports 119, 135-139 and 445 included (add a [policy] "
+             "to narrow it)",
+             listener.address.to_string())});
+  }
+}
+
+}  // namespace
+
+std::vector<ConfigError> cautions(const Config& config) {
+  std::vector<ConfigError> cautions;
+  if (config.policy != nullptr) {
+    add_rule_cautions(config, cautions);
+  } else {
+    add_loopback_cautions(config, cautions);
+  }
+  std::ranges::stable_sort(cautions, {}, &ConfigError::line);
+  return cautions;
+}
+
+}  // namespace stile::config

@@ -1,0 +1,58 @@
+#include "config/duration.h"
+
+#include <array>
+#include <charconv>
+#include <cstdint>
+
+#include "base/assert.h"
+
+namespace stile::config {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  std::chrono::milliseconds length;
+};
+
+// Longest first: to_text takes the first that divides.
+constexpr std::array<Unit, 5> units{{
+    {"d", std::chrono::days{1}},
+    {"h", std::chrono::hours{1}},
+    {"m", std::chrono::minutes{1}},
+    {"s", std::chrono::seconds{1}},
+    {"ms", std::chrono::milliseconds{1}},
+}};
+
+constexpr std::chrono::milliseconds longest = std::chrono::days{365};
+
+}  // namespace
+
+std::optional<Duration> parse_duration(std::string_view text) noexcept {
+  // std::from_chars would take a sign.
+  if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
+  std::int64_t number = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  if (error != std::errc{}) return std::nullopt;
+  const std::string_view name(rest, static_cast<std::size_t>(end - rest));
+  for (const Unit& unit : units) {
+    if (unit.name != name) continue;
+    if (number > longest / unit.length) return std::nullopt;
+    return number * unit.length;
+  }
+  return std::nullopt;
+}
+
+std::string to_text(Duration duration) {
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
+  STILE_ASSERT(milliseconds == duration && duration >= Duration::zero());
+  if (milliseconds == milliseconds.zero()) return "0s";
+  for (const Unit& unit : units) {
+    if (milliseconds % unit.length == milliseconds.zero()) {
+      return std::to_string(milliseconds / unit.length) + std::string(unit.name);
+    }
+  }
+  return {};  // not reached: the last unit divides everything
+}
+
+}  // namespace stile::config

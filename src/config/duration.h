@@ -1,0 +1,20 @@
+// Durations as people write them in the configuration: one whole number and one unit, "250ms", "10s", "5m", "1h". No
+// sums, no fractions, no signs, no spaces: one spelling a value, so that a typo is an error. Pure; tested in
+// duration_test.cc.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/time.h"
+
+namespace stile::config {
+
+/// Units: ms, s, m, h, d. Nothing when the text is anything else, or is longer than a year.
+[[nodiscard]] std::optional<Duration> parse_duration(std::string_view text) noexcept;
+
+/// The shortest text that parse_duration reads back as `duration`, which is a whole number of milliseconds.
+[[nodiscard]] std::string to_text(Duration duration);
+
+}  // namespace stile::config

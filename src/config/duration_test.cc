@@ -1,0 +1,42 @@
+#include "config/duration.h"
+
+#include <gtest/gtest.h>
+
+namespace stile::config {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Duration, ReadsEveryUnit) {
+  EXPECT_EQ(parse_duration("250ms"), 250ms);
+  EXPECT_EQ(parse_duration("10s"), 10s);
+  EXPECT_EQ(parse_duration("5m"), 5min);
+  EXPECT_EQ(parse_duration("1h"), 1h);
+  EXPECT_EQ(parse_duration("7d"), 168h);
+  EXPECT_EQ(parse_duration("0s"), 0s);
+}
+
+TEST(Duration, RefusesEveryOtherSpelling) {
+  for (const std::string_view text : {"", "s", "10", "-1s", "+1s", " 1s", "1s ", "1 s", "1.5s", "1m30s", "1S", "1us",
+                                      "1e3s", "0x1s", "off", "1ss", "99999999999999999999s"}) {
+    EXPECT_EQ(parse_duration(text), std::nullopt) << text;
+  }
+}
+
+TEST(Duration, ALongestBoundKeepsSumsFromOverflowing) {
+  EXPECT_EQ(parse_duration("365d"), 8760h);
+  EXPECT_EQ(parse_duration("366d"), std::nullopt);
+  EXPECT_EQ(parse_duration("9223372036854775807ms"), std::nullopt);
+  EXPECT_EQ(parse_duration("9223372036854775807d"), std::nullopt);
+}
+
+TEST(Duration, PrintsWhatItReads) {
+  for (const std::string_view text : {"0s", "1ms", "250ms", "1500ms", "10s", "90s", "5m", "1h", "1d", "365d"}) {
+    EXPECT_EQ(to_text(parse_duration(text).value()), text);
+  }
+  EXPECT_EQ(to_text(60s), "1m");
+  EXPECT_EQ(to_text(1000ms), "1s");
+}
+
+}  // namespace
+}  // namespace stile::config

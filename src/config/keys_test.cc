@@ -1,0 +1,80 @@
+#include "config/keys.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "config/duration.h"
+
+namespace stile::config {
+namespace {
+
+TEST(Keys, AreUniqueAndOfAKnownTable) {
+  std::set<std::string> paths;
+  for (const Key& key : keys()) {
+    EXPECT_TRUE(paths.insert(path(key)).second) << path(key);
+    EXPECT_TRUE(std::ranges::any_of(tables(), [&](const Table& table) { return table.name == key.table; }));
+    EXPECT_FALSE(key.help.empty());
+    EXPECT_EQ(find_key(key.table, key.name), &key);
+  }
+}
+
+TEST(Keys, DefaultsAreThoseOfTheValueItself) {
+  const Config config;
+  for (const Key& key : keys()) EXPECT_EQ(value_text(key, config), key.default_text) << path(key);
+}
+
+TEST(Keys, DefaultsAreTextThatIsRead) {
+  for (const Key& key : keys()) {
+    if (key.default_text.empty()) continue;
+    Config config;
+    EXPECT_TRUE(store_text(key, key.default_text, config)) << path(key);
+    EXPECT_EQ(value_text(key, config), key.default_text);
+  }
+}
+
+TEST(Keys, ExamplesParse) {
+  for (const Key& key : keys()) {
+    std::string text;
+    for (const Table& table : tables()) {
+      if (table.name == key.table) text = std::string(table.header) + "\n";
+    }
+    text += std::string(key.name) + " = " + std::string(key.example) + "\n";
+    const auto config = parse(text);
+    EXPECT_TRUE(config) << text << (config ? "" : config.error().front().message);
+  }
+}
+
+TEST(Keys, BoundsHoldAtBothEnds) {
+  for (const Key& key : keys()) {
+    Config config;
+    if (key.type == KeyType::number) {
+      EXPECT_TRUE(store_number(key, key.least, config));
+      EXPECT_TRUE(store_number(key, key.most, config));
+      EXPECT_FALSE(store_number(key, std::int64_t{key.least} - 1, config));
+      EXPECT_FALSE(store_number(key, std::int64_t{key.most} + 1, config));
+    } else if (key.duration != nullptr) {
+      EXPECT_TRUE(store_text(key, to_text(key.shortest), config)) << path(key);
+      EXPECT_TRUE(store_text(key, to_text(key.longest), config)) << path(key);
+      EXPECT_FALSE(store_text(key, to_text(key.longest + std::chrono::milliseconds{1}), config)) << path(key);
+      if (key.shortest > Duration::zero()) {
+        EXPECT_FALSE(store_text(key, to_text(key.shortest - std::chrono::milliseconds{1}), config)) << path(key);
+      }
+      EXPECT_EQ(store_text(key, "off", config).has_value(), key.type == KeyType::optional_duration);
+    }
+  }
+}
+
+TEST(Keys, ConfigurationReferenceIsCurrent) {
+  std::ifstream file(STILE_SOURCE_DIR "/docs/configuration.md");
+  const std::string committed{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_TRUE(committed == reference_markdown())
+      << "docs/configuration.md is not what the key table says; make it again:\n"
+         "  build/release/stile config-reference > docs/configuration.md";
+}
+
+}  // namespace
+}  // namespace stile::config
