@@ -1,5 +1,7 @@
 #include "observe/diagnostics.h"
 
+// From its headers, with the same fmt as everything else.
+#define SPDLOG_FMT_EXTERNAL
 #include <fmt/core.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
