@@ -34,6 +34,7 @@ inline constexpr std::size_t dns_in_flight_max = 1'024;
 inline constexpr std::size_t dns_cached_names_max = 10'000;
 inline constexpr auto dns_ttl_min = 1s;
 inline constexpr auto dns_ttl_max = 300s;
+inline constexpr std::size_t hosts_file_octets_max = 16 * 1024 * 1024;
 inline constexpr std::size_t name_octets_max = 253;
 inline constexpr std::size_t label_octets_max = 63;
 

@@ -1,0 +1,31 @@
+#include "sys/net_probe.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "sys/retry.h"
+#include "sys/sockaddr.h"
+#include "sys/unique_fd.h"
+
+namespace stile::sys {
+namespace {
+
+constexpr std::uint16_t discard_port = 9;  // connecting a datagram socket sends nothing, but wants a port
+
+}  // namespace
+
+bool has_route(const Address& address) noexcept {
+  const SocketAddress peer(Endpoint{address, discard_port});
+  const UniqueFd fd(::socket(address_family(address), SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  return fd.is_open() && ::connect(fd.get(), &peer.generic, peer.length) == 0;
+}
+
+bool has_ipv6_address() noexcept {
+  // One line an address; absent where the kernel does not speak IPv6.
+  const UniqueFd fd(::open("/proc/self/net/if_inet6", O_RDONLY | O_CLOEXEC));
+  char octet = 0;
+  return fd.is_open() && retry([&] { return ::read(fd.get(), &octet, 1); }) == 1;
+}
+
+}  // namespace stile::sys

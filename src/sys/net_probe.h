@@ -1,0 +1,15 @@
+// Questions to the kernel about this host's network that send nothing. For any thread; each takes microseconds.
+// Tested in net_probe_test.cc.
+#pragma once
+
+#include "base/address.h"
+
+namespace stile::sys {
+
+/// True when the kernel would find a route and a source address for a packet to `address`.
+[[nodiscard]] bool has_route(const Address& address) noexcept;
+
+/// True when any interface bears an IPv6 address, loopback included: false where IPv6 is disabled or unknown.
+[[nodiscard]] bool has_ipv6_address() noexcept;
+
+}  // namespace stile::sys
