@@ -4,11 +4,10 @@
 // Threading: one engine's thread. Tested in dial_test.cc on the simulation.
 #pragma once
 
-#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "base/address.h"
 #include "base/limits.h"
@@ -23,15 +22,26 @@ struct DialLimits {
   Duration stagger = limits::connect_stagger;
 };
 
-/// The reason behind one failed attempt (protocol reference, section 2.5).
-[[nodiscard]] Reason dial_reason(const engine::ConnectFailure& failure) noexcept;
+/// The reason behind one failed attempt on an address of `family` (protocol reference, section 2.5).
+/// `host_has_ipv6`: whether this host bears an IPv6 address at all. It tells a host without IPv6 from exhausted ports,
+/// for which the kernel has one error.
+[[nodiscard]] Reason dial_reason(const engine::ConnectFailure& failure, Family family, bool host_has_ipv6) noexcept;
 
-/// A dial, owned by the caller, which stays in place until its completion.
+/// Which of two failed attempts a client is told about: the more specific, in the order refused, TTL expired, host
+/// unreachable, timeout, network unreachable, other. `Reason::none` stands for no attempt.
+[[nodiscard]] Reason more_specific(Reason one, Reason other) noexcept;
+
+/// A dial, owned by the caller, which stays in place until its completion. Used for one dial.
 class Dial {
  public:
+  /// Asks this host whether it bears an IPv6 address; the simulation brings its own answer.
+  using Ipv6Probe = bool (*)() noexcept;
+
   explicit Dial(engine::Engine& engine) noexcept;
+  Dial(engine::Engine& engine, Ipv6Probe host_has_ipv6) noexcept;
   Dial(const Dial&) = delete;
   Dial& operator=(const Dial&) = delete;
+  /// Closes a connected socket that nobody took. Not while pending (asserted).
   ~Dial();
 
   /// `dial.bind<&Connection::on_dialled>(this)`, with `void on_dialled(engine::Status)`.
@@ -42,24 +52,62 @@ class Dial {
 
   /// Dials 1..candidates_max endpoints; exactly one completion follows, never inline. More candidates are not tried.
   void start(std::span<const Endpoint> candidates, const DialLimits& limits);
-  /// Ends all attempts; the completion comes with Status::canceled semantics: `reason()` is client_reset. A no-op when
-  /// nothing is pending.
+  /// Ends all attempts; the completion comes with `reason()` client_reset, also where a connection was made but not
+  /// yet told about. A no-op when nothing is pending.
   void cancel() noexcept;
-  [[nodiscard]] bool pending() const noexcept;
+  [[nodiscard]] bool pending() const noexcept { return dialling_ || done_.pending(); }
 
-  /// After completion. Reason::none: connected. Otherwise the most specific failure of all attempts, in the order
-  /// refused, TTL expired, host unreachable, network unreachable, other.
-  [[nodiscard]] Reason reason() const noexcept;
-  /// After success: the endpoint connected to, byte for byte one of the candidates.
-  [[nodiscard]] const Endpoint& peer() const noexcept;
+  /// After completion. Reason::none: connected. Otherwise the most specific failure of all attempts (`more_specific`).
+  [[nodiscard]] Reason reason() const noexcept { return reason_; }
+  /// After success: the endpoint connected to, byte for byte one of the candidates. After a failure the one whose
+  /// failure `reason` tells; the first where the dial was cancelled.
+  [[nodiscard]] const Endpoint& peer() const noexcept { return told_->peer; }
   /// After success, once: hands over the connected socket. `into` must be closed.
   void take(engine::Socket& into) noexcept;
 
  private:
-  // The implementation's own.
-  struct Attempt;
+  /// One candidate and the connection attempt on it.
+  struct Attempt {
+    enum class Phase : std::uint8_t { waiting, connecting, connected, ended };
+
+    void on_connected(engine::Status status) { dial->on_connected(*this, status); }
+
+    Dial* dial = nullptr;
+    Endpoint peer;
+    engine::Socket socket;
+    Instant deadline{};
+    Phase phase = Phase::waiting;
+  };
+
+  [[nodiscard]] Attempt& attempt(std::size_t index) noexcept { return index == 0 ? first_ : others_[index - 1]; }
+  void place(Attempt& attempt, const Endpoint& peer) noexcept;
+  void advance();
+  void start_next();
+  void on_connected(Attempt& attempt, engine::Status status);
+  void settle(Attempt& attempt);
+  void on_timer(engine::Status status);
+  [[nodiscard]] Reason reason_of(const engine::ConnectFailure& failure, const Attempt& attempt) const noexcept;
+  void fail(Attempt& attempt, Reason reason) noexcept;
+  [[nodiscard]] bool connecting() noexcept;
+  [[nodiscard]] Instant next_event() noexcept;
+  void finish() noexcept;
+  void complete_when_quiet() noexcept;
+
   engine::Engine& engine_;
+  Ipv6Probe host_has_ipv6_;
   engine::Operation done_;
+  engine::Timer timer_;  // until the next of: stagger over, an attempt's deadline, the total
+  DialLimits limits_;
+  Attempt first_;                      // in place: the common dial of one candidate allocates nothing
+  std::unique_ptr<Attempt[]> others_;  // the second candidate and those after it
+  std::size_t count_ = 0;
+  std::size_t started_ = 0;
+  Instant next_start_{};
+  Instant end_{};
+  Attempt* told_ = &first_;
+  Reason reason_ = Reason::none;
+  bool dialling_ = false;
+  bool finished_ = false;
 };
 
 }  // namespace stile::route
