@@ -59,6 +59,8 @@ static_assert(in_enumeration_order());
 
 }  // namespace
 
-const ReasonInfo& info(Reason reason) noexcept { return table[static_cast<std::size_t>(reason)]; }
+const ReasonInfo& info(Reason reason) noexcept {
+  return table[static_cast<std::size_t>(reason)];
+}
 
 }  // namespace stile
