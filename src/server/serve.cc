@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <atomic>
 #include <csignal>
 #include <memory>
 #include <optional>
@@ -14,8 +15,10 @@
 #include "observe/counters.h"
 #include "observe/diagnostics.h"
 #include "observe/record_sink.h"
-#include "resolve/system_resolver.h"
+#include "resolve/caching_resolver.h"
+#include "resolve/cares_resolver.h"
 #include "server/worker.h"
+#include "sys/errno_table.h"
 #include "sys/main_loop.h"
 #include "sys/own_addresses.h"
 #include "sys/process_limits.h"
@@ -35,10 +38,14 @@ class SinkReporter final : public Reporter {
 
 observe::RecordFormat record_format(config::LogFormat format) {
   switch (format) {
-    case config::LogFormat::json: return observe::RecordFormat::json;
-    case config::LogFormat::text: return observe::RecordFormat::text;
-    case config::LogFormat::none: return observe::RecordFormat::none;
-    case config::LogFormat::automatic: break;
+    case config::LogFormat::json:
+      return observe::RecordFormat::json;
+    case config::LogFormat::text:
+      return observe::RecordFormat::text;
+    case config::LogFormat::none:
+      return observe::RecordFormat::none;
+    case config::LogFormat::automatic:
+      break;
   }
   return sys::is_terminal(sys::standard_output) ? observe::RecordFormat::text : observe::RecordFormat::json;
 }
@@ -46,10 +53,23 @@ observe::RecordFormat record_format(config::LogFormat format) {
 /// One worker with everything it stands on, in the order of construction.
 struct Crew {
   std::unique_ptr<engine::EpollEngine> engine;
-  std::unique_ptr<resolve::SystemResolver> resolver;
+  std::unique_ptr<resolve::CaresResolver> dns;
+  std::unique_ptr<resolve::CachingResolver> resolver;
   observe::Counters counters;
   std::unique_ptr<Worker> worker;
   std::thread thread;
+
+  /// On the worker's thread: until everything ended and nothing is pending in the engine.
+  void run() {
+    worker->run();
+    engine::Operation resolver_closed;
+    resolver_closed.bind<&Crew::on_resolver_closed>(this);
+    resolver->close(resolver_closed);
+    engine->run();
+  }
+
+ private:
+  void on_resolver_closed(engine::Status) { engine->stop(); }
 };
 
 class Server {
@@ -83,6 +103,7 @@ class Server {
   std::optional<sys::SignalQueue> signals_;
   std::optional<sys::OwnAddressMonitor> own_monitor_;
   std::optional<sys::Notification> worker_ended_;
+  std::atomic<std::size_t> crews_ended_{0};
   int signals_seen_ = 0;
 };
 
@@ -129,12 +150,14 @@ bool Server::recruit() {
       return false;
     }
     crew->engine = std::move(*engine);
-    auto resolver = resolve::SystemResolver::create(*crew->engine);
-    if (!resolver) {
-      diagnostics_.error("cannot start the resolver", sys::describe(resolver.error()));
+    auto dns = resolve::CaresResolver::create(*crew->engine, {});
+    if (!dns) {
+      diagnostics_.error("cannot start the resolver", sys::describe(dns.error()));
       return false;
     }
-    crew->resolver = std::move(*resolver);
+    crew->dns = std::move(*dns);
+    crew->resolver = std::make_unique<resolve::CachingResolver>(
+        *crew->engine, *crew->dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"});
     crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common());
   }
   return true;
@@ -164,8 +187,8 @@ bool Server::listen() {
   return true;
 }
 
-// One socket a worker. The first is opened alone and without SO_REUSEPORT, so that a second server on the same address is
-// told that it is in use instead of sharing it; SO_REUSEPORT is for the workers only.
+// One socket a worker. The first is opened alone and without SO_REUSEPORT, so that a second server on the same address
+// is told that it is in use instead of sharing it; SO_REUSEPORT is for the workers only.
 std::optional<Endpoint> Server::listen_everywhere(const Endpoint& wanted, Error& error) {
   Endpoint where = wanted;
   if (crews_.size() > 1) {
@@ -190,9 +213,9 @@ std::optional<Endpoint> Server::listen_everywhere(const Endpoint& wanted, Error&
 }
 
 void Server::banner() {
-  const std::string who = config_.policy != nullptr
-                              ? fmt::format("{} rules of the policy say who may go where", config_.policy->rules().size())
-                              : std::string("clients on this host, without authentication");
+  const std::string who = config_.policy != nullptr ? fmt::format("{} rules of the policy say who may go where",
+                                                                  config_.policy->rules().size())
+                                                    : std::string("clients on this host, without authentication");
   for (const Endpoint& endpoint : listening_) {
     diagnostics_.notice(fmt::format("listening on {} (SOCKS5): {}", endpoint.to_string(), who));
   }
@@ -203,15 +226,15 @@ void Server::banner() {
 void Server::work() {
   for (const auto& crew : crews_) {
     crew->thread = std::thread([this, &crew] {
-      crew->worker->run();
+      crew->run();
+      crews_ended_.fetch_add(1);
       worker_ended_->notify();
     });
   }
 }
 
 void Server::supervise() {
-  std::size_t ended = 0;
-  while (ended < crews_.size()) {
+  while (crews_ended_.load() < crews_.size()) {
     const std::array descriptors{signals_->descriptor(), worker_ended_->descriptor(),
                                  own_monitor_ ? own_monitor_->descriptor() : -1};
     const auto ready = sys::wait_readable(descriptors);
@@ -220,8 +243,6 @@ void Server::supervise() {
       while (const auto signal = signals_->next()) on_signal(*signal);
     } else if (*ready == 1) {
       worker_ended_->clear();
-      ended = 0;
-      for (const auto& crew : crews_) ended += crew->worker->ended() ? 1U : 0U;
     } else {
       own_monitor_->drain();
       refresh_own_addresses();
@@ -254,14 +275,9 @@ int Server::farewell() {
     drained.finished += crew->worker->drained().finished;
     drained.reset += crew->worker->drained().reset;
   }
-  // What they stand on goes before the sink that they report to.
-  for (const auto& crew : crews_) {
-    crew->worker.reset();
-    crew->resolver->close();
-  }
   crews_.clear();
-  diagnostics_.notice(fmt::format("ended; while draining, {} tunnels finished and {} were reset", drained.finished,
-                                  drained.reset));
+  diagnostics_.notice(
+      fmt::format("ended; while draining, {} tunnels finished and {} were reset", drained.finished, drained.reset));
   return 0;
 }
 
@@ -289,6 +305,8 @@ std::shared_ptr<const Common> Server::common() const {
 
 }  // namespace
 
-int serve(const config::Config& config) { return Server(config).run(); }
+int serve(const config::Config& config) {
+  return Server(config).run();
+}
 
 }  // namespace stile::server

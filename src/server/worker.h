@@ -83,8 +83,6 @@ class Worker final : public relay::TunnelOwner {
   /// End everything at once.
   void request_stop() noexcept;
   void publish(std::shared_ptr<const Common> common);
-  /// True once `run` is about to return.
-  [[nodiscard]] bool ended() const noexcept { return ended_.load(); }
 
   struct DrainResult {
     std::size_t finished = 0;  // ended by themselves while draining
@@ -142,7 +140,6 @@ class Worker final : public relay::TunnelOwner {
 
   std::atomic<bool> drain_requested_{false};
   std::atomic<bool> stop_requested_{false};
-  std::atomic<bool> ended_{false};
   std::mutex published_mutex_;
   std::shared_ptr<const Common> published_;  // under published_mutex_
 };

@@ -1,0 +1,195 @@
+// The relay's contract, on both engines: nothing lost, added or reordered; FIN as FIN, RST as RST; back-pressure; an
+// idle tunnel holds nothing. Gates R9, R10; threats TX3, TX4, TX7.
+#include "relay/tcp_relay.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "engine/epoll/epoll_engine.h"
+#include "engine/sim/sim_engine.h"
+#include "relay/relay_rig_for_tests.h"
+
+namespace stile::relay {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Epoll {
+  static std::unique_ptr<engine::Engine> create() { return std::move(*engine::EpollEngine::create()); }
+};
+struct Sim {
+  static std::unique_ptr<engine::Engine> create() { return std::make_unique<engine::SimEngine>(1); }
+};
+
+template <class Factory>
+class TcpRelay : public testing::Test {
+ protected:
+  std::unique_ptr<engine::Engine> engine = Factory::create();
+};
+using Engines = testing::Types<Epoll, Sim>;
+TYPED_TEST_SUITE(TcpRelay, Engines);
+
+TYPED_TEST(TcpRelay, CarriesBothWaysAndEndsInOrder) {
+  RelayRig rig(*this->engine);
+  rig.begin();
+  rig.client.send("ping");
+  rig.target.send("pong");
+  rig.run_until([&] { return rig.target.received() == "ping" && rig.client.received() == "pong"; });
+  EXPECT_EQ(rig.relay.parked_octets(), 0U);
+  rig.client.fin();
+  rig.run_until([&] { return rig.target.saw_fin(); });
+  EXPECT_FALSE(rig.client.saw_fin());
+  rig.target.fin();
+  rig.run_until([&] { return rig.end.has_value(); });
+  EXPECT_EQ(rig.end->reason, Reason::fin_client);
+  EXPECT_EQ(rig.end->octets_up, 4U);
+  EXPECT_EQ(rig.end->octets_down, 4U);
+  EXPECT_EQ(rig.end->context, &rig);
+  rig.run_until([&] { return rig.client.saw_fin(); });
+}
+
+TYPED_TEST(TcpRelay, EarlyDataComesFirst) {
+  RelayRig rig(*this->engine);
+  rig.client.send(" world");
+  rig.begin("hello");
+  rig.run_until([&] { return rig.target.received() == "hello world"; });
+}
+
+// Deviation 3: half-close must not end the other direction.
+TYPED_TEST(TcpRelay, AHalfClosedTunnelStillCarries) {
+  const std::string up = pattern(8 << 20, 1);
+  const std::string down = pattern(8 << 20, 2);
+  RelayRig rig(*this->engine);
+  rig.begin();
+  rig.client.send(up);
+  rig.client.fin();
+  rig.run_until([&] { return rig.target.saw_fin(); });
+  EXPECT_TRUE(rig.target.received() == up);
+  rig.target.send(down);
+  rig.target.fin();
+  rig.run_until([&] { return rig.client.saw_fin(); });
+  EXPECT_TRUE(rig.client.received() == down);
+  rig.run_until([&] { return rig.end.has_value(); });
+  EXPECT_EQ(rig.end->octets_up, up.size());
+  EXPECT_EQ(rig.end->octets_down, down.size());
+}
+
+TYPED_TEST(TcpRelay, BulkBothWaysAtOnce) {
+  const std::string up = pattern(12 << 20, 3);
+  const std::string down = pattern(12 << 20, 4);
+  RelayRig rig(*this->engine);
+  rig.begin();
+  rig.client.send(up);
+  rig.target.send(down);
+  rig.client.fin();
+  rig.target.fin();
+  rig.run_until([&] { return rig.client.saw_fin() && rig.target.saw_fin() && rig.end.has_value(); });
+  EXPECT_TRUE(rig.target.received() == up);
+  EXPECT_TRUE(rig.client.received() == down);
+  EXPECT_EQ(rig.relay.parked_octets(), 0U);
+}
+
+TYPED_TEST(TcpRelay, AResetTravelsAsAReset) {
+  for (const bool client_resets : {true, false}) {
+    RelayRig rig(*this->engine);
+    rig.begin();
+    rig.client.send("x");
+    rig.run_until([&] { return rig.target.received() == "x"; });
+    (client_resets ? rig.client : rig.target).reset();
+    Peer& other = client_resets ? rig.target : rig.client;
+    rig.run_until([&] { return other.saw_reset(); });
+    EXPECT_FALSE(other.saw_fin());
+    ASSERT_TRUE(rig.end.has_value());
+    EXPECT_EQ(rig.end->reason, client_resets ? Reason::reset_client : Reason::reset_target);
+  }
+}
+
+TYPED_TEST(TcpRelay, AResetIsNoticedWhileTheOtherSideStandsStill) {
+  RelayRig rig(*this->engine);
+  rig.begin();
+  rig.target.pause_reading();
+  rig.client.send(pattern(16 << 20, 5));
+  rig.run_until([&] { return rig.relay.parked_octets() > 0; });
+  rig.client.reset();
+  rig.run_until([&] { return rig.end.has_value(); });
+  EXPECT_EQ(rig.end->reason, Reason::reset_client);
+  EXPECT_EQ(rig.relay.parked_octets(), 0U);
+}
+
+TYPED_TEST(TcpRelay, ASlowReaderStopsItsWriterAndLosesNothing) {
+  const std::string down = pattern(24 << 20, 6);
+  RelayRig rig(*this->engine);
+  rig.begin();
+  rig.client.pause_reading();
+  rig.target.send(down);
+  std::size_t before = 0;
+  rig.run_until([&] { return std::exchange(before, rig.target.unsent()) == rig.target.unsent() && before > 0; });
+  EXPECT_GT(rig.target.unsent(), 0U);
+  EXPECT_LE(rig.relay.parked_octets(), 2 * limits::parked_octets_per_direction_max);
+  rig.client.send("the other direction is not held up");
+  rig.run_until([&] { return !rig.target.received().empty(); });
+  rig.client.resume_reading();
+  rig.run_until([&] { return rig.client.received().size() == down.size(); });
+  EXPECT_TRUE(rig.client.received() == down);
+  EXPECT_EQ(rig.relay.parked_octets(), 0U);
+}
+
+TYPED_TEST(TcpRelay, ParkedOctetsAreBoundedForAll) {
+  RelayRig rig(*this->engine, {.parked_octets_max = 64 * 1024});
+  rig.begin();
+  rig.client.pause_reading();
+  const std::string down = pattern(24 << 20, 7);
+  rig.target.send(down);
+  std::size_t before = 0;
+  rig.run_until([&] { return std::exchange(before, rig.target.unsent()) == rig.target.unsent() && before > 0; });
+  EXPECT_LE(rig.relay.parked_octets(), limits::parked_octets_per_direction_max);
+  rig.client.resume_reading();
+  rig.run_until([&] { return rig.client.received().size() == down.size(); });
+  EXPECT_TRUE(rig.client.received() == down);
+}
+
+TYPED_TEST(TcpRelay, AnIdleTunnelEndsAtItsLimit) {
+  RelayRig rig(*this->engine, {.idle = 50ms});
+  rig.begin();
+  rig.client.send("x");
+  rig.run_until([&] { return rig.end.has_value(); });
+  EXPECT_EQ(rig.end->reason, Reason::idle);
+  EXPECT_EQ(rig.end->octets_up, 1U);
+}
+
+TYPED_TEST(TcpRelay, AHalfClosedTunnelWithoutOctetsEndsAtItsLimit) {
+  RelayRig rig(*this->engine, {.half_closed = 50ms});
+  rig.begin();
+  rig.run_for(100ms);
+  EXPECT_FALSE(rig.end.has_value());  // nothing was closed yet
+  rig.client.fin();
+  rig.run_until([&] { return rig.end.has_value(); });
+  EXPECT_EQ(rig.end->reason, Reason::idle);
+}
+
+TYPED_TEST(TcpRelay, EndingAllEndsAll) {
+  RelayRig rig(*this->engine);
+  rig.begin();
+  rig.client.send("x");
+  rig.run_until([&] { return rig.target.received() == "x"; });
+  rig.relay.end_all(Reason::drain);
+  rig.run_until([&] { return rig.client.saw_fin() && rig.target.saw_fin(); });
+  EXPECT_EQ(rig.end->reason, Reason::drain);
+  EXPECT_FALSE(rig.client.saw_reset());
+}
+
+// A server that answers early and resets: what it said still arrives.
+TYPED_TEST(TcpRelay, WhatCameBeforeAResetIsDelivered) {
+  RelayRig rig(*this->engine);
+  rig.begin();
+  rig.target.send("413 too large");
+  rig.run_until([&] { return rig.target.unsent() == 0; });
+  rig.target.reset();
+  rig.client.send("more of the body");
+  rig.run_until([&] { return rig.end.has_value() && rig.client.saw_reset(); });
+  EXPECT_EQ(rig.client.received(), "413 too large");
+}
+
+}  // namespace
+}  // namespace stile::relay
