@@ -12,7 +12,6 @@ namespace {
 
 constexpr auto who_words = std::to_array<std::string_view>({"anyone", "anonymous", "authenticated"});
 constexpr auto who_kinds = std::to_array<std::string_view>({"group", "cert"});
-constexpr auto structure_words = std::to_array<std::string_view>({"from", "to", "allow", "deny"});
 
 std::unexpected<Fault> fault(std::string message, std::size_t offset = 0) {
   return std::unexpected(Fault{.message = std::move(message), .offset = offset});
@@ -43,6 +42,12 @@ std::expected<std::string, Fault> parse_name(std::string_view word, std::string_
   if (text.empty()) return fault("the name of a " + std::string(kind) + " is missing");
   if (text.find('"') != std::string_view::npos) return fault("quotes must enclose the whole name");
   return std::string(text);
+}
+
+// [IPv6] and [IPv6/n] without their brackets; anything else as it is.
+std::string_view without_brackets(std::string_view text) noexcept {
+  const bool enclosed = text.size() >= 2 && text.front() == '[' && text.back() == ']';
+  return enclosed && text.find(':') != std::string_view::npos ? text.substr(1, text.size() - 2) : text;
 }
 
 // The address with everything behind its first `length` bits set to zero.
@@ -124,9 +129,6 @@ std::expected<Who, Fault> parse_who(std::string_view word) {
     return Group{std::move(*group)};
   }
   if (plain) {
-    if (std::ranges::find(structure_words, word) != structure_words.end()) {
-      return fault("expected a client before " + quoted(word) + " (a user of that name must be quoted)");
-    }
     const auto meant = word == "any" || word == "all" || word == "everyone" ? "anyone" : nearest(word, who_words);
     if (meant) {
       return fault("unknown client " + quoted(word) + " (did you mean '" + std::string(*meant) +
@@ -140,8 +142,7 @@ std::expected<Who, Fault> parse_who(std::string_view word) {
 
 std::expected<Source, Fault> parse_source(std::string_view word) {
   if (const auto target_class = target_class_named(word)) return *target_class;
-  std::string_view text = word;
-  if (text.size() >= 2 && text.front() == '[' && text.back() == ']') text = text.substr(1, text.size() - 2);
+  const std::string_view text = without_brackets(word);
   if (const auto cidr = Cidr::parse(text)) return *cidr;
   if (text.find('/') != std::string_view::npos) return fault(cidr_fault(text));
   if (word == "any" || word == "anywhere" || word == "anyone") {
@@ -179,8 +180,7 @@ std::expected<HostPattern, Fault> parse_host(std::string_view host) {
   if (const auto target_class = target_class_named(host)) return *target_class;
   if (host.find('*') != std::string_view::npos) return parse_wildcard(host);
   if (host.find('/') != std::string_view::npos) {
-    const bool brackets = host.front() == '[' && host.back() == ']';
-    const std::string_view text = brackets ? host.substr(1, host.size() - 2) : host;
+    const std::string_view text = without_brackets(host);
     if (const auto cidr = Cidr::parse(text)) return *cidr;
     return fault(cidr_fault(text));
   }

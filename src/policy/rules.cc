@@ -99,8 +99,11 @@ std::optional<Rule> RuleParser::parse() {
 
 const Token* RuleParser::take_word(std::string_view what) {
   const Token* token = peek();
-  if (token == nullptr || token->is_comma()) {
-    report(token == nullptr ? end_column() : token->column, "expected " + std::string(what));
+  const bool missing = token == nullptr || token->is_comma();
+  // Unquoted, these two are never a name: a list that ran into them lacks its last item.
+  if (missing || token->text == "from" || token->text == "to") {
+    report(token == nullptr ? end_column() : token->column,
+           "expected " + std::string(what) + (missing ? "" : ", found " + quoted(token->text)));
     return nullptr;
   }
   ++position_;
