@@ -1,8 +1,9 @@
-// Names to addresses, asynchronously. Two back ends stand behind this face: c-ares (cares_resolver.h) and a fixed table
-// (table_resolver.h) for the simulation and tests. Cache, joining of equal questions, hosts file and special names are
-// one layer above both (caching_resolver.h).
+// Names to addresses, asynchronously. Behind this face stands caching_resolver.h: special names, hosts file, cache and
+// the joining of equal questions. It asks one of two back ends (backend.h): c-ares (cares_resolver.h), or a fixed table
+// (table_resolver.h) for the simulation and tests.
 // Threading: one resolver a worker, used on its engine's thread only.
 // Refuses: getaddrinfo, search lists, anything that is not a canonical absolute name.
+// Tested in caching_resolver_test.cc and cares_resolver_test.cc.
 #pragma once
 
 #include <vector>
@@ -13,8 +14,8 @@
 
 namespace stile::resolve {
 
-/// What a name resolved to: addresses in the order to try them (families interleaved, IPv6 first, RFC 8305 section 4), or none
-/// and why.
+/// What a name resolved to: addresses in the order to try them (families interleaved, RFC 8305 section 4; IPv6 first
+/// where this host has a route for it), or none and why.
 struct Answer {
   std::vector<Address> addresses;
   Reason reason = Reason::none;  // dns_not_found, dns_failed, dns_reserved when there are no addresses
@@ -23,6 +24,11 @@ struct Answer {
 /// One question, owned by the asker, which must stay in place until its completion. Bind it like an Operation.
 class Lookup {
  public:
+  Lookup() noexcept = default;
+  Lookup(const Lookup&) = delete;
+  Lookup& operator=(const Lookup&) = delete;
+  ~Lookup() { STILE_ASSERT(!asked_); }
+
   /// `lookup.bind<&Connection::on_resolved>(this)`, with `void on_resolved(engine::Status)`.
   template <auto Method, class Owner>
   void bind(Owner* owner) noexcept {
@@ -40,6 +46,7 @@ class Lookup {
   engine::Operation ready_;
   Answer answer_;
   Lookup* next_ = nullptr;  // others who wait for the same name
+  Lookup** previous_next_ = nullptr;
   bool asked_ = false;
   bool canceled_ = false;
 };

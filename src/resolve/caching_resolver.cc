@@ -1,0 +1,225 @@
+#include "resolve/caching_resolver.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "resolve/address_order.h"
+#include "resolve/lookup_state.h"
+
+namespace stile::resolve {
+namespace {
+
+/// Names below these are never asked in DNS (RFC 6761, 7686, 6762, 9476).
+constexpr std::array<std::string_view, 4> reserved_names{"invalid", "onion", "local", "alt"};
+
+/// Names that are answered by rule: RFC 6761 section 6 and the security reference, section 4.3.
+std::optional<Answer> special_answer(const HostName& name) {
+  if (name.is_or_below("localhost")) {
+    std::array<std::uint8_t, 16> loopback{};
+    loopback.back() = 1;
+    return Answer{.addresses = {Address::v4(127, 0, 0, 1), Address::v6(loopback)}, .reason = Reason::none};
+  }
+  const auto covers = [&name](std::string_view reserved) { return name.is_or_below(reserved); };
+  if (std::ranges::any_of(reserved_names, covers)) return Answer{.addresses = {}, .reason = Reason::dns_reserved};
+  return std::nullopt;
+}
+
+}  // namespace
+
+/// One name in flight. Lives until its timer is quiet, which is after the question has ended.
+class CachingResolver::Question final : public Asker {
+ public:
+  Question(CachingResolver& resolver, std::uint64_t id, const HostName& name)
+      : resolver_(resolver), id_(id), name_(name), deadline_(resolver.engine_.now() + resolver.options_.total) {
+    timer_.bind<&Question::on_timer>(this);
+  }
+
+  [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+  [[nodiscard]] const HostName& name() const noexcept { return name_; }
+
+  void start() {
+    resolver_.engine_.start_timer(timer_, deadline_);
+    resolver_.backend_.ask(id_, name_, *this);
+  }
+
+  void join(Lookup& lookup) {
+    if (partly_told_) {
+      LookupState::complete(resolver_.engine_, lookup, answer());
+    } else {
+      LookupState::link(waiting_, lookup);
+    }
+  }
+
+  void on_family(Family family, FamilyAnswer answer) override {
+    if (ended_) return;
+    half(family) = std::move(answer);
+    if (half(Family::ipv4) && half(Family::ipv6)) {
+      end();
+    } else if (half(family)->reason == Reason::none) {
+      const Instant wait_end = resolver_.engine_.now() + resolver_.options_.second_family_wait;
+      resolver_.engine_.start_timer(timer_, std::min(wait_end, deadline_));
+    }
+  }
+
+  /// Ends without an answer; those who wait are cancelled.
+  void abandon() noexcept {
+    while (waiting_ != nullptr) {
+      Lookup& lookup = *waiting_;
+      LookupState::unlink(lookup);
+      LookupState::cancel(resolver_.engine_, lookup);
+    }
+    if (!ended_) stop();
+  }
+
+ private:
+  [[nodiscard]] std::optional<FamilyAnswer>& half(Family family) noexcept {
+    return halves_[static_cast<std::size_t>(family)];
+  }
+
+  void on_timer(engine::Status status) {
+    if (!ended_ && status == engine::Status::done) {
+      if (resolver_.engine_.now() < deadline_) {
+        partly_told_ = true;
+        tell(answer());
+        resolver_.engine_.start_timer(timer_, deadline_);
+        return;
+      }
+      resolver_.backend_.forget(id_);
+      end();
+    }
+    if (ended_) resolver_.destroy(*this);
+  }
+
+  /// What the halves that are in give together; a missing one counts as failed.
+  [[nodiscard]] Answer answer() {
+    Answer answer{.addresses = {}, .reason = Reason::dns_not_found};
+    for (const auto& half : halves_) {
+      if (half) answer.addresses.insert(answer.addresses.end(), half->addresses.begin(), half->addresses.end());
+      // A family that could not be asked may have addresses: only two denials are a denial of the name.
+      if (!half || half->reason == Reason::dns_failed) answer.reason = Reason::dns_failed;
+    }
+    if (answer.addresses.empty()) return answer;
+    answer.addresses = resolver_.ordered(answer.addresses);
+    answer.reason = Reason::none;
+    return answer;
+  }
+
+  /// The shortest time of the halves that decided the answer.
+  [[nodiscard]] Duration ttl(Reason reason) const noexcept {
+    std::optional<Duration> shortest;
+    for (const auto& half : halves_) {
+      if (half && half->reason == reason) shortest = std::min(shortest.value_or(half->ttl), Duration(half->ttl));
+    }
+    return shortest.value_or(Duration::zero());
+  }
+
+  void tell(const Answer& answer) {
+    while (waiting_ != nullptr) {
+      Lookup& lookup = *waiting_;
+      LookupState::unlink(lookup);
+      LookupState::complete(resolver_.engine_, lookup, answer);
+    }
+  }
+
+  void end() {
+    Answer whole = answer();
+    tell(whole);
+    const Duration kept = ttl(whole.reason);
+    resolver_.cache_.put(name_, std::move(whole), kept, resolver_.engine_.now());
+    stop();
+  }
+
+  void stop() noexcept {
+    ended_ = true;
+    resolver_.detach(*this);
+    resolver_.engine_.cancel(timer_);
+  }
+
+  CachingResolver& resolver_;
+  std::uint64_t id_;
+  HostName name_;
+  Instant deadline_;
+  engine::Timer timer_;  // runs to the end of the wait for the second family, else to the deadline
+  std::array<std::optional<FamilyAnswer>, 2> halves_;  // by Family
+  Lookup* waiting_ = nullptr;
+  bool partly_told_ = false;  // those who waited have the first family's addresses
+  bool ended_ = false;
+};
+
+CachingResolver::CachingResolver(engine::Engine& engine, Backend& backend, Options options)
+    : engine_(engine),
+      backend_(backend),
+      options_(std::move(options)),
+      hosts_(options_.hosts_path),
+      cache_(options_.names_max) {}
+
+CachingResolver::~CachingResolver() {
+  STILE_ASSERT(questions_.empty());
+}
+
+void CachingResolver::resolve(Lookup& lookup, const HostName& name) {
+  LookupState::reset(lookup);
+  if (closed_ != nullptr) {
+    LookupState::cancel(engine_, lookup);
+  } else if (auto known = answer_without_asking(name)) {
+    LookupState::complete(engine_, lookup, std::move(*known));
+  } else if (const auto asking = asking_.find(name); asking != asking_.end()) {
+    asking->second->join(lookup);
+  } else if (questions_.size() >= options_.in_flight_max) {
+    LookupState::complete(engine_, lookup, Answer{.addresses = {}, .reason = Reason::dns_failed});
+  } else {
+    ask(lookup, name);
+  }
+}
+
+std::optional<Answer> CachingResolver::answer_without_asking(const HostName& name) {
+  if (auto special = special_answer(name)) return special;
+  const Instant now = engine_.now();
+  if (const auto* const addresses = hosts_.current(now).find(name)) {
+    return Answer{.addresses = ordered(*addresses), .reason = Reason::none};
+  }
+  if (const Answer* const cached = cache_.find(name, now)) return *cached;
+  return std::nullopt;
+}
+
+std::vector<Address> CachingResolver::ordered(const std::vector<Address>& addresses) {
+  return in_dial_order(addresses, backend_.prefers_ipv6() ? Family::ipv6 : Family::ipv4);
+}
+
+void CachingResolver::ask(Lookup& lookup, const HostName& name) {
+  const std::uint64_t id = next_id_++;
+  auto owned = std::make_unique<Question>(*this, id, name);
+  Question& question = *owned;
+  questions_.emplace(id, std::move(owned));
+  asking_.emplace(name, &question);
+  question.join(lookup);
+  question.start();
+}
+
+void CachingResolver::cancel(Lookup& lookup) noexcept {
+  if (!lookup.pending()) return;
+  if (LookupState::waiting(lookup)) LookupState::unlink(lookup);
+  LookupState::cancel(engine_, lookup);
+}
+
+void CachingResolver::close(engine::Operation& closed) noexcept {
+  STILE_ASSERT(closed_ == nullptr);
+  closed_ = &closed;
+  for (const auto& [id, question] : questions_) {
+    backend_.forget(id);
+    question->abandon();
+  }
+  if (questions_.empty()) backend_.close(closed);
+}
+
+void CachingResolver::detach(const Question& question) {
+  asking_.erase(question.name());
+}
+
+void CachingResolver::destroy(const Question& question) {
+  questions_.erase(question.id());
+  if (closed_ != nullptr && questions_.empty()) backend_.close(*closed_);
+}
+
+}  // namespace stile::resolve

@@ -1,0 +1,248 @@
+#include "resolve/cares_resolver.h"
+
+#include <ares.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "resolve/negative_ttl.h"
+#include "sys/net_probe.h"
+
+namespace stile::resolve {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto probe_interval = 10s;
+constexpr std::uint16_t dns_port = 53;
+
+/// What resolv.conf, or the operator instead of it, says.
+struct Configuration {
+  std::vector<DnsServer> servers;
+  bool rotate = false;
+};
+
+DnsServer server_of(const ares_addr_port_node& node) noexcept {
+  DnsServer server;
+  if (node.family == AF_INET) {
+    std::array<std::uint8_t, 4> octets{};
+    std::memcpy(octets.data(), &node.addr.addr4, octets.size());
+    server.address = Address::v4(octets);
+  } else {
+    std::array<std::uint8_t, 16> octets{};
+    std::memcpy(octets.data(), &node.addr.addr6, octets.size());
+    server.address = Address::v6(octets);
+  }
+  server.port = node.udp_port == 0 ? dns_port : static_cast<std::uint16_t>(node.udp_port);
+  return server;
+}
+
+/// Lets c-ares read resolv.conf, in a channel made for that alone.
+Result<Configuration> read_configuration(const CaresResolver::Options& options) {
+  ares_options wanted{};
+  std::string path = options.resolv_conf_path;
+  wanted.resolvconf_path = path.data();
+  ares_channel channel = nullptr;
+  int status = ares_init_options(&channel, &wanted, ARES_OPT_RESOLVCONF);
+  if (status != ARES_SUCCESS) return std::unexpected(cares_error(status));
+  const std::unique_ptr<ares_channeldata, decltype(&ares_destroy)> owned(channel, &ares_destroy);
+  if (!options.servers.empty() && ares_set_servers_ports_csv(channel, options.servers.c_str()) != ARES_SUCCESS) {
+    return std::unexpected(Error{.kind = ErrorKind::invalid, .os_code = 0});
+  }
+  ares_addr_port_node* nodes = nullptr;
+  status = ares_get_servers_ports(channel, &nodes);
+  if (status != ARES_SUCCESS) return std::unexpected(cares_error(status));
+  Configuration configuration;
+  for (const auto* node = nodes; node != nullptr; node = node->next) configuration.servers.push_back(server_of(*node));
+  ares_free_data(nodes);
+  ares_options saved{};
+  int mask = 0;
+  if (ares_save_options(channel, &saved, &mask) == ARES_SUCCESS) {
+    configuration.rotate = (mask & ARES_OPT_ROTATE) != 0;
+    ares_destroy_options(&saved);
+  }
+  return configuration;
+}
+
+/// The outcome rows of the protocol reference, section 2.5: what the name lacks is not found, what the server lacks is
+/// a failure.
+Reason reason_of(int status) noexcept {
+  switch (status) {
+    case ARES_ENOTFOUND:
+    case ARES_ENODATA:
+    case ARES_ESERVFAIL:
+      return Reason::dns_not_found;
+    default:
+      return Reason::dns_failed;
+  }
+}
+
+/// Reads the addresses behind any aliases; the status is then ARES_SUCCESS, ARES_ENODATA or ARES_EBADRESP.
+int read_addresses(Family family, ConstBytes message, FamilyAnswer& answer) {
+  const auto length = static_cast<int>(message.size());
+  int count = static_cast<int>(limits::candidates_max);
+  int status = ARES_SUCCESS;
+  std::optional<int> ttl;
+  const auto add = [&](const Address& address, int record_ttl) {
+    answer.addresses.push_back(address);
+    ttl = std::min(ttl.value_or(record_ttl), record_ttl);
+  };
+  if (family == Family::ipv4) {
+    std::array<ares_addrttl, limits::candidates_max> records{};
+    status = ares_parse_a_reply(message.data(), length, nullptr, records.data(), &count);
+    for (const auto& record : std::span(records).first(status == ARES_SUCCESS ? static_cast<std::size_t>(count) : 0)) {
+      std::array<std::uint8_t, 4> octets{};
+      std::memcpy(octets.data(), &record.ipaddr, octets.size());
+      add(Address::v4(octets), record.ttl);
+    }
+  } else {
+    std::array<ares_addr6ttl, limits::candidates_max> records{};
+    status = ares_parse_aaaa_reply(message.data(), length, nullptr, records.data(), &count);
+    for (const auto& record : std::span(records).first(status == ARES_SUCCESS ? static_cast<std::size_t>(count) : 0)) {
+      std::array<std::uint8_t, 16> octets{};
+      std::memcpy(octets.data(), &record.ip6addr, octets.size());
+      add(Address::v6(octets), record.ttl);
+    }
+  }
+  answer.ttl = std::chrono::seconds(std::max(ttl.value_or(0), 0));
+  return status == ARES_SUCCESS && answer.addresses.empty() ? ARES_ENODATA : status;
+}
+
+FamilyAnswer read_answer(Family family, int status, ConstBytes message) {
+  FamilyAnswer answer;
+  if (status == ARES_SUCCESS) status = read_addresses(family, message, answer);
+  answer.reason = status == ARES_SUCCESS ? Reason::none : reason_of(status);
+  if (status == ARES_ENOTFOUND || status == ARES_ENODATA) answer.ttl = negative_ttl(message);
+  return answer;
+}
+
+}  // namespace
+
+/// A question with at least one family open.
+struct CaresResolver::Exchange {
+  HostName name;
+  Asker* asker;
+  Instant asked;
+  std::size_t first_channel;
+  int families_open = 2;
+};
+
+/// One family of a question at one server. Owned by c-ares until it calls back.
+struct CaresResolver::Attempt {
+  CaresResolver* resolver;
+  std::uint64_t id;
+  Family family;
+  std::size_t number = 0;      // servers asked before this one
+  bool server_failed = false;  // one of them answered SERVFAIL: better known than a later silence
+};
+
+Result<std::unique_ptr<CaresResolver>> CaresResolver::create(engine::EpollEngine& engine, const Options& options) {
+  const auto configuration = read_configuration(options);
+  if (!configuration) return std::unexpected(configuration.error());
+  std::unique_ptr<CaresResolver> made(new CaresResolver(engine, options));
+  made->rotate_ = configuration->rotate;
+  for (const DnsServer& server : configuration->servers) {
+    auto channel = CaresChannel::create(engine, server, options.try_time);
+    if (!channel) return std::unexpected(channel.error());
+    made->channels_.push_back(std::move(*channel));
+  }
+  return made;
+}
+
+CaresResolver::CaresResolver(engine::EpollEngine& engine, const Options& options) : engine_(engine), options_(options) {
+  channel_closed_.bind<&CaresResolver::close_next>(this);
+}
+
+CaresResolver::~CaresResolver() {
+  STILE_ASSERT(exchanges_.empty());
+}
+
+void CaresResolver::ask(std::uint64_t id, const HostName& name, Asker& asker) {
+  STILE_ASSERT(closed_ == nullptr);
+  exchanges_.emplace(id, Exchange{name, &asker, engine_.now(), next_start_});
+  if (rotate_) next_start_ = (next_start_ + 1) % std::max<std::size_t>(channels_.size(), 1);
+  start(std::make_unique<Attempt>(this, id, Family::ipv6));
+  start(std::make_unique<Attempt>(this, id, Family::ipv4));
+}
+
+void CaresResolver::forget(std::uint64_t id) noexcept {
+  exchanges_.erase(id);
+}
+
+void CaresResolver::start(std::unique_ptr<Attempt> attempt) {
+  const auto exchange = exchanges_.find(attempt->id);
+  if (exchange == exchanges_.end()) return;
+  if (channels_.empty()) {
+    on_reply(std::move(attempt), ARES_ECONNREFUSED, {});
+    return;
+  }
+  const Family family = attempt->family;
+  CaresChannel& channel = *channels_[(exchange->second.first_channel + attempt->number) % channels_.size()];
+  // A copy: an answer that comes at once ends the exchange.
+  const HostName name = exchange->second.name;
+  const auto on_called = [](void* argument, int status, int, unsigned char* message, int length) {
+    std::unique_ptr<Attempt> owned(static_cast<Attempt*>(argument));
+    CaresResolver& resolver = *owned->resolver;
+    const auto octets = message == nullptr ? ConstBytes() : ConstBytes(message, static_cast<std::size_t>(length));
+    resolver.on_reply(std::move(owned), status, octets);
+  };
+  channel.ask(name, family, on_called, attempt.release());
+}
+
+void CaresResolver::on_reply(std::unique_ptr<Attempt> attempt, int status, ConstBytes message) {
+  if (status == ARES_EDESTRUCTION) return;
+  const auto exchange = exchanges_.find(attempt->id);
+  if (exchange == exchanges_.end()) return;
+  FamilyAnswer answer = read_answer(attempt->family, status, message);
+  attempt->server_failed |= status == ARES_ESERVFAIL;
+  if ((answer.reason == Reason::dns_failed || status == ARES_ESERVFAIL) && may_try_again(*attempt, status)) {
+    ++attempt->number;
+    start(std::move(attempt));
+    return;
+  }
+  if (attempt->server_failed && answer.reason == Reason::dns_failed) answer.reason = Reason::dns_not_found;
+  Asker& asker = *exchange->second.asker;
+  if (--exchange->second.families_open == 0) exchanges_.erase(exchange);
+  asker.on_family(attempt->family, std::move(answer));
+}
+
+/// Every server once; a silent one twice where it is the only one. Never beyond the time limit.
+bool CaresResolver::may_try_again(const Attempt& attempt, int status) const {
+  const std::size_t asked = attempt.number + 1;
+  const bool once_more = asked < channels_.size() || (status == ARES_ETIMEOUT && asked < 2);
+  return once_more && engine_.now() - exchanges_.at(attempt.id).asked < options_.total;
+}
+
+bool CaresResolver::prefers_ipv6() {
+  const Instant now = engine_.now();
+  if (!probed_ || now - *probed_ >= probe_interval) {
+    probed_ = now;
+    // Any address of the global unicast range (RFC 4291 section 2.4) will do: nothing is sent.
+    std::array<std::uint8_t, 16> global_unicast{0x20};
+    global_unicast.back() = 1;
+    ipv6_route_ = sys::has_route(Address::v6(global_unicast));
+  }
+  return ipv6_route_;
+}
+
+void CaresResolver::close(engine::Operation& closed) noexcept {
+  STILE_ASSERT(closed_ == nullptr);
+  closed_ = &closed;
+  exchanges_.clear();
+  close_next(engine::Status::done);
+}
+
+// One channel after the other: each says when it is quiet.
+void CaresResolver::close_next(engine::Status) {
+  if (channels_closed_ < channels_.size()) {
+    channels_[channels_closed_++]->close(channel_closed_);
+  } else {
+    engine_.post(*closed_);
+  }
+}
+
+}  // namespace stile::resolve

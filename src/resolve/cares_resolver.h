@@ -1,0 +1,65 @@
+// The back end that asks DNS, through c-ares in the loop. A and AAAA are asked at once, as absolute names: no search
+// list, no ndots, no hosts file. One channel a server; a server that is silent, refuses or fails is followed by the
+// next, within the time limit.
+// Threading: one engine's thread. Tested in cares_resolver_test.cc against a real server on loopback.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/limits.h"
+#include "engine/epoll/epoll_engine.h"
+#include "resolve/backend.h"
+#include "resolve/cares_channel.h"
+
+namespace stile::resolve {
+
+class CaresResolver final : public Backend {
+ public:
+  struct Options {
+    std::string servers;  // "192.0.2.53,127.0.0.1:5353,[2001:db8::53]:53"; empty: as resolv.conf says
+    std::string resolv_conf_path = "/etc/resolv.conf";
+    Duration try_time = limits::dns_try;
+    Duration total = limits::dns_total;
+  };
+
+  /// `engine` outlives the resolver. Fails where `servers` cannot be read (invalid) or memory is short.
+  [[nodiscard]] static Result<std::unique_ptr<CaresResolver>> create(engine::EpollEngine& engine,
+                                                                     const Options& options);
+  /// Only after `close` has completed, or when nothing was ever asked (asserted).
+  ~CaresResolver() override;
+
+  void ask(std::uint64_t id, const HostName& name, Asker& asker) override;
+  void forget(std::uint64_t id) noexcept override;
+  [[nodiscard]] bool prefers_ipv6() override;
+  void close(engine::Operation& closed) noexcept override;
+
+ private:
+  struct Exchange;
+  struct Attempt;
+
+  CaresResolver(engine::EpollEngine& engine, const Options& options);
+
+  void start(std::unique_ptr<Attempt> attempt);
+  void on_reply(std::unique_ptr<Attempt> attempt, int status, ConstBytes message);
+  [[nodiscard]] bool may_try_again(const Attempt& attempt, int status) const;
+  void close_next(engine::Status);
+
+  engine::EpollEngine& engine_;
+  Options options_;
+  std::vector<std::unique_ptr<CaresChannel>> channels_;  // in the order to ask
+  bool rotate_ = false;                                  // resolv.conf says so: begin with each server in turn
+  std::size_t next_start_ = 0;
+  std::map<std::uint64_t, Exchange> exchanges_;
+  std::optional<Instant> probed_;
+  bool ipv6_route_ = false;
+  engine::Operation channel_closed_;
+  std::size_t channels_closed_ = 0;
+  engine::Operation* closed_ = nullptr;
+};
+
+}  // namespace stile::resolve
