@@ -1,0 +1,78 @@
+"""Fixtures of the end-to-end tests. They drive the executable that STILE_BINARY names, else build/release/stile."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import networks
+import processes
+import pytest
+import raw_socks
+from networks import Lab, Namespace
+from origins import Handler, Origin
+from processes import Daemon
+from server import Server
+
+
+def pytest_sessionstart() -> None:
+    if not processes.BINARY.exists():
+        pytest.exit(f"there is no {processes.BINARY}: ./dev build makes it, STILE_BINARY names another", 2)
+    if networks.reason_to_skip() is None:
+        networks.remove_leftovers()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers; each is ended and judged after the test, when no client or origin is left."""
+    numbers = itertools.count()
+    with ExitStack() as stack:
+
+        def start(*arguments: object, **options) -> Server:
+            server = Server(tmp_path / f"server-{next(numbers)}", *arguments, **options)
+            stack.callback(server.finish)
+            return server
+
+        yield start
+        raw_socks.close_all()
+
+
+@pytest.fixture
+def origin(serve: Callable[..., Server]) -> Iterator[Callable[..., Origin]]:
+    """Makes servers for the far end, closed after the test and before the proxy ends (hence `serve`)."""
+    with ExitStack() as stack:
+
+        def make(handler: Handler | None = None, host: str = "127.0.0.1", port: int = 0) -> Origin:
+            return stack.enter_context(closing(Origin(handler, host, port)))
+
+        yield make
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Callable[..., Daemon]]:
+    """Starts programs that serve, ended after the test."""
+    with ExitStack() as stack:
+
+        def start(*command: object, **options) -> Daemon:
+            return stack.enter_context(closing(Daemon(tmp_path, *command, **options)))
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def namespaces() -> None:
+    """Skips what needs a network namespace where none can be made."""
+    if reason := networks.reason_to_skip():
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def lab(namespaces: None) -> Iterator[Lab]:
+    with closing(Lab()) as laboratory:
+        yield laboratory
+
+
+@pytest.fixture
+def lone_host(lab: Lab) -> Namespace:
+    """A namespace with nothing but loopback: every port of it is free."""
+    return lab.host("lone")
