@@ -1,0 +1,66 @@
+"""A DNS server whose every answer is chosen by the test: addresses, an error code, or silence."""
+
+import ipaddress
+import socket
+import struct
+import threading
+
+NAME_ERROR, SERVER_FAILURE, REFUSED = 3, 2, 5
+SILENCE = -1
+A, AAAA = 1, 28
+
+Answer = int | list[str]  # an error code, SILENCE, or addresses of both families
+
+
+class NameServer:
+    """Answers for the names that it is given, and NXDOMAIN for all others. `asked` lists every question."""
+
+    def __init__(self, host: str, names: dict[str, Answer], port: int = 53) -> None:
+        self.names = names
+        self.asked: list[tuple[str, int]] = []
+        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((host, port))
+        self.socket.settimeout(0.1)
+        self.closed = False
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while not self.closed:
+            try:
+                query, client = self.socket.recvfrom(4096)
+            except TimeoutError:
+                continue
+            if answer := self.answer(query):
+                self.socket.sendto(answer, client)
+
+    def answer(self, query: bytes) -> bytes:
+        labels, offset = [], 12
+        while length := query[offset]:
+            labels.append(query[offset + 1 : offset + 1 + length].decode("latin-1"))
+            offset += 1 + length
+        kind = struct.unpack("!H", query[offset + 1 : offset + 3])[0]
+        question = query[12 : offset + 5]
+        name = ".".join(labels).lower()
+        self.asked.append((name, kind))
+        found = self.names.get(name, NAME_ERROR)
+        if found == SILENCE:
+            return b""
+        records = [] if isinstance(found, int) else [record(address) for address in found if family(address) == kind]
+        code = found if isinstance(found, int) else 0
+        header = struct.pack("!2sHHHHH", query[:2], 0x8580 | code, 1, len(records), 0, 0)
+        return header + question + b"".join(records)
+
+    def close(self) -> None:
+        self.closed = True
+        self.thread.join()
+        self.socket.close()
+
+
+def family(address: str) -> int:
+    return AAAA if ":" in address else A
+
+
+def record(address: str) -> bytes:
+    packed = ipaddress.ip_address(address).packed
+    return b"\xc0\x0c" + struct.pack("!HHIH", family(address), 1, 30, len(packed)) + packed
