@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
+
+#include "sys/library_socket.h"
 
 namespace stile::resolve {
 namespace {
@@ -25,6 +28,20 @@ ares_addr_port_node server_node(const DnsServer& server) noexcept {
   node.tcp_port = server.port;
   return node;
 }
+
+/// c-ares' system calls, through sys/.
+constexpr ares_socket_functions socket_functions{
+    .asocket = [](int family, int type, int protocol,
+                  void*) { return sys::library_socket_open(family, type, protocol); },
+    .aclose = [](ares_socket_t fd, void*) { return sys::library_socket_close(fd); },
+    .aconnect = [](ares_socket_t fd, const sockaddr* peer, ares_socklen_t octets,
+                   void*) { return sys::library_socket_connect(fd, peer, octets); },
+    .arecvfrom = [](ares_socket_t fd, void* into, std::size_t octets, int flags, sockaddr* peer,
+                    ares_socklen_t* peer_octets,
+                    void*) { return sys::library_socket_receive(fd, into, octets, flags, peer, peer_octets); },
+    .asendv = [](ares_socket_t fd, const iovec* parts, int count,
+                 void*) { return sys::library_socket_send(fd, parts, count); },
+};
 
 }  // namespace
 
@@ -84,6 +101,7 @@ Result<std::unique_ptr<CaresChannel>> CaresChannel::create(engine::EpollEngine& 
                    ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
   int status = ares_init_options(&made->channel_, &options, mask);
   if (status != ARES_SUCCESS) return std::unexpected(cares_error(status));
+  ares_set_socket_functions(made->channel_, &socket_functions, nullptr);
   ares_addr_port_node node = server_node(server);
   status = ares_set_servers_ports(made->channel_, &node);
   if (status != ARES_SUCCESS) return std::unexpected(cares_error(status));
