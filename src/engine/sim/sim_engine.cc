@@ -73,13 +73,13 @@ bool SimEngine::run_until_idle() {
 bool SimEngine::run_for(Duration duration) {
   const Instant end = now_ + duration;
   if (!run_until(end)) return false;
-  if (now_ < end) turns_in_place_ = 0;
   now_ = end;
   return true;
 }
 
 bool SimEngine::run_until(Instant end) {
   bool stopped = false;
+  turns_in_place_ = 0;
   while (!stopped && !spun() && turn(end)) stopped = stopping_;
   stopping_ = false;
   return !stopped && !spun();

@@ -38,7 +38,8 @@ class SimEngine final : public Engine {
   bool run_until_idle();
   /// Lets `duration` pass; false as above.
   bool run_for(Duration duration);
-  /// True once a million turns went by without time passing: something completes and waits again for ever.
+  /// The last run was given up after a million turns in which no time passed: something completes and waits again for
+  /// ever.
   [[nodiscard]] bool spun() const noexcept { return turns_in_place_ >= turns_in_place_max; }
 
   // ── the world ─────────────────────────────────────────────────────────────────────────────────────────────────
