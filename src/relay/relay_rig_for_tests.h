@@ -58,6 +58,7 @@ class Peer {
     if (!connected_ || !socket_.is_open()) return;
     const bool blocked = write();
     if (reading_ && !read()) return;
+    if (engine_.failed(socket_)) return fail();  // a wait of any interest would complete at once, for ever
     const bool read_wanted = reading_ && !saw_fin_;
     engine_.wait(socket_, static_cast<engine::Interest>((read_wanted ? 1 : 0) | (blocked ? 2 : 0)));
   }
@@ -73,6 +74,11 @@ class Peer {
     return false;
   }
 
+  void fail() {
+    saw_reset_ = true;
+    engine_.close(socket_);
+  }
+
   // False once the connection failed.
   bool read() {
     std::array<std::uint8_t, 16 * 1024> buffer;
@@ -80,8 +86,7 @@ class Peer {
       const auto received = engine_.receive(socket_, buffer);
       if (!received && received.error().kind == ErrorKind::would_block) return true;
       if (!received) {
-        saw_reset_ = true;
-        engine_.close(socket_);
+        fail();
         return false;
       }
       if (*received == 0) saw_fin_ = true;
