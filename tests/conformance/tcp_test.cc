@@ -316,8 +316,6 @@ TEST_P(TcpConformance, AStoppedReaderStopsItsWriterAndNothingIsLost) {
   const std::string received = receive_exactly(other, taken);
   EXPECT_TRUE(received == octets.substr(0, taken));
   ASSERT_TRUE(run_until([&] { return !one.socket.pending(); })) << "room was not told";
-  const std::size_t before = one.done;
-  EXPECT_GT(before, 0u);
   send_all(one, "more");
   EXPECT_EQ(receive_exactly(other, 4), "more");
 }
