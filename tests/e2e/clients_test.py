@@ -1,0 +1,276 @@
+"""Programs that people use, unchanged, through the proxy to real servers on this machine."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+import raw_socks
+from networks import Namespace
+from origins import Origin, echo
+from processes import Daemon, free_port, run, wait_until
+from server import Server
+from web import WebServer
+
+NODE_MODULES = "/usr/share/nodejs"
+
+
+@pytest.fixture
+def web(serve) -> Iterator[Callable[..., WebServer]]:
+    with ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(closing(WebServer(*arguments)))
+
+
+def went_through(server: Server, target: str) -> None:
+    """The proxy's own word that it carried the conversation."""
+    start = server.wait_for_record(event="session.start", target=target)
+    assert start["protocol"] == "socks5", start
+    server.wait_for_record(event="session.end", session=start["session"])
+
+
+# --- Web ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "asked"),
+    [
+        ("socks5", "127.0.0.1", "127.0.0.1"),
+        ("socks5h", "127.0.0.1", "127.0.0.1"),
+        ("socks5", "::1", "[::1]"),
+        ("socks5h", "::1", "[::1]"),
+        ("socks5h", "localhost", "localhost"),
+    ],
+)
+def test_curl(serve, web, scheme: str, host: str, asked: str) -> None:
+    server, site = serve(), web("::1" if ":" in host else "127.0.0.1")
+    url = f"http://{asked}:{site.port}/"
+    result = run("curl", "-sS", "--noproxy", "", "-x", "{}://{}:{}".format(scheme, *server.proxy), url)
+    assert result.returncode == 0 and "second.js" in result.stdout
+    went_through(server, f"{asked}:{site.port}")
+
+
+def test_curl_shows_why_it_was_refused(serve) -> None:
+    server = serve()
+    result = run("curl", "-sS", "--noproxy", "", "-x", "socks5h://{}:{}".format(*server.proxy), f"http://127.0.0.1:{free_port()}/")
+    assert result.returncode == 97 and "(5)" in result.stderr  # curl's word for REP 05
+
+
+def test_git_clones_over_http(serve, web, tmp_path: Path) -> None:
+    made, bare = tmp_path / "made", tmp_path / "repositories" / "project.git"
+    made.mkdir()
+    (made / "large").write_bytes(os.urandom(4_000_000))
+    identity = ("-c", "user.name=Stile", "-c", "user.email=stile@example.com")
+    for words in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "one file"]):
+        assert run("git", "-C", made, *words).returncode == 0
+    assert run("git", "clone", "-q", "--bare", made, bare).returncode == 0
+    server, site = serve(), web("127.0.0.1", bare.parent)
+    proxy = "http.proxy=socks5h://{}:{}".format(*server.proxy)
+    clone = run("git", "-c", proxy, "clone", "-q", f"{site.url}/git/project.git", tmp_path / "clone")
+    assert clone.returncode == 0
+    assert (tmp_path / "clone" / "large").read_bytes() == (made / "large").read_bytes()
+    went_through(server, f"127.0.0.1:{site.port}")
+
+
+def test_chromium_loads_a_page(serve, web, tmp_path: Path) -> None:
+    server, site = serve(), web()
+    result = run(
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        "--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}",
+        "--proxy-server=socks5://{}:{}".format(*server.proxy), "--proxy-bypass-list=<-loopback>",
+        "--virtual-time-budget=5000", "--dump-dom", f"{site.url}/",
+        timeout=120, environment={"HOME": str(tmp_path)},
+    )  # fmt: skip
+    assert result.returncode == 0
+    assert f"written by a script, 127.0.0.1:{site.port}" in result.stdout
+    assert "second file loaded" in result.stdout
+    went_through(server, f"127.0.0.1:{site.port}")
+    assert len(set(site.peers)) <= len(server.records()), "a request went past the proxy"
+
+
+# --- Shells and files ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ssh_server(serve, daemon, tmp_path: Path) -> tuple[int, list[str]]:
+    """sshd with keys of its own; returns its port and what `ssh` needs to enter as this user."""
+    folder = tmp_path / "ssh"
+    folder.mkdir(mode=0o700)
+    for key in ("host", "user"):
+        assert run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key).returncode == 0
+    shutil.copy(folder / "user.pub", folder / "authorized_keys")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd insists on it; its service makes it elsewhere
+    port = free_port()
+    (folder / "sshd_config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n"
+        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nPidFile none\n"
+    )
+    daemon("/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config").wait_for_port("127.0.0.1", port)
+    options = ["-F", "none", "-i", f"{folder}/user", "-l", getpass.getuser()]
+    for option in ("StrictHostKeyChecking=no", f"UserKnownHostsFile={folder}/known", "IdentitiesOnly=yes", "BatchMode=yes"):
+        options += ["-o", option]
+    return port, options
+
+
+@pytest.mark.parametrize("bridge", ["ncat --proxy {0}:{1} --proxy-type socks5 %h %p", "nc -X 5 -x {0}:{1} %h %p"])
+def test_ssh(serve, ssh_server: tuple[int, list[str]], bridge: str) -> None:
+    server, (port, options) = serve(), ssh_server
+    command = ["ssh", *options, "-o", f"ProxyCommand={bridge.format(*server.proxy)}", "-p", port, "127.0.0.1"]
+    assert run(*command, "echo from the other side").stdout == "from the other side\n"
+    # A pipe through the remote cat: interactive traffic both ways, then the end of input as the end of the session.
+    text = "".join(f"line {number}\n" for number in range(50_000))
+    assert run(*command, "cat", input=text).stdout == text
+    went_through(server, f"127.0.0.1:{port}")
+
+
+@pytest.fixture
+def ftp_server(serve, daemon, tmp_path: Path) -> tuple[int, Path]:
+    """vsftpd for anonymous users, in passive mode; returns its port and its folder for uploads."""
+    if os.geteuid() != 0:
+        pytest.skip("vsftpd needs root to confine its users")
+    root, port = tmp_path / "ftp", free_port()
+    (root / "incoming").mkdir(parents=True)
+    for folder in (root, *list(root.parents)[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o005)  # the anonymous user has to get there
+    (root / "incoming").chmod(0o777)
+    (root / "large").write_bytes(os.urandom(5_000_000))
+    (root / "large").chmod(0o644)
+    Path("/var/run/vsftpd/empty").mkdir(parents=True, exist_ok=True)
+    config = tmp_path / "vsftpd.conf"
+    settings = {
+        "listen": "YES", "listen_ipv6": "NO", "background": "NO", "listen_address": "127.0.0.1", "listen_port": port,
+        "anonymous_enable": "YES", "local_enable": "NO", "anon_root": root, "no_anon_password": "YES",
+        "write_enable": "YES", "anon_upload_enable": "YES", "pasv_enable": "YES", "port_enable": "NO",
+        "anon_umask": "022", "seccomp_sandbox": "NO", "secure_chroot_dir": "/var/run/vsftpd/empty",
+    }  # fmt: skip
+    config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
+    daemon("/usr/sbin/vsftpd", config).wait_for_port("127.0.0.1", port)
+    return port, root
+
+
+def test_ftp_in_passive_mode(serve, ftp_server: tuple[int, Path], tmp_path: Path) -> None:
+    """Control and data connection both go through the proxy, down and up."""
+    server, (port, root) = serve(), ftp_server
+    proxy = ("--noproxy", "", "-x", "socks5h://{}:{}".format(*server.proxy))
+    url = f"ftp://127.0.0.1:{port}"
+    assert run("curl", "-sS", *proxy, "-o", tmp_path / "got", f"{url}/large").returncode == 0
+    assert (tmp_path / "got").read_bytes() == (root / "large").read_bytes()
+    assert run("curl", "-sS", *proxy, "-T", tmp_path / "got", f"{url}/incoming/sent").returncode == 0
+    assert (root / "incoming" / "sent").read_bytes() == (root / "large").read_bytes()
+    wait_until("four sessions end", lambda: [record["event"] for record in server.records()].count("session.end") == 4)
+    targets = {record["target"] for record in server.records()}
+    assert f"127.0.0.1:{port}" in targets and len(targets) == 3, "one control port and two data ports"
+
+
+def test_telnet(serve, origin, tmp_path: Path) -> None:
+    """An unchanged telnet: proxychains gives it SOCKS5 by wrapping its connect, as people do who have a proxy."""
+    shell = tmp_path / "shell"
+    shell.write_text("#!/bin/sh\necho welcome\nread line\necho you said $line\n")
+    shell.chmod(0o755)
+
+    def telnetd(connection: socket.socket) -> None:
+        subprocess.run(["/usr/sbin/telnetd", "-E", shell], stdin=connection, stdout=connection, stderr=subprocess.DEVNULL)
+
+    server, far = serve(), origin(telnetd)
+    (tmp_path / "proxychains.conf").write_text("strict_chain\n[ProxyList]\nsocks5 {} {}\n".format(*server.proxy))
+    command = ["proxychains4", "-q", "-f", str(tmp_path / "proxychains.conf"), "telnet", "127.0.0.1", str(far.port)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+        assert client.stdin and client.stdout
+        shown = b""
+        while b"welcome" not in shown and (line := client.stdout.readline()):
+            shown += line
+        client.stdin.write(b"over the stile\r\n")
+        client.stdin.flush()
+        shown += client.stdout.read()
+    assert b"welcome" in shown and b"you said over the stile" in shown, shown
+    went_through(server, f"127.0.0.1:{far.port}")
+
+
+# --- Libraries ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("remote_names", [True, False])
+def test_pysocks(serve, origin, remote_names: bool) -> None:
+    socks = pytest.importorskip("socks", reason="PySocks (python3-socks) is not installed")
+    server, far = serve(), origin(echo)
+    with socks.socksocket() as client:
+        client.set_proxy(socks.SOCKS5, *server.proxy, rdns=remote_names)
+        client.settimeout(20)
+        client.connect(("localhost" if remote_names else "127.0.0.1", far.port))
+        assert far.peers[-1] == client.get_proxy_sockname()
+        client.sendall(b"through PySocks")
+        assert raw_socks.receive(client, 15) == b"through PySocks"
+
+
+def test_pysocks_names_the_failure(serve) -> None:
+    socks = pytest.importorskip("socks", reason="PySocks (python3-socks) is not installed")
+    with socks.socksocket() as client:
+        client.set_proxy(socks.SOCKS5, *serve().proxy)
+        with pytest.raises(socks.ProxyError, match="0x05: Connection refused"):
+            client.connect(("127.0.0.1", free_port()))
+
+
+def test_node_socks(serve, origin, tmp_path: Path) -> None:
+    server, far = serve(), origin(echo)
+    script = tmp_path / "client.js"
+    script.write_text(
+        textwrap.dedent("""
+            const { SocksClient } = require("socks");
+            const [proxyHost, proxyPort, host, port] = process.argv.slice(2);
+            SocksClient.createConnection({
+              proxy: { host: proxyHost, port: Number(proxyPort), type: 5 },
+              command: "connect", destination: { host, port: Number(port) },
+            }).then(({ socket, remoteHost }) => {
+              socket.on("data", (data) => { console.log(String(data), JSON.stringify(remoteHost)); socket.end(); });
+              socket.write("through node");
+              socket.resume();
+            }).catch((error) => { console.log(error.message); process.exit(1); });
+        """)
+    )
+    result = run("/usr/bin/node", script, *server.proxy, "localhost", far.port, environment={"NODE_PATH": NODE_MODULES})
+    assert result.returncode == 0 and "through node" in result.stdout
+    shown_host, shown_port = far.peers[-1]
+    assert f'"host":"{shown_host}","port":{shown_port}' in result.stdout, "BND as the library read it"
+    went_through(server, f"localhost:{far.port}")
+
+
+# --- The judge ----------------------------------------------------------------------------------------------------
+
+
+def tshark(capture: Path, *words: str) -> str:
+    result = run("tshark", "-r", capture, *words)
+    assert result.returncode == 0
+    return result.stdout.strip()
+
+
+def test_tshark_decodes_the_handshake(serve, lone_host: Namespace, daemon, tmp_path: Path) -> None:
+    """Every octet of a handshake, as an independent dissector reads it on SOCKS's own port."""
+    capture = tmp_path / "handshake.pcapng"
+    with lone_host.inside():
+        server = serve(port=1080, namespace=lone_host)
+        far, far6 = Origin(echo), Origin(echo, "::1")
+        with closing(far), closing(far6):
+            sniffer: Daemon = daemon("dumpcap", "-q", "-i", "lo", "-f", "tcp port 1080", "-w", capture)
+            wait_until("dumpcap captures", lambda: "Capturing on" in sniffer.log.read_text() and capture.exists())
+            for host, port in ((far.host, far.port), ("::1", far6.port), ("localhost", far.port)):
+                with raw_socks.tunnel(server.proxy, host, port) as client:
+                    client.sendall(b"hello")
+                    assert raw_socks.receive(client, 5) == b"hello"
+            closed = raw_socks.ask(server.proxy, raw_socks.request("127.0.0.1", free_port()))[1]
+            assert closed.code == 5
+            last = raw_socks.FAILURE_TAIL
+            wait_until("all of it is captured", lambda: last in capture.read_bytes())
+            sniffer.close()
+    judged = tshark(capture, "-Y", "_ws.malformed || _ws.short || (socks && _ws.expert.severity >= 0x600000)")
+    assert judged == "", judged
+    fields = ("-T", "fields", "-E", "separator=/s")
+    assert tshark(capture, "-Y", "socks.results", *fields, "-e", "socks.results").split() == ["0", "0", "0", "5"]
+    assert tshark(capture, "-Y", "socks.remote_name", *fields, "-e", "socks.remote_name") == "localhost"
+    assert "::1" in tshark(capture, "-Y", "socks.dstV6", *fields, "-e", "socks.dstV6").split()
+    assert set(tshark(capture, "-Y", "socks.version", *fields, "-e", "socks.version").split()) == {"5"}
