@@ -54,6 +54,48 @@ inline constexpr std::size_t sessions_per_listener_max = 10'000;
 inline constexpr std::size_t sessions_process_max = 50'000;
 inline constexpr std::size_t sessions_per_source_max = 1'024;
 
+// UDP ASSOCIATE. A payload is what one IPv4 datagram can carry; a reassembled one is held to the same.
+inline constexpr std::size_t udp_payload_octets_max = 65'507;
+inline constexpr std::size_t udp_associations_per_user_max = 64;
+inline constexpr std::size_t udp_targets_per_association_max = 4'096;
+inline constexpr auto udp_mapping_idle = 300s;
+inline constexpr auto udp_repin = 30s;
+inline constexpr auto udp_fragment_wait = 5s;
+inline constexpr std::size_t udp_waiting_datagrams_max = 16;
+inline constexpr std::size_t udp_waiting_octets_max = 64 * 1024;
+
+// BIND.
+inline constexpr auto bind_wait = 120s;
+
+// PING and TRACEROUTE.
+inline constexpr auto ping_interval = 1s;
+inline constexpr std::uint32_t ping_probes_max = 3'600;
+inline constexpr std::uint8_t trace_hops_max = 30;
+inline constexpr std::uint8_t trace_probes_per_hop = 3;
+inline constexpr auto trace_probe_wait = 1s;
+inline constexpr std::size_t icmp_line_octets_max = 1'024;
+
+// SOCKS4: octets before the NUL.
+inline constexpr std::size_t socks4_user_octets_max = 255;
+inline constexpr std::size_t socks4_name_octets_max = 255;
+
+// PROXY protocol header, the line's CRLF and all TLVs included.
+inline constexpr auto proxy_header_wait = 5s;
+inline constexpr std::size_t proxy_header_v1_octets_max = 107;
+inline constexpr std::size_t proxy_header_v2_octets_max = 4'096;
+inline constexpr std::size_t proxy_unique_id_octets_max = 128;
+
+// GSSAPI.
+inline constexpr std::size_t gss_token_octets_max = 65'535;
+inline constexpr std::size_t gss_rounds_max = 16;
+
+// HTTP: a request or status line without its line end, all field lines with theirs, a chunk's size line.
+inline constexpr std::size_t http_line_octets_max = 8 * 1024;
+inline constexpr std::size_t http_fields_octets_max = 64 * 1024;
+inline constexpr std::size_t http_fields_max = 100;
+inline constexpr std::size_t http_chunk_line_octets_max = 4 * 1024;
+inline constexpr auto http_keep_alive = 60s;
+
 // Overload.
 inline constexpr auto accept_retry = 100ms;
 
@@ -71,6 +113,11 @@ static_assert(parked_octets_per_direction_max < parked_octets_process_max);
 static_assert(relay_buffer_octets <= parked_octets_per_direction_max);
 static_assert(label_octets_max < name_octets_max);
 static_assert(dns_try <= dns_total);
+static_assert(udp_fragment_wait >= 5s, "RFC 1928 section 7");
+static_assert(proxy_header_wait >= 3s, "the PROXY protocol's own floor");
+static_assert(proxy_header_wait <= handshake);
+static_assert(proxy_header_v2_octets_max >= 536, "what every receiver has to take");
+static_assert(http_line_octets_max < http_fields_octets_max);
 static_assert(sessions_per_listener_max <= sessions_process_max);
 
 }  // namespace stile::limits

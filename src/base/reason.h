@@ -31,11 +31,35 @@ enum class Reason : std::uint8_t {
   auth_version,      // RFC 1929 message with a version other than 01
   auth_failed,       // wrong user or password
   request_version,   // request with a version other than 05
+  request_user,      // SOCKS4 user id without its NUL
   request_name,      // the name is empty or holds an octet that no name may hold
   request_port,      // CONNECT to port 0
   name_impossible,   // well-formed octets, but no host can bear this name
   command_unknown,   // a command nobody defined, or not spoken by this build
   address_type_unknown,
+  proxy_missing,      // a source that must send a PROXY header sent something else
+  proxy_version,      // PROXY header of a version other than 1 and 2
+  proxy_syntax,       // PROXY header that breaks its format
+  proxy_timeout,      // PROXY header not complete in time
+  gss_version,        // RFC 1961 message with a version other than 01
+  gss_order,          // RFC 1961 message of an unknown type, or out of turn
+  gss_accept,         // the mechanism refused the client's context token
+  gss_token,          // empty where a token is due, or one that does not unwrap
+  gss_level,          // a protection level that cannot be granted
+  http_syntax,        // a head that is not HTTP/1, with everything that could hide a second request
+  http_host,          // not exactly one Host, or none that could be one
+  http_target,        // a request target that a proxy cannot serve: origin-form, asterisk-form, no port in CONNECT
+  http_framing,       // a body whose length is said twice, or not at all
+  http_method,        // CONNECT, or this method, is not served here
+  http_line_long,     // the request line exceeds its limit
+  http_fields_large,  // its fields exceed theirs
+  http_scheme,        // an absolute-form target that is not http
+  http_coding,        // a transfer coding other than chunked
+  http_version,       // not HTTP/1.x
+  http_response,      // the origin's answer is not HTTP/1, or breaks its framing
+  http_incomplete,    // the origin ended inside its answer
+  http_unavailable,   // the origin did not answer in time
+  ping_line,          // a line of PING or TRACEROUTE that no server of ours writes
   eof_greeting,
   eof_auth,
   eof_request,

@@ -70,11 +70,47 @@ TEST(Reason, ReplyCodesOfTheOutcomeTable) {
 
 // Those end a conversation without a reply, or end a relay; should one ever be told to a client, it is not specific.
 TEST(Reason, AllOthersAreGeneralFailures) {
-  for (const Reason reason :
-       {Reason::protocol_unknown, Reason::protocol_off, Reason::method_none, Reason::auth_version, Reason::auth_failed,
-        Reason::request_version, Reason::eof_greeting, Reason::eof_auth, Reason::eof_request, Reason::timeout_handshake,
-        Reason::client_reset, Reason::fin_client, Reason::fin_target, Reason::reset_client, Reason::reset_target,
-        Reason::idle, Reason::drain}) {
+  for (const Reason reason : {Reason::protocol_unknown,
+                              Reason::protocol_off,
+                              Reason::method_none,
+                              Reason::auth_version,
+                              Reason::auth_failed,
+                              Reason::request_version,
+                              Reason::request_user,
+                              Reason::eof_greeting,
+                              Reason::eof_auth,
+                              Reason::eof_request,
+                              Reason::timeout_handshake,
+                              Reason::client_reset,
+                              Reason::fin_client,
+                              Reason::fin_target,
+                              Reason::reset_client,
+                              Reason::reset_target,
+                              Reason::idle,
+                              Reason::drain,
+                              Reason::proxy_missing,
+                              Reason::proxy_version,
+                              Reason::proxy_syntax,
+                              Reason::proxy_timeout,
+                              Reason::gss_version,
+                              Reason::gss_order,
+                              Reason::gss_accept,
+                              Reason::gss_token,
+                              Reason::gss_level,
+                              Reason::http_syntax,
+                              Reason::http_host,
+                              Reason::http_target,
+                              Reason::http_framing,
+                              Reason::http_method,
+                              Reason::http_line_long,
+                              Reason::http_fields_large,
+                              Reason::http_scheme,
+                              Reason::http_coding,
+                              Reason::http_version,
+                              Reason::http_response,
+                              Reason::http_incomplete,
+                              Reason::http_unavailable,
+                              Reason::ping_line}) {
     EXPECT_EQ(reply_code(reason), ReplyCode::general_failure) << token(reason);
   }
 }
@@ -90,6 +126,16 @@ TEST(Reason, PublishedTokens) {
   EXPECT_EQ(token(Reason::request_name), "request.name");
   EXPECT_EQ(token(Reason::request_port), "request.port");
   EXPECT_EQ(token(Reason::name_impossible), "name.impossible");
+  EXPECT_EQ(token(Reason::request_user), "request.user");
+  EXPECT_EQ(token(Reason::proxy_missing), "pp.missing");
+  EXPECT_EQ(token(Reason::proxy_version), "pp.version");
+  EXPECT_EQ(token(Reason::proxy_syntax), "pp.syntax");
+  EXPECT_EQ(token(Reason::proxy_timeout), "pp.timeout");
+  EXPECT_EQ(token(Reason::gss_version), "gss.version");
+  EXPECT_EQ(token(Reason::gss_order), "gss.order");
+  EXPECT_EQ(token(Reason::gss_accept), "gss.accept");
+  EXPECT_EQ(token(Reason::gss_token), "gss.token");
+  EXPECT_EQ(token(Reason::gss_level), "gss.level");
   EXPECT_EQ(token(Reason::eof_greeting), "eof.greeting");
   EXPECT_EQ(token(Reason::eof_auth), "eof.auth");
   EXPECT_EQ(token(Reason::eof_request), "eof.request");
