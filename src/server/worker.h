@@ -34,7 +34,8 @@ class Reporter {
   virtual void report(const observe::Record& record) noexcept = 0;
 };
 
-/// What all workers of a server share. Immutable once published.
+/// What all workers of a server have in common. Immutable once published; each worker is given a copy of its own, so
+/// that connections count references on memory that no other worker touches.
 struct Common {
   config::Limits limits;
   unsigned workers = 1;

@@ -24,6 +24,12 @@ inline constexpr std::uint8_t stream = 2;  // connected, connecting or accepted
 inline constexpr std::uint8_t connecting = 4;
 inline constexpr std::uint8_t adopted = 8;  // the descriptor is not ours
 
+/// A registered socket whose cache says that nothing arrived since the last read would block: an edge will tell. Spares
+/// the read that only finds out.
+[[nodiscard]] inline bool known_drained(const Socket& socket, std::uint8_t socket_flags) noexcept {
+  return (socket_flags & registered) != 0 && (SocketState::ready(socket) & (readable | error)) == 0;
+}
+
 inline void set(std::uint8_t& bits, std::uint8_t which) noexcept {
   bits = static_cast<std::uint8_t>(bits | which);
 }

@@ -52,6 +52,9 @@ void EpollEngine::close_pipe(Pipe& pipe) noexcept {
 
 Result<std::size_t> EpollEngine::splice_in(Socket& from, Pipe& pipe, std::size_t octets_max) {
   STILE_ASSERT(from.is_open() && pipe.is_open() && octets_max > 0);
+  if (epoll::known_drained(from, SocketState::flags(from)) && SocketState::failure(from) == 0) {
+    return std::unexpected(Error{ErrorKind::would_block, EAGAIN});
+  }
   const ssize_t count = splice_some(from.handle(), pipe.write_handle, octets_max);
   if (count > 0) {
     pipe.held += static_cast<std::size_t>(count);

@@ -196,6 +196,9 @@ std::expected<void, ConnectFailure> EpollEngine::connect_result(Socket& socket) 
 
 Result<std::size_t> EpollEngine::receive(Socket& socket, MutableBytes into) {
   STILE_ASSERT(socket.is_open() && !into.empty());
+  if (epoll::known_drained(socket, SocketState::flags(socket)) && SocketState::failure(socket) == 0) {
+    return std::unexpected(Error{ErrorKind::would_block, EAGAIN});
+  }
   std::uint8_t& ready = SocketState::ready(socket);
   const ssize_t count = sys::retry([&] { return ::recv(socket.handle(), into.data(), into.size(), 0); });
   if (count > 0) {
