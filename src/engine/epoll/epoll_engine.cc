@@ -100,8 +100,11 @@ void EpollEngine::turn() {
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) on_event(events[i]);
   expire_timers();
   // A completion often queues the next step of the same work (a cancelled wait, a posted result): a few rounds spare it
-  // a look at the kernel, and still bound the turn.
-  for (int round = 0; round < rounds_per_turn_max && !queue_.empty(); ++round) queue_.run();
+  // a look at the kernel, and still bound the turn. The turn that was told to be the last has one.
+  int rounds = 0;
+  do {
+    queue_.run();
+  } while (!stopping_ && !queue_.empty() && ++rounds < rounds_per_turn_max);
 }
 
 int EpollEngine::sleep_milliseconds() const noexcept {
