@@ -151,21 +151,19 @@ def count_accepts(process: int, seconds: float) -> int:
     return run.stderr.count("accept")
 
 
-def exhaust(server: Server, far: Origin) -> tuple[list[socket.socket], list[socket.socket]]:
-    """Opens tunnels until no more are served. Returns those that work and the connections that wait."""
-    working, waiting = [], []
-    while len(waiting) < 20:
+def exhaust(server: Server, far: Origin) -> list[socket.socket]:
+    """Opens tunnels until one is not served; returns those that work."""
+    working = []
+    while True:
         client = raw_socks.dial(server.proxy, timeout=2)
-        client.sendall(raw_socks.GREETING + raw_socks.request(far.host, far.port))
         try:
-            answer = raw_socks.receive(client, PIPELINED_ANSWER) if not waiting else b""
+            client.sendall(raw_socks.GREETING + raw_socks.request(far.host, far.port))
+            answer = raw_socks.receive(client, PIPELINED_ANSWER)
         except (TimeoutError, ConnectionResetError):
-            answer = b""
-        if answer[:4] == b"\x05\x00\x05\x00":
-            working.append(client)
-        else:
-            waiting.append(client)
-    return working, waiting
+            return working
+        if answer[:4] != b"\x05\x00\x05\x00":
+            return working
+        working.append(client)
 
 
 @pytest.mark.timeout(120)
@@ -173,21 +171,23 @@ def test_at_the_descriptor_limit(serve, origin, record_property) -> None:
     """No spinning, live tunnels untouched, and service again when descriptors are free (R6, TX1)."""
     far = origin(echo)
     server = serve("--workers", 1, descriptors=256)
-    working, _ = exhaust(server, far)
+    working = exhaust(server, far)
     assert len(working) > 50
+    # One is turned away every 100 ms, so that these keep the pressure up for longer than it is watched.
+    waiting = [raw_socks.dial(server.proxy) for _ in range(200)]
     before = server.processor_seconds()
     time.sleep(3)
-    record_property("processor at the descriptor limit", f"{(server.processor_seconds() - before) / 3:.1%} with 20 clients waiting")
+    share = (server.processor_seconds() - before) / 3
+    record_property("processor at the descriptor limit", f"{share:.1%} with {len(waiting)} clients waiting")
     if reason_to_skip() is None:
         accepts = count_accepts(server.process.pid, 3)
         record_property("accept calls at the descriptor limit", f"{accepts} in 3 s")
-        # Once every 100 ms, at most with a second call that finds nothing and a third by way of the reserve.
-        assert accepts <= 3 * 10 * 3 + 10, "it spins"
+        # Every 100 ms one that fails and one by way of the reserve.
+        assert 0 < accepts <= 2 * 30 + 10, "it spins"
     echo_on_all(working)
-    for client in working[:20]:
+    for client in (*waiting, *working[:20]):
         client.close()
-    # The half-open ones that were accepted end by the deadline at the latest; none of that is waited for here.
-    with raw_socks.tunnel(server.proxy, far.host, far.port, timeout=30) as client:
+    with raw_socks.tunnel(server.proxy, far.host, far.port) as client:
         client.sendall(b"again")
         assert raw_socks.receive(client, 5) == b"again"
     echo_on_all(working[20:])
