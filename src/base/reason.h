@@ -87,6 +87,10 @@ enum class Reason : std::uint8_t {
   dial_no_ports,    // source ports exhausted or egress address missing
   dial_failed,      // anything else
 
+  // BIND.
+  bind_peer,     // another peer than the expected one came, where that ends the wait
+  bind_timeout,  // nobody came in time
+
   // Ourselves.
   no_resources,  // descriptors, memory, ceilings
   limit_sessions,

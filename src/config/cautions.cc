@@ -13,12 +13,12 @@ namespace {
 
 // News and Windows file sharing: what open proxies are misused for, next to mail (port 25, which an allow without ports
 // leaves out).
-constexpr std::array<policy::PortRange, 3> abused{{{119, 119}, {135, 139}, {445, 445}}};
+constexpr std::array<PortRange, 3> abused{{{119, 119}, {135, 139}, {445, 445}}};
 
 bool reaches_abused_port(const policy::Rule& rule) {
   return std::ranges::any_of(rule.targets, [](const policy::TargetPattern& target) {
-    return target.ports.empty() || std::ranges::any_of(target.ports, [](const policy::PortRange& ports) {
-             return std::ranges::any_of(abused, [&](const policy::PortRange& range) {
+    return target.ports.empty() || std::ranges::any_of(target.ports, [](const PortRange& ports) {
+             return std::ranges::any_of(abused, [&](const PortRange& range) {
                return ports.first <= range.last && range.first <= ports.last;
              });
            });

@@ -228,6 +228,8 @@ class Engine {
   virtual void move(Socket& from, Socket& to) noexcept = 0;
   [[nodiscard]] virtual Result<Endpoint> local_endpoint(const Socket& socket) const = 0;
   [[nodiscard]] virtual Result<Endpoint> peer_endpoint(const Socket& socket) const = 0;
+  /// The address of this host from which packets to `destination` leave. Sends nothing.
+  [[nodiscard]] virtual Result<Address> source_towards(const Address& destination) = 0;
 
   // ── splicing ──────────────────────────────────────────────────────────────────────────────────────────────────
   /// `pipe.capacity` says what was granted.

@@ -184,7 +184,17 @@ TargetMatch match_unresolved(const Rule& rule, const TargetPattern& target, cons
   return match;
 }
 
+// Nothing in particular is asked for: what may match somewhere is a maybe, and only a deny of everything is certain.
+TargetMatch match_anywhere(const Rule& rule) {
+  const bool everything = std::ranges::any_of(rule.targets, [](const TargetPattern& target) {
+    return std::holds_alternative<Any>(target.host) && target.ports.empty();
+  });
+  const Certainty certainty = !rule.allow && everything ? Certainty::yes : Certainty::maybe;
+  return {.certainty = certainty, .why = Mismatch::none, .facet = std::nullopt};
+}
+
 TargetMatch match_targets(const Rule& rule, const Question& question) {
+  if (question.anywhere) return match_anywhere(rule);
   if (question.address) {
     return rule.allow ? match_allow(rule, question, *question.address) : match_deny(rule, question, *question.address);
   }
@@ -211,8 +221,10 @@ Question::Question(const Query& query, const OwnAddresses& own)
       source(query.source, own),
       source_is_self(is_self(query.source, own)),
       command(query.command),
-      port(query.target->port),
-      host_name(query.target->host_name()) {
+      anywhere(query.target == nullptr),
+      port(anywhere ? std::uint16_t{0} : query.target->port),
+      host_name(anywhere ? nullptr : query.target->host_name()) {
+  if (anywhere) return;
   if (query.candidate) {
     address.emplace(*query.candidate, own);
   } else if (const Address* literal = query.target->address()) {

@@ -20,6 +20,7 @@ struct Question {
   FacetSet source;
   bool source_is_self = false;
   Command command;
+  bool anywhere;  // no target at all: whoever comes (BIND), wherever datagrams go (UDP)
   std::uint16_t port;
   const HostName* host_name;        // null for an address literal, which no name rule ever matches
   std::optional<FacetSet> address;  // absent: the name is not resolved yet

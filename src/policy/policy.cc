@@ -69,7 +69,7 @@ Policy Policy::deny_all() {
 }
 
 Verdict Policy::decide(const Query& query, const OwnAddresses& own) const {
-  STILE_ASSERT(query.who != nullptr && query.target != nullptr);
+  STILE_ASSERT(query.who != nullptr);
   const Question question(query, own);
   if (const Reason reason = refused_beyond_rules(question, own); reason != Reason::none) return {.reason = reason};
   for (std::size_t i = 0; i < rules_->rules.size(); ++i) {

@@ -35,7 +35,7 @@ struct Query {
   const Identity* who = nullptr;
   Address source;  // the client's address
   Command command = Command::tcp;
-  const Target* target = nullptr;    // as the client asked
+  const Target* target = nullptr;    // as the client asked; nullptr: nothing in particular, each peer is decided later
   std::optional<Address> candidate;  // the address to be dialled; absent before the name is resolved. Absent for an
                                      // address literal means that literal
 };

@@ -556,5 +556,20 @@ TEST(Policy, MovesKeepTheRules) {
   EXPECT_EQ(Asker{}.tcp(first, "8.8.8.8", 443).decision, Decision::deny);
 }
 
+// BIND that names no peer, UDP ASSOCIATE: is there anything that this client may do?
+TEST(Policy, WithoutATargetOnlyACertainDenialIsOne) {
+  const Identity anonymous = Identity::anonymous();
+  const auto decision = [&](std::string_view rules, Command command) {
+    const auto policy = Policy::compile(rules);
+    return policy->decide({.who = &anonymous, .source = Address::v4(10, 0, 0, 7), .command = command}, {}).decision;
+  };
+  EXPECT_EQ(decision("allow anyone to udp 10.0.0.0/8", Command::udp), Verdict::Decision::undecided);
+  EXPECT_EQ(decision("allow anyone to udp dns.example:53", Command::udp), Verdict::Decision::undecided);
+  EXPECT_EQ(decision("allow anyone to 10.0.0.0/8", Command::udp), Verdict::Decision::deny);
+  EXPECT_EQ(decision("allow anyone from 10.9.0.0/16 to udp any", Command::udp), Verdict::Decision::deny);
+  EXPECT_EQ(decision("deny anyone to any\nallow anyone to bind any", Command::bind), Verdict::Decision::deny);
+  EXPECT_EQ(decision("deny anyone to any:25\nallow anyone to bind any", Command::bind), Verdict::Decision::undecided);
+}
+
 }  // namespace
 }  // namespace stile::policy

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/port_range.h"
 #include "policy/classes.h"
 #include "policy/policy.h"
 
@@ -42,11 +43,6 @@ struct NamesBelow {
   HostName name;
 };
 using HostPattern = std::variant<Any, TargetClass, Cidr, ExactName, NamesBelow>;
-
-struct PortRange {
-  std::uint16_t first = 0;
-  std::uint16_t last = 0;
-};
 
 struct TargetPattern {
   HostPattern host;

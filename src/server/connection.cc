@@ -84,21 +84,31 @@ void Connection::perform(const session::Authenticate&, Next& next) {
 void Connection::perform(const session::Authorise& action, Next& next) {
   leave_handshake();
   if (session_.request()->reserved != 0) worker_.counters_.rsv_nonzero.add();
-  const Address* const literal = action.target->address();
-  const policy::Verdict verdict = decide(action.command, literal ? std::optional(*literal) : std::nullopt);
+  command_ = action.command;
+  const Address* const literal = action.target == nullptr ? nullptr : action.target->address();
+  const policy::Verdict verdict = decide(action.target, literal ? std::optional(*literal) : std::nullopt);
   rule_ = verdict.rule;
   const bool denied = verdict.decision == policy::Verdict::Decision::deny;
   next = session::Authorised{denied ? verdict.reason : Reason::none};
 }
 
 void Connection::perform(const session::Connect& action, Next&) {
-  // Nothing is read while dialling: what the client sends waits in its socket. Its RST is noticed all the same.
-  worker_.engine_.wait(client_, engine::Interest::none);
-  if (const HostName* const name = action.target->host_name()) {
-    worker_.resolver_.resolve(lookup_, *name);
-  } else {
-    dial({action.target->address(), 1});
-  }
+  watch_client();
+  if (const HostName* const name = action.target->host_name()) return resolve(*name);
+  dial({action.target->address(), 1});
+}
+
+void Connection::perform(const session::Listen& action, Next&) {
+  watch_client();
+  if (action.expected == nullptr) return listen({});
+  if (const HostName* const name = action.expected->host_name()) return resolve(*name);
+  listen({action.expected->address(), 1});
+}
+
+void Connection::perform(const session::Resolve& action, Next&) {
+  watch_client();
+  if (const HostName* const name = action.target->host_name()) return resolve(*name);
+  answer_resolve({action.target->address(), 1});
 }
 
 void Connection::perform(const session::StartRelay& action, Next&) {
@@ -184,53 +194,127 @@ void Connection::on_deadline(engine::Status status) {
 
 // ── the target ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-policy::Verdict Connection::decide(policy::Command command, const std::optional<Address>& candidate) const {
+// Nothing is read while the target is sought: what the client sends waits in its socket. Its RST is noticed all the
+// same.
+void Connection::watch_client() {
+  worker_.engine_.wait(client_, engine::Interest::none);
+}
+
+policy::Verdict Connection::decide(const Target* target, const std::optional<Address>& candidate) const {
   const policy::Query query{.who = &*session_.identity(),
                             .source = peer_.address,
-                            .command = command,
-                            .target = &session_.target(),
+                            .command = command_,
+                            .target = target,
                             .candidate = candidate};
   return common_->policy_for(local_.address, peer_.address).decide(query, common_->own);
+}
+
+void Connection::resolve(const HostName& name) {
+  worker_.resolver_.resolve(lookup_, name);
 }
 
 void Connection::on_resolved(engine::Status) {
   if (ending_) return release_when_quiet();
   if (lookup_.canceled()) return;
   const resolve::Answer& answer = lookup_.answer();
-  if (answer.addresses.empty()) return drive(session::ConnectFailed{answer.reason});
-  dial(answer.addresses);
+  if (answer.addresses.empty()) return drive(session::Failed{answer.reason});
+  switch (command_) {
+    case policy::Command::bind:
+      return listen(answer.addresses);
+    case policy::Command::resolve:
+      return answer_resolve(answer.addresses);
+    default:
+      return dial(answer.addresses);
+  }
 }
 
-// Every candidate is decided; exactly the allowed ones are dialled (principle P2).
-void Connection::dial(std::span<const Address> addresses) {
-  std::array<Endpoint, limits::candidates_max> allowed;
-  std::size_t count = 0;
+// Every candidate is decided, and nothing else is used than the allowed ones (principle P2). None left: the refusal's
+// reason is told to the session.
+Connection::Candidates Connection::allowed(std::span<const Address> addresses) {
+  Candidates candidates;
   policy::Verdict refusal;
-  for (const Address& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
-    const policy::Verdict verdict = decide(policy::Command::tcp, address);
+  for (const Address& address : addresses.first(std::min(addresses.size(), candidates.addresses.size()))) {
+    const policy::Verdict verdict = decide(session_.target(), address);
     if (verdict.decision == policy::Verdict::Decision::allow) {
-      allowed[count++] = {address, session_.target().port};
+      candidates.addresses[candidates.count++] = address;
     } else {
       refusal = verdict;
     }
   }
-  if (count > 0) {
-    const config::Limits& limits = common_->limits;
-    dial_.start(std::span(allowed).first(count),
-                {.per_address = limits.connect_per_address, .total = limits.connect_total});
-    return;
+  if (candidates.count == 0) {
+    rule_ = refusal.rule;
+    drive(session::Failed{refusal.reason});
   }
-  rule_ = refusal.rule;
-  drive(session::ConnectFailed{refusal.reason});
+  return candidates;
+}
+
+void Connection::dial(std::span<const Address> addresses) {
+  const Candidates candidates = allowed(addresses);
+  if (candidates.count == 0) return;
+  std::array<Endpoint, limits::candidates_max> endpoints;
+  for (std::size_t i = 0; i < candidates.count; ++i) {
+    endpoints[i] = {candidates.addresses[i], session_.target()->port};
+  }
+  const config::Limits& limits = common_->limits;
+  dial_.start(std::span(endpoints).first(candidates.count),
+              {.per_address = limits.connect_per_address, .total = limits.connect_total});
 }
 
 void Connection::on_dialled(engine::Status) {
   if (ending_) return release_when_quiet();
-  if (dial_.reason() != Reason::none) return drive(session::ConnectFailed{dial_.reason()});
+  if (dial_.reason() != Reason::none) return drive(session::Failed{dial_.reason()});
   dial_.take(target_);
-  const auto local = worker_.engine_.local_endpoint(target_);
-  rule_ = decide(policy::Command::tcp, dial_.peer().address).rule;
-  drive(session::Connected{local.value_or(Endpoint{})});
+  dialled_ = dial_.peer();
+  rule_ = decide(session_.target(), dialled_.address).rule;
+  const Endpoint local = worker_.engine_.local_endpoint(target_).value_or(Endpoint{});
+  drive(session::Granted{{local.address, local.port}});
+}
+
+// RESOLVE, as Tor defines it: one address, IPv4 first, port 0.
+void Connection::answer_resolve(std::span<const Address> addresses) {
+  const Candidates candidates = allowed(addresses);
+  if (candidates.count == 0) return;
+  const auto first = std::span(candidates.addresses).first(candidates.count);
+  const auto v4 = std::ranges::find_if(first, &Address::is_v4);
+  if (v4 == first.end() && session_.protocol() == session::Protocol::socks4) {
+    return drive(session::Failed{Reason::dns_not_found});  // its reply has no room for an IPv6 address
+  }
+  rule_ = decide(session_.target(), v4 == first.end() ? first.front() : *v4).rule;
+  drive(session::Granted{{v4 == first.end() ? first.front() : *v4, 0}});
+}
+
+// ── BIND ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Connection::listen(std::span<const Address> expected) {
+  BindWait::Rules rules;
+  Address local = local_.address;
+  if (!expected.empty()) {
+    const Candidates candidates = allowed(expected);
+    if (candidates.count == 0) return;
+    rules.expected.assign(candidates.addresses.begin(), candidates.addresses.begin() + candidates.count);
+    local = worker_.engine_.source_towards(rules.expected.front()).value_or(local);
+  }
+  rules.admits = [this](const Endpoint& peer) {
+    const Target target{peer.address, peer.port};
+    return decide(&target, peer.address).decision == policy::Verdict::Decision::allow;
+  };
+  rules.stranger_ends = session_.protocol() == session::Protocol::socks4;
+  bind_wait_ = std::make_unique<BindWait>(worker_.engine_);
+  bind_wait_->bind<&Connection::on_peer>(this);
+  const std::uint16_t wanted = session_.target() == nullptr ? session_.request()->destination.port : std::uint16_t{0};
+  const auto listening = bind_wait_->start(local, wanted, common_->bind.ports, std::move(rules));
+  if (!listening) return drive(session::Failed{Reason::dial_no_ports});
+  drive(session::Granted{{common_->bind.advertise.value_or(listening->address), listening->port}});
+}
+
+void Connection::on_peer(engine::Status) {
+  if (ending_) return release_when_quiet();
+  if (bind_wait_->reason() != Reason::none) return drive(session::Failed{bind_wait_->reason()});
+  bind_wait_->take(target_);
+  dialled_ = bind_wait_->peer();
+  const Target peer{dialled_.address, dialled_.port};
+  rule_ = decide(&peer, dialled_.address).rule;
+  drive(session::Granted{peer});
 }
 
 // The client's socket may still be watched for an RST; it moves to the relay when that wait has ended.
@@ -242,7 +326,6 @@ void Connection::start_relay() {
   SessionInfo* const context = worker_.reporter_ == nullptr ? nullptr : info().release();
   if (context != nullptr) {
     observe::Record record{.event = observe::Event::session_start};
-    record.command = "connect";
     record.reply = session_.reply();
     worker_.report(record, *context);
   }
@@ -264,6 +347,7 @@ void Connection::finish(Reason reason) {
   worker_.engine_.cancel(deadline_);
   worker_.resolver_.cancel(lookup_);
   dial_.cancel();
+  if (bind_wait_ != nullptr) bind_wait_->cancel();
   release_when_quiet();
 }
 
@@ -278,11 +362,18 @@ void Connection::report_end(Reason reason) {
   if (is_denial(reason)) worker_.counters_.denied.add();
   // Not one octet: a health probe or a browser's spare connection, which is only counted.
   if (worker_.reporter_ == nullptr || session_.octets_received() == 0) return;
+  const std::unique_ptr<SessionInfo> about = info();
   observe::Record record{.event = is_denial(reason) ? observe::Event::denied : observe::Event::error};
-  if (session_.request()) record.command = "connect";
   record.reply = session_.reply();
+  if (reason == Reason::none) {
+    // A question that was answered: a session that began and ended at once.
+    record.event = observe::Event::session_start;
+    worker_.report(record, *about);
+    record.event = observe::Event::session_end;
+    record.duration = worker_.engine_.now() - began_;
+  }
   record.reason = reason;
-  worker_.report(record, *info());
+  worker_.report(record, *about);
 }
 
 std::unique_ptr<SessionInfo> Connection::info() const {
@@ -290,8 +381,10 @@ std::unique_ptr<SessionInfo> Connection::info() const {
   info->id = id_;
   info->began = began_;
   info->client = peer_;
-  if (session_.reply() == ReplyCode::succeeded) info->dialled = dial_.peer();
+  info->dialled = dialled_;
   info->listener = listener_;
+  if (session_.protocol()) info->protocol = session::name(*session_.protocol());
+  if (session_.request()) info->command = wire::name(session_.request()->command);
   if (session_.identity()) info->user = session_.identity()->user();
   info->target = asked_target();
   if (rule_ >= 0) {
@@ -311,7 +404,10 @@ std::string Connection::asked_target() const {
 }
 
 void Connection::release_when_quiet() {
-  if (!client_.pending() && !deadline_.pending() && !lookup_.pending() && !dial_.pending()) worker_.released(*this);
+  if (!client_.pending() && !deadline_.pending() && !lookup_.pending() && !dial_.pending() &&
+      (bind_wait_ == nullptr || !bind_wait_->pending())) {
+    worker_.released(*this);
+  }
 }
 
 }  // namespace stile::server

@@ -3,6 +3,7 @@
 // Threading: one worker's thread. Tested in tests/sim (faults) and tests/e2e (real clients).
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "engine/engine.h"
 #include "resolve/resolver.h"
 #include "route/dial.h"
+#include "server/bind_wait.h"
 #include "server/worker.h"
 #include "session/server_session.h"
 
@@ -42,6 +44,7 @@ class Connection {
   void on_deadline(engine::Status status);
   void on_resolved(engine::Status status);
   void on_dialled(engine::Status status);
+  void on_peer(engine::Status status);
 
   void drive(session::Event event);
   using Next = std::optional<session::Event>;
@@ -50,7 +53,11 @@ class Connection {
   void perform(const session::Authenticate& action, Next& next);
   void perform(const session::Authorise& action, Next& next);
   void perform(const session::Connect& action, Next& next);
+  void perform(const session::Listen& action, Next& next);
+  void perform(const session::Associate& action, Next& next);
+  void perform(const session::Resolve& action, Next& next);
   void perform(const session::StartRelay& action, Next& next);
+  void perform(const session::StartAssociation& action, Next& next);
   void perform(const session::Close& action, Next& next);
 
   void receive();
@@ -59,8 +66,18 @@ class Connection {
   void start_relay();
   void drain_and_close();
   void discard_input();
+  /// Addresses that the policy allows for the command in hand.
+  struct Candidates {
+    std::array<Address, limits::candidates_max> addresses;
+    std::size_t count = 0;
+  };
+  void watch_client();
+  void resolve(const HostName& name);
+  [[nodiscard]] Candidates allowed(std::span<const Address> addresses);
   void dial(std::span<const Address> addresses);
-  [[nodiscard]] policy::Verdict decide(policy::Command command, const std::optional<Address>& candidate) const;
+  void listen(std::span<const Address> expected);
+  void answer_resolve(std::span<const Address> addresses);
+  [[nodiscard]] policy::Verdict decide(const Target* target, const std::optional<Address>& candidate) const;
   void leave_handshake() noexcept;
   void finish(Reason reason);
   void report_end(Reason reason);
@@ -78,10 +95,13 @@ class Connection {
   engine::Timer deadline_;  // of the handshake; later of the drain after a failure reply
   resolve::Lookup lookup_;
   route::Dial dial_;
+  std::unique_ptr<BindWait> bind_wait_;  // for BIND only
   session::ServerSession session_;
 
   Endpoint local_;
   Endpoint peer_;
+  Endpoint dialled_;  // whom the client was connected with, by CONNECT or BIND
+  policy::Command command_ = policy::Command::tcp;
   std::uint64_t id_;
   Instant began_;
   std::vector<std::uint8_t> out_;    // what the client has not taken yet: empty but for a client that does not read

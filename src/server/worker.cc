@@ -175,7 +175,6 @@ void Worker::tunnel_ended(const relay::TunnelEnd& end) noexcept {
   if (end.context != nullptr) {
     const std::unique_ptr<SessionInfo> info(static_cast<SessionInfo*>(end.context));
     observe::Record record{.event = observe::Event::session_end};
-    record.command = "connect";
     record.bytes_up = end.octets_up;
     record.bytes_down = end.octets_down;
     record.duration = engine_.now() - info->began;
@@ -191,7 +190,8 @@ void Worker::report(observe::Record& record, const SessionInfo& info) noexcept {
   record.session = info.id;
   record.listener = listeners_[info.listener]->name;
   record.client = info.client;
-  record.protocol = "socks5";
+  record.protocol = info.protocol;
+  record.command = info.command;
   record.user = info.user;
   record.method = "none";
   record.target = info.target;

@@ -10,10 +10,13 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/limits.h"
+#include "base/port_range.h"
 #include "config/config.h"
 #include "engine/engine.h"
 #include "observe/counters.h"
@@ -34,6 +37,12 @@ class Reporter {
   virtual void report(const observe::Record& record) noexcept = 0;
 };
 
+/// What BIND and UDP ASSOCIATE show to the outside.
+struct Outside {
+  PortRange ports;                   // which ports may be opened; the default: any
+  std::optional<Address> advertise;  // instead of this host's address, where it stands behind NAT
+};
+
 /// What all workers of a server have in common. Immutable once published; each worker is given a copy of its own, so
 /// that connections count references on memory that no other worker touches.
 struct Common {
@@ -43,6 +52,7 @@ struct Common {
   std::shared_ptr<const policy::Policy> loopback_preset;  // for loopback clients of loopback listeners
   std::shared_ptr<const policy::Policy> deny_all;         // for everybody else
   policy::OwnAddresses own;
+  Outside bind;
 
   /// Which policy decides for a connection between these two addresses (security reference, 1.1).
   [[nodiscard]] const policy::Policy& policy_for(const Address& local, const Address& client) const noexcept;
@@ -55,6 +65,8 @@ struct SessionInfo {
   Endpoint client;
   Endpoint dialled;
   std::size_t listener = 0;
+  std::string_view protocol;
+  std::string_view command;
   std::string user;
   std::string target;
   std::string rule;

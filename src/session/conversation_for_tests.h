@@ -15,8 +15,8 @@ class Conversation {
  public:
   struct Answers {
     Reason authorised = Reason::none;
-    Reason connected = Reason::none;  // otherwise ConnectFailed
-    Endpoint local{Address::v4(198, 51, 100, 7), 40000};
+    Reason performed = Reason::none;  // otherwise Failed
+    Target bound{Address::v4(198, 51, 100, 7), 40000};
   };
 
   explicit Conversation(const Answers& answers, const SessionRules& rules = {}) : answers_(answers), session_(rules) {
@@ -66,16 +66,26 @@ class Conversation {
     next = Authenticated{Identity::anonymous()};
   }
   void perform(const Authorise& authorise, std::optional<Event>& next) {
-    transcript_ += "authorise " + authorise.target->to_string() + "\n";
+    transcript_ += "authorise " + std::string(policy::name(authorise.command)) + " " + text(authorise.target) + "\n";
     next = Authorised{answers_.authorised};
   }
-  void perform(const Connect& connect, std::optional<Event>& next) {
-    transcript_ += "connect " + connect.target->to_string() + "\n";
-    if (answers_.connected == Reason::none) {
-      next = Connected{answers_.local};
+  void perform(const Connect& connect, std::optional<Event>& next) { answer("connect", connect.target, next); }
+  void perform(const Listen& listen, std::optional<Event>& next) { answer("listen for", listen.expected, next); }
+  void perform(const Associate& associate, std::optional<Event>& next) { answer("associate", associate.claimed, next); }
+  void perform(const Resolve& resolve, std::optional<Event>& next) {
+    answer(resolve.reverse ? "resolve name of" : "resolve", resolve.target, next);
+  }
+  void perform(const StartAssociation&, std::optional<Event>&) { transcript_ += "association\n"; }
+  void answer(std::string_view what, const Target* target, std::optional<Event>& next) {
+    transcript_ += std::string(what) + " " + text(target) + "\n";
+    if (answers_.performed == Reason::none) {
+      next = Granted{answers_.bound};
     } else {
-      next = ConnectFailed{answers_.connected};
+      next = Failed{answers_.performed};
     }
+  }
+  [[nodiscard]] static std::string text(const Target* target) {
+    return target == nullptr ? "anything" : target->to_string();
   }
   void perform(const StartRelay& relay, std::optional<Event>&) {
     early_.assign(relay.early.begin(), relay.early.end());

@@ -9,19 +9,23 @@ namespace stile::session {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<Event>> event_names{
-    "Received",      "ClientFin",  "ClientFailed", "DeadlinePassed",
-    "Authenticated", "Authorised", "Connected",    "ConnectFailed",
+    "Received", "ClientFin", "ClientFailed", "DeadlinePassed", "Authenticated", "Authorised", "Granted", "Failed",
 };
 constexpr std::array<std::string_view, std::variant_size_v<Action>> action_names{
-    "ReadMore", "Send", "Authenticate", "Authorise", "Connect", "StartRelay", "Close",
+    "ReadMore",  "Send",    "Authenticate", "Authorise",        "Connect", "Listen",
+    "Associate", "Resolve", "StartRelay",   "StartAssociation", "Close",
 };
+static_assert(action_names.size() < 16, "the trace keeps an action in four bits");
 constexpr std::array<std::string_view, phase_count> phase_names{
-    "greeting", "authentication", "request", "authorisation", "connecting", "over",
+    "opening", "greeting", "authentication", "request", "request4", "authorisation", "performing", "waiting", "over",
 };
+
+// The most that one Received may bring: so the bound on held octets is kept by asking in time.
+constexpr std::size_t early_read_octets = 16 * 1024;
 
 // The reason why a conversation ended in the middle of a message, by the phase it was in.
 constexpr Reason eof_reason(Phase phase) {
-  if (phase == Phase::greeting) return Reason::eof_greeting;
+  if (phase <= Phase::greeting) return Reason::eof_greeting;
   return phase == Phase::authentication ? Reason::eof_auth : Reason::eof_request;
 }
 
@@ -42,6 +46,9 @@ TraceEntry trace_entry(Duration since_start, Phase phase, const Event& event, co
 
 std::string_view name(Phase phase) noexcept {
   return phase_names[static_cast<std::size_t>(phase)];
+}
+std::string_view name(Protocol protocol) noexcept {
+  return protocol == Protocol::socks5 ? "socks5" : "socks4";
 }
 std::string_view event_name(std::size_t index) noexcept {
   return event_names[index];
@@ -71,11 +78,36 @@ Actions ServerSession::handle(Duration since_start, const Event& event) {
   return actions;
 }
 
+// ── the first octet ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+void ServerSession::on_opening(const Event& event, Actions& actions) {
+  hold(std::get<Received>(event).octets);
+  // There is no guessing: one octet decides, and what no protocol begins with is closed without a word (threat TP5).
+  switch (held_.front()) {
+    case wire::socks5_version:
+      protocol_ = Protocol::socks5;
+      phase_ = Phase::greeting;
+      return parse_greeting(actions);
+    case wire::socks4_version:
+      if (!rules_.socks4) return close_silently(Reason::protocol_off, actions);
+      protocol_ = Protocol::socks4;
+      identity_ = Identity::anonymous();
+      phase_ = Phase::request4;
+      return parse_request4(actions);
+    default:
+      return close_silently(Reason::protocol_unknown, actions);
+  }
+}
+
 // ── greeting, RFC 1928 section 3 ────────────────────────────────────────────────────────────────────────────────────
 
 void ServerSession::on_greeting(const Event& event, Actions& actions) {
   hold(std::get<Received>(event).octets);
-  const auto result = wire::decode_greeting(ConstBytes(held_));
+  parse_greeting(actions);
+}
+
+void ServerSession::parse_greeting(Actions& actions) {
+  const auto result = wire::decode_greeting(unread());
   if (const auto* const malformed = std::get_if<wire::Malformed>(&result)) {
     return close_silently(malformed->reason, actions);
   }
@@ -116,7 +148,7 @@ void ServerSession::on_request(const Event& event, Actions& actions) {
 }
 
 void ServerSession::parse_request(Actions& actions) {
-  auto result = wire::decode_request(ConstBytes(held_).subspan(consumed_));
+  auto result = wire::decode_request(unread());
   if (const auto* const malformed = std::get_if<wire::Malformed>(&result)) {
     consume(malformed->consumed);
     if (malformed->reason == Reason::request_version) return close_silently(malformed->reason, actions);
@@ -128,40 +160,143 @@ void ServerSession::parse_request(Actions& actions) {
     return;
   }
   consume(parsed->consumed);
-  request_ = std::move(parsed->value);
-  // The other commands of RFC 1928 are not spoken by this build: "command not supported" is the truth.
-  if (request_->command != wire::Command::connect) return fail(Reason::command_unknown, actions);
-  const auto target = request_->destination.target();
-  if (!target) return fail(wire::reason_of(request_->destination.host.error()), actions);
-  if (target->port == 0) return fail(Reason::request_port, actions);
-  target_ = *target;
-  phase_ = Phase::authorisation;
-  actions.add(Authorise{policy::Command::tcp, &target_});
+  request_ = SessionRequest{.protocol = Protocol::socks5,
+                            .command = parsed->value.command,
+                            .destination = std::move(parsed->value.destination),
+                            .reserved = parsed->value.reserved,
+                            .claimed_user = {}};
+  judge_request(actions);
 }
 
-// ── authorisation and connecting ────────────────────────────────────────────────────────────────────────────────────
+// ── request, the SOCKS4 and SOCKS4a notes ───────────────────────────────────────────────────────────────────────────
+
+void ServerSession::on_request4(const Event& event, Actions& actions) {
+  hold(std::get<Received>(event).octets);
+  parse_request4(actions);
+}
+
+void ServerSession::parse_request4(Actions& actions) {
+  auto result = wire::decode_socks4_request(unread());
+  if (const auto* const malformed = std::get_if<wire::Malformed>(&result)) {
+    consume(malformed->consumed);
+    return fail(malformed->reason, actions);
+  }
+  auto* const parsed = std::get_if<wire::Parsed<wire::Socks4Request>>(&result);
+  if (parsed == nullptr) {
+    actions.add(ReadMore{});
+    return;
+  }
+  consume(parsed->consumed);
+  request_ = SessionRequest{.protocol = Protocol::socks4,
+                            .command = parsed->value.command,
+                            .destination = std::move(parsed->value.destination),
+                            .reserved = 0,
+                            .claimed_user = std::move(parsed->value.user)};
+  judge_request(actions);
+}
+
+// ── what is asked for ───────────────────────────────────────────────────────────────────────────────────────────────
+
+// Rules that hold for every protocol, before policy (protocol reference, section 2.3).
+void ServerSession::judge_request(Actions& actions) {
+  const wire::AddressField& destination = request_->destination;
+  const bool may_be_open =
+      request_->command == wire::Command::bind || request_->command == wire::Command::udp_associate;
+  if (const auto target = destination.target()) {
+    target_ = *target;
+    // BIND and UDP ASSOCIATE may leave the other end open: zeros, or an empty name.
+    has_target_ = !may_be_open || target->address() == nullptr || !target->address()->is_unspecified();
+  } else if (!may_be_open || !destination.is_empty_name()) {
+    return fail(wire::reason_of(destination.host.error()), actions);
+  }
+  switch (request_->command) {
+    case wire::Command::connect:
+      if (target_.port == 0) return fail(Reason::request_port, actions);
+      return authorise(policy::Command::tcp, &target_, actions);
+    case wire::Command::bind:
+      return authorise(policy::Command::bind, target(), actions);
+    case wire::Command::udp_associate:
+      // Clients put anything there, the target included; where datagrams go is decided for each.
+      return authorise(policy::Command::udp, nullptr, actions);
+    case wire::Command::resolve:
+      return authorise(policy::Command::resolve, &target_, actions);
+    case wire::Command::resolve_ptr:
+      if (target_.address() == nullptr) return fail(Reason::address_type_unknown, actions);
+      return authorise(policy::Command::resolve, &target_, actions);
+    case wire::Command::ping:
+    case wire::Command::traceroute:
+      return fail(Reason::command_unknown, actions);
+  }
+}
+
+void ServerSession::authorise(policy::Command command, const Target* target, Actions& actions) {
+  phase_ = Phase::authorisation;
+  actions.add(Authorise{command, target});
+}
 
 void ServerSession::on_authorised(const Event& event, Actions& actions) {
   const Reason reason = std::get<Authorised>(event).reason;
   if (reason != Reason::none) return fail(reason, actions);
-  phase_ = Phase::connecting;
-  actions.add(Connect{&target_});
+  phase_ = Phase::performing;
+  switch (request_->command) {
+    case wire::Command::bind:
+      return actions.add(Listen{target()});
+    case wire::Command::udp_associate:
+      return actions.add(Associate{target()});
+    case wire::Command::resolve:
+      return actions.add(Resolve{&target_, false});
+    case wire::Command::resolve_ptr:
+      return actions.add(Resolve{&target_, true});
+    default:
+      return actions.add(Connect{&target_});
+  }
 }
 
-void ServerSession::on_connected(const Event& event, Actions& actions) {
-  send_reply(ReplyCode::succeeded, std::get<Connected>(event).local, actions);
+// ── what came of it ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+void ServerSession::on_granted(const Event& event, Actions& actions) {
+  answer(Reason::none, std::get<Granted>(event).bound, actions);
+  switch (request_->command) {
+    case wire::Command::bind:
+      phase_ = Phase::waiting;
+      return actions.add(ReadMore{});  // its FIN cancels; what it sends is for the peer
+    case wire::Command::udp_associate:
+      phase_ = Phase::over;
+      return actions.add(StartAssociation{});
+    case wire::Command::resolve:
+    case wire::Command::resolve_ptr:
+      phase_ = Phase::over;
+      return actions.add(Close{Reason::none, Close::How::after_reply});
+    default:
+      return start_relay(actions);
+  }
+}
+
+// BIND's second reply: the peer that came (RFC 1928 section 6).
+void ServerSession::on_peer(const Event& event, Actions& actions) {
+  answer(Reason::none, std::get<Granted>(event).bound, actions);
+  start_relay(actions);
+}
+
+void ServerSession::on_early_octets(const Event& event, Actions& actions) {
+  hold(std::get<Received>(event).octets);
+  // At the bound nothing more is read: the rest waits in the client's socket.
+  if (held_.size() + early_read_octets <= limits::input_before_relay_octets_max) actions.add(ReadMore{});
+}
+
+void ServerSession::start_relay(Actions& actions) {
   phase_ = Phase::over;
-  actions.add(StartRelay{ConstBytes(held_).subspan(consumed_)});
+  actions.add(StartRelay{unread()});
 }
 
-void ServerSession::on_connect_failed(const Event& event, Actions& actions) {
-  fail(std::get<ConnectFailed>(event).reason, actions);
+void ServerSession::on_failed(const Event& event, Actions& actions) {
+  fail(std::get<Failed>(event).reason, actions);
 }
 
 // ── the ends ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void ServerSession::on_client_fin(const Event&, Actions& actions) {
-  close_silently(eof_reason(phase_), actions);
+  close_silently(phase_ == Phase::waiting ? Reason::fin_client : eof_reason(phase_), actions);
 }
 
 void ServerSession::on_client_failed(const Event&, Actions& actions) {
@@ -173,7 +308,7 @@ void ServerSession::on_deadline(const Event&, Actions& actions) {
 }
 
 void ServerSession::fail(Reason reason, Actions& actions) {
-  send_reply(reply_code(reason), Endpoint{}, actions);  // BND is 0.0.0.0:0 in every failure
+  answer(reason, Target{}, actions);  // BND is 0.0.0.0:0 in every failure
   phase_ = Phase::over;
   actions.add(Close{reason, Close::How::after_reply});
 }
@@ -183,13 +318,19 @@ void ServerSession::close_silently(Reason reason, Actions& actions) {
   actions.add(Close{reason, Close::How::silent});
 }
 
-void ServerSession::send_reply(ReplyCode code, const Endpoint& bound, Actions& actions) {
-  reply_ = code;
-  const auto encoded = wire::encode_reply(code, Target{bound.address, bound.port});
-  const ConstBytes octets = encoded.octets();
-  STILE_ASSERT(octets.size() <= reply_octets_.size());
-  std::ranges::copy(octets, reply_octets_.begin());
-  actions.add(Send{ConstBytes(reply_octets_).first(octets.size())});
+// One outcome, in the words of the protocol that asked.
+void ServerSession::answer(Reason reason, const Target& bound, Actions& actions) {
+  reply_ = reply_code(reason);
+  if (protocol_ == Protocol::socks4) {
+    const Address* const address = bound.address();
+    const auto octets =
+        wire::encode_socks4_reply(wire::socks4_code(reason), {address == nullptr ? Address{} : *address, bound.port});
+    reply_octets_.assign(octets.begin(), octets.end());
+  } else {
+    const auto encoded = wire::encode_reply(*reply_, bound);
+    reply_octets_.assign(encoded.octets().begin(), encoded.octets().end());
+  }
+  actions.add(Send{reply_octets_});
 }
 
 // ── octets held ─────────────────────────────────────────────────────────────────────────────────────────────────────

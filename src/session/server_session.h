@@ -22,6 +22,7 @@
 #include "base/time.h"
 #include "policy/policy.h"
 #include "session/trace.h"
+#include "wire/socks4.h"
 #include "wire/socks5.h"
 
 namespace stile::session {
@@ -46,17 +47,18 @@ struct Authenticated {
 struct Authorised {
   Reason reason;
 };
-/// The target accepted; `local` is the outgoing socket's own address.
-struct Connected {
-  Endpoint local;
+/// What was asked for came about: CONNECT, the outgoing socket's own address; BIND, where peers can connect, then the
+/// peer that did; UDP ASSOCIATE, where to send datagrams; RESOLVE, what was found.
+struct Granted {
+  Target bound;
 };
 /// It did not, or no candidate address was allowed.
-struct ConnectFailed {
+struct Failed {
   Reason reason;
 };
 
-using Event = std::variant<Received, ClientFin, ClientFailed, DeadlinePassed, Authenticated, Authorised, Connected,
-                           ConnectFailed>;
+using Event =
+    std::variant<Received, ClientFin, ClientFailed, DeadlinePassed, Authenticated, Authorised, Granted, Failed>;
 
 // ── what a session asks for ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -73,16 +75,31 @@ struct Authenticate {
 /// Ask the policy; answer with Authorised. The request is complete: the handshake's deadline ends here.
 struct Authorise {
   policy::Command command;
-  const Target* target;  // valid as long as the session
+  const Target* target;  // valid as long as the session; nullptr: whoever comes (BIND), wherever it goes (UDP)
 };
-/// Resolve, decide every candidate address, dial the allowed ones; answer with Connected or ConnectFailed.
+/// Resolve, decide every candidate address, dial the allowed ones; answer with Granted or Failed.
 struct Connect {
   const Target* target;
+};
+/// Listen for one peer; answer with Granted (where) or Failed, then once more: Granted (who came) or Failed.
+struct Listen {
+  const Target* expected;  // nullptr: whoever the policy admits
+};
+/// Open a relay for datagrams; answer with Granted (where to send them) or Failed.
+struct Associate {
+  const Target* claimed;  // where the client says it sends from; nullptr: it does not say
+};
+/// Find the addresses of a name, or the name of an address; answer with Granted or Failed.
+struct Resolve {
+  const Target* target;
+  bool reverse;
 };
 /// Hand both sockets to the relay; `early` goes to the target first. The session is over. Valid until the next event.
 struct StartRelay {
   ConstBytes early;
 };
+/// The client's connection now only tells how long the association lives. The session is over.
+struct StartAssociation {};
 /// End the connection. The session is over.
 struct Close {
   enum class How : std::uint8_t {
@@ -93,7 +110,8 @@ struct Close {
   How how;
 };
 
-using Action = std::variant<ReadMore, Send, Authenticate, Authorise, Connect, StartRelay, Close>;
+using Action = std::variant<ReadMore, Send, Authenticate, Authorise, Connect, Listen, Associate, Resolve, StartRelay,
+                            StartAssociation, Close>;
 
 /// A few actions, to be performed front to back.
 class Actions {
@@ -117,12 +135,15 @@ class Actions {
 
 /// In protocol order.
 enum class Phase : std::uint8_t {
-  greeting,        // awaiting the client's methods
+  opening,         // awaiting the first octet, which tells the protocol
+  greeting,        // SOCKS5: awaiting the client's methods
   authentication,  // the method is chosen; awaiting the provider
-  request,         // awaiting the client's request
+  request,         // SOCKS5: awaiting the client's request
+  request4,        // SOCKS4: awaiting the client's request
   authorisation,   // awaiting the policy
-  connecting,      // awaiting the target
-  over,            // StartRelay or Close was asked for
+  performing,      // awaiting what was asked for
+  waiting,         // BIND: awaiting the peer
+  over,            // StartRelay, StartAssociation or Close was asked for
 };
 inline constexpr std::size_t phase_count = static_cast<std::size_t>(Phase::over) + 1;
 
@@ -131,9 +152,24 @@ inline constexpr std::size_t phase_count = static_cast<std::size_t>(Phase::over)
 [[nodiscard]] std::string_view event_name(std::size_t index) noexcept;
 [[nodiscard]] std::string_view action_name(std::size_t index) noexcept;
 
+/// The protocols that share a port, told apart by the first octet.
+enum class Protocol : std::uint8_t { socks5, socks4 };
+
+[[nodiscard]] std::string_view name(Protocol protocol) noexcept;
+
 /// What a listener admits.
 struct SessionRules {
-  bool allow_none = true;  // clients without authentication
+  bool allow_none = true;  // SOCKS5 clients without authentication
+  bool socks4 = true;      // whose user id proves nothing: off wherever authentication is required
+};
+
+/// A request, in whichever protocol it came.
+struct SessionRequest {
+  Protocol protocol = Protocol::socks5;
+  wire::Command command = wire::Command::connect;
+  wire::AddressField destination;
+  std::uint8_t reserved = 0;  // SOCKS5 RSV as sent
+  std::string claimed_user;   // SOCKS4 USERID: a claim, never proof
 };
 
 class ServerSession {
@@ -153,11 +189,14 @@ class ServerSession {
   // For the record.
   [[nodiscard]] const TraceRing& trace() const noexcept { return trace_; }
   /// The request as it was read; absent before it was complete.
-  [[nodiscard]] const std::optional<wire::Request>& request() const noexcept { return request_; }
-  [[nodiscard]] const Target& target() const noexcept { return target_; }
+  [[nodiscard]] const std::optional<SessionRequest>& request() const noexcept { return request_; }
+  /// Absent before the first octet.
+  [[nodiscard]] std::optional<Protocol> protocol() const noexcept { return protocol_; }
+  /// What was asked for; nullptr where nothing in particular was (BIND and UDP ASSOCIATE may leave it open).
+  [[nodiscard]] const Target* target() const noexcept { return has_target_ ? &target_ : nullptr; }
   /// Absent before authentication.
   [[nodiscard]] const std::optional<Identity>& identity() const noexcept { return identity_; }
-  /// The reply sent so far, absent where none was.
+  /// The last reply sent, as SOCKS5 would number it; absent where none was.
   [[nodiscard]] std::optional<ReplyCode> reply() const noexcept { return reply_; }
   /// Octets of the client that were received so far.
   [[nodiscard]] std::uint64_t octets_received() const noexcept { return octets_received_; }
@@ -168,26 +207,37 @@ class ServerSession {
   friend struct SessionTable;
 
   // One function a phase, in protocol order; then the ends.
+  void on_opening(const Event& event, Actions& actions);
   void on_greeting(const Event& event, Actions& actions);
   void on_authenticated(const Event& event, Actions& actions);
   void on_request(const Event& event, Actions& actions);
+  void on_request4(const Event& event, Actions& actions);
   void on_authorised(const Event& event, Actions& actions);
-  void on_connected(const Event& event, Actions& actions);
-  void on_connect_failed(const Event& event, Actions& actions);
+  void on_granted(const Event& event, Actions& actions);
+  void on_peer(const Event& event, Actions& actions);
+  void on_early_octets(const Event& event, Actions& actions);
+  void on_failed(const Event& event, Actions& actions);
   void on_client_fin(const Event& event, Actions& actions);
   void on_client_failed(const Event& event, Actions& actions);
   void on_deadline(const Event& event, Actions& actions);
 
+  void parse_greeting(Actions& actions);
   void parse_request(Actions& actions);
+  void parse_request4(Actions& actions);
   void choose_method(const wire::Greeting& greeting, Actions& actions);
+  void judge_request(Actions& actions);
+  void authorise(policy::Command command, const Target* target, Actions& actions);
+  void start_relay(Actions& actions);
   void hold(ConstBytes octets);
   void consume(std::size_t octets) noexcept;
-  void send_reply(ReplyCode code, const Endpoint& bound, Actions& actions);
+  [[nodiscard]] ConstBytes unread() const noexcept { return ConstBytes(held_).subspan(consumed_); }
+  void answer(Reason reason, const Target& bound, Actions& actions);
   void fail(Reason reason, Actions& actions);
   void close_silently(Reason reason, Actions& actions);
 
   SessionRules rules_;
-  Phase phase_ = Phase::greeting;
+  Phase phase_ = Phase::opening;
+  std::optional<Protocol> protocol_;
   std::uint8_t first_octets_size_ = 0;
   std::array<std::uint8_t, 4> first_octets_{};
   std::optional<ReplyCode> reply_;
@@ -195,10 +245,11 @@ class ServerSession {
   std::vector<std::uint8_t> held_;  // received and not yet consumed; at most limits::input_before_relay_octets_max
   std::size_t consumed_ = 0;        // of held_
   std::array<std::uint8_t, 2> method_choice_{};
-  std::array<std::uint8_t, 22> reply_octets_{};  // the longest reply without a name in it
+  std::vector<std::uint8_t> reply_octets_;
   std::optional<Identity> identity_;
-  std::optional<wire::Request> request_;
-  Target target_;
+  std::optional<SessionRequest> request_;
+  Target target_;  // what was asked for, where has_target_
+  bool has_target_ = false;
   TraceRing trace_;
 };
 

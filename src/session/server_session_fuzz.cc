@@ -18,15 +18,20 @@ Conversation run(ConstBytes stream, const Conversation::Answers& answers, std::s
     conversation.arrive(stream.subspan(at, std::min(step, stream.size() - at)));
   }
   if (conversation.over()) return conversation;
-  switch (last_event % 3) {
+  // BIND waits for a peer; everybody else waits for octets.
+  const bool peer = conversation.session().phase() == Phase::waiting;
+  switch (last_event % (peer ? 4 : 2)) {
     case 0:
       conversation.handle(ClientFin{});
       break;
     case 1:
       conversation.handle(ClientFailed{});
       break;
+    case 2:
+      conversation.handle(Granted{answers.bound});
+      break;
     default:
-      conversation.handle(DeadlinePassed{});
+      conversation.handle(Failed{Reason::bind_timeout});
       break;
   }
   return conversation;
@@ -37,7 +42,7 @@ Conversation run(ConstBytes stream, const Conversation::Answers& answers, std::s
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 4) return 0;
   const Conversation::Answers answers{.authorised = static_cast<Reason>(data[0] % stile::reason_count),
-                                      .connected = static_cast<Reason>(data[1] % stile::reason_count)};
+                                      .performed = static_cast<Reason>(data[1] % stile::reason_count)};
   const ConstBytes stream(data + 4, std::min<std::size_t>(size - 4, 4096));
   const auto whole = run(stream, answers, std::max<std::size_t>(stream.size(), 1), data[3]);
   const auto split = run(stream, answers, 1 + data[2] % 16, data[3]);

@@ -17,6 +17,9 @@ const Octets greeting{5, 1, 0};
 const Octets request_v4{5, 1, 0, 1, 192, 0, 2, 10, 0, 80};
 const Octets request_name{5, 1, 0, 3, 11, 'e', 'x', 'a', 'm', 'p', 'l', 'e', '.', 'c', 'o', 'm', 1, 0xBB};
 
+const Octets request4{4, 1, 0, 80, 192, 0, 2, 10, 'b', 'o', 'b', 0};
+const Octets request4a{4, 1, 0, 80, 0, 0, 0, 1, 'b', 0, 'e', 'x', 'a', 'm', 'p', 'l', 'e', '.', 'c', 'o', 'm', 0};
+
 Octets operator+(Octets left, const Octets& right) {
   left.insert(left.end(), right.begin(), right.end());
   return left;
@@ -29,7 +32,7 @@ Conversation talk(const Octets& octets, const Conversation::Answers& answers = {
 }
 
 const std::string success_transcript =
-    "send 5 0\nauthenticate\nauthorise 192.0.2.10:80\nconnect 192.0.2.10:80\n"
+    "send 5 0\nauthenticate\nauthorise tcp 192.0.2.10:80\nconnect 192.0.2.10:80\n"
     "send 5 0 0 1 198 51 100 7 156 64\nrelay\n";
 
 TEST(ServerSession, GrantsAConnect) {
@@ -87,7 +90,7 @@ TEST(ServerSession, ANoneThatTheListenerDoesNotAdmitIsNotChosen) {
 }
 
 TEST(ServerSession, ClosesSilentlyOnOtherProtocols) {  // threat TP5: not one octet back
-  for (const int first : {0x00, 0x04, 0x06, 0x47, 0x16, 0x80, 0xFF}) {
+  for (const int first : {0x00, 0x06, 0x47, 0x16, 0x80, 0xFF}) {
     const auto conversation = talk(Octets{static_cast<std::uint8_t>(first), 1, 0});
     EXPECT_EQ(conversation.transcript(), "close proto.unknown silently\n");
   }
@@ -108,7 +111,7 @@ TEST(ServerSession, AnswersEachUnusableRequestByItsCode) {
       {{5, 1, 0, 2}, 8, "address_type.unknown"},                                     // Q14
       {{5, 9, 0, 1, 192, 0, 2, 10, 0, 80}, 7, "command.unknown"},                    // Q15
       {{5, 9, 0, 9}, 7, "command.unknown"},                                          // Q16
-      {{5, 2, 0, 1, 0, 0, 0, 0, 0, 0}, 7, "command.unknown"},                        // not in this build
+      {{5, 0x80, 0, 1, 192, 0, 2, 10, 0, 0}, 7, "command.unknown"},                  // not in this build
   };
   for (const Failure& failure : failures) {
     const auto conversation = talk(greeting + failure.request);
@@ -135,14 +138,14 @@ TEST(ServerSession, EveryReasonOfDenialAndFailureIsAnswered) {
     const auto denied = talk(greeting + request_v4, {.authorised = reason});
     EXPECT_TRUE(denied.transcript().find(reply) != std::string::npos);
     EXPECT_EQ(denied.transcript().find("connect"), std::string::npos);
-    const auto failed = talk(greeting + request_v4, {.connected = reason});
+    const auto failed = talk(greeting + request_v4, {.performed = reason});
     EXPECT_TRUE(failed.transcript().find(reply) != std::string::npos);
     EXPECT_EQ(failed.transcript().find("relay"), std::string::npos);
   }
 }
 
 TEST(ServerSession, AnswersInTheFamilyOfTheOutgoingSocket) {  // P2
-  const auto conversation = talk(greeting + request_v4, {.local = {*Address::parse("2001:db8::7"), 40000}});
+  const auto conversation = talk(greeting + request_v4, {.bound = {*Address::parse("2001:db8::7"), 40000}});
   EXPECT_EQ(conversation.sent().size(), 2U + 22U);
   EXPECT_EQ(conversation.sent()[2 + 3], 4);
 }
@@ -164,11 +167,117 @@ TEST(ServerSession, EndsInTheMiddleOfAMessage) {
   EXPECT_EQ(reset.transcript(), "close client.reset silently\n");
 }
 
+// ── SOCKS4 and SOCKS4a ──────────────────────────────────────────────────────────────────────────────────────────────
+
+TEST(ServerSession, GrantsASocks4Connect) {  // K1, V1, C4
+  const auto conversation = talk(request4 + Octets{'H', 'I'});
+  EXPECT_EQ(conversation.transcript(),
+            "authorise tcp 192.0.2.10:80\nconnect 192.0.2.10:80\nsend 0 90 156 64 198 51 100 7\nrelay\n");
+  EXPECT_EQ(conversation.target_receives(), "HI");
+  EXPECT_EQ(conversation.session().request()->claimed_user, "bob");
+}
+
+TEST(ServerSession, Socks4aLeavesTheNameToTheServer) {  // K2
+  EXPECT_TRUE(talk(request4a).transcript().starts_with("authorise tcp example.com:80\nconnect example.com:80\n"));
+}
+
+TEST(ServerSession, Socks4RejectsWithItsOneCode) {  // K3 by policy, K4, K7, port 0; V2
+  const std::string rejected = "send 0 91 0 0 0 0 0 0\n";
+  EXPECT_EQ(talk(Octets{4, 1, 0, 80, 0, 0, 0, 1, 0, 0}).transcript(),
+            rejected + "close request.name after the reply\n");
+  EXPECT_EQ(talk(Octets{4, 3, 0, 80, 192, 0, 2, 10, 0}).transcript(),
+            rejected + "close command.unknown after the reply\n");
+  EXPECT_EQ(talk(Octets{4, 1, 0, 0, 192, 0, 2, 10, 0}).transcript(), rejected + "close request.port after the reply\n");
+  EXPECT_TRUE(talk(request4, {.performed = Reason::dial_refused})
+                  .transcript()
+                  .ends_with(rejected + "close dial.refused after the reply\n"));
+}
+
+TEST(ServerSession, Socks4IsClosedWhereItIsOff) {
+  Conversation conversation({}, SessionRules{.allow_none = true, .socks4 = false});
+  conversation.arrive(request4);
+  EXPECT_EQ(conversation.transcript(), "close proto.off silently\n");
+}
+
+// ── BIND ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+TEST(ServerSession, BindAnswersTwice) {  // Q18, P4, P5
+  Conversation conversation({});
+  conversation.arrive(greeting + Octets{5, 2, 0, 1, 0, 0, 0, 0, 0, 0});
+  EXPECT_EQ(conversation.transcript(),
+            "send 5 0\nauthenticate\nauthorise bind anything\nlisten for anything\nsend 5 0 0 1 198 51 100 7 156 64\n");
+  EXPECT_TRUE(conversation.reading());
+  conversation.arrive(Octets{'a', 'b'});  // held for the peer
+  conversation.handle(Granted{{Address::v4(203, 0, 113, 9), 20}});
+  EXPECT_TRUE(conversation.transcript().ends_with("send 5 0 0 1 203 0 113 9 0 20\nrelay\n"));
+  EXPECT_EQ(conversation.target_receives(), "ab");
+}
+
+TEST(ServerSession, BindNamesItsPeer) {  // Q19
+  EXPECT_NE(talk(greeting + Octets{5, 2, 0, 1, 203, 0, 113, 9, 0, 0}).transcript().find("listen for 203.0.113.9:0\n"),
+            std::string::npos);
+}
+
+TEST(ServerSession, BindFailsWithTheSecondReply) {
+  for (const Octets& request :
+       {greeting + Octets{5, 2, 0, 1, 0, 0, 0, 0, 0, 0}, Octets{4, 2, 0, 21, 203, 0, 113, 9, 0}}) {
+    Conversation conversation({});
+    conversation.arrive(request);
+    conversation.handle(Failed{Reason::bind_timeout});
+    EXPECT_TRUE(conversation.transcript().ends_with("close timeout.bind after the reply\n"));
+  }
+}
+
+TEST(ServerSession, AClientThatLeavesEndsItsBind) {
+  Conversation conversation({});
+  conversation.arrive(greeting + Octets{5, 2, 0, 3, 0, 0, 0});  // an empty name leaves the peer open too
+  conversation.handle(ClientFin{});
+  EXPECT_TRUE(conversation.transcript().ends_with("close fin.client silently\n"));
+}
+
+TEST(ServerSession, WhatAClientSendsWhileItWaitsIsBounded) {
+  Conversation conversation({});
+  conversation.arrive(greeting + Octets{5, 2, 0, 1, 0, 0, 0, 0, 0, 0});
+  const Octets much(16 * 1024, 'x');
+  for (int i = 0; i < 100; ++i) conversation.arrive(much);
+  EXPECT_FALSE(conversation.reading());
+  conversation.handle(Granted{{Address::v4(203, 0, 113, 9), 20}});
+  EXPECT_EQ(conversation.target_receives().size(), 100 * much.size());
+}
+
+// ── RESOLVE and UDP ASSOCIATE ───────────────────────────────────────────────────────────────────────────────────────
+
+TEST(ServerSession, ResolveAnswersAndCloses) {  // Q24, P6
+  const Octets resolve{5, 0xF0, 0, 3, 11, 'e', 'x', 'a', 'm', 'p', 'l', 'e', '.', 'c', 'o', 'm', 0, 0};
+  const auto conversation = talk(greeting + resolve, {.bound = {Address::v4(192, 0, 2, 10), 0}});
+  EXPECT_EQ(conversation.transcript(),
+            "send 5 0\nauthenticate\nauthorise resolve example.com:0\nresolve example.com:0\n"
+            "send 5 0 0 1 192 0 2 10 0 0\nclose none after the reply\n");
+}
+
+TEST(ServerSession, ReverseResolveWantsAnAddress) {  // Q25, Q26, P7
+  const auto name = std::get<HostName>(*canonical_host("example.com"));
+  const auto found = talk(greeting + Octets{5, 0xF1, 0, 1, 192, 0, 2, 10, 0, 0}, {.bound = {name, 0}});
+  EXPECT_TRUE(found.transcript().ends_with(
+      "resolve name of 192.0.2.10:0\n"
+      "send 5 0 0 3 11 101 120 97 109 112 108 101 46 99 111 109 0 0\nclose none after the reply\n"));
+  const Octets of_a_name{5, 0xF1, 0, 3, 1, 'x', 0, 0};
+  EXPECT_TRUE(talk(greeting + of_a_name).transcript().ends_with("close address_type.unknown after the reply\n"));
+}
+
+TEST(ServerSession, AssociatesWhateverTheClientClaims) {  // Q21, Q22, Q23
+  const std::string begin = "send 5 0\nauthenticate\nauthorise udp anything\nassociate ";
+  const std::string end = "\nsend 5 0 0 1 198 51 100 7 156 64\nassociation\n";
+  EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 1, 0, 0, 0, 0, 0, 0}).transcript(), begin + "anything" + end);
+  EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 3, 0, 0, 0}).transcript(), begin + "anything" + end);
+  EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 1, 203, 0, 113, 9, 0, 53}).transcript(), begin + "203.0.113.9:53" + end);
+}
+
 TEST(ServerSession, KeepsATraceForPeople) {
   const auto conversation = talk(greeting + request_v4);
   EXPECT_EQ(to_text(conversation.session().trace()),
-            "+0ms greeting Received: Send Authenticate\n+0ms authentication Authenticated: Authorise\n"
-            "+0ms authorisation Authorised: Connect\n+0ms connecting Connected: Send StartRelay\n");
+            "+0ms opening Received: Send Authenticate\n+0ms authentication Authenticated: Authorise\n"
+            "+0ms authorisation Authorised: Connect\n+0ms performing Granted: Send StartRelay\n");
 }
 
 TEST(TraceRing, KeepsTheLastSteps) {

@@ -26,6 +26,11 @@ std::span<const SessionRow> SessionTable::rows() noexcept {
   using enum Phase;
   static constexpr SessionRow table[] = {
       // In protocol order; ends last in each phase.
+      {opening, event<Received>(), &S::on_opening, to(greeting, authentication, request4, authorisation, over)},
+      {opening, event<ClientFin>(), &S::on_client_fin, to(over)},
+      {opening, event<ClientFailed>(), &S::on_client_failed, to(over)},
+      {opening, event<DeadlinePassed>(), &S::on_deadline, to(over)},
+
       {greeting, event<Received>(), &S::on_greeting, to(greeting, authentication, over)},
       {greeting, event<ClientFin>(), &S::on_client_fin, to(over)},
       {greeting, event<ClientFailed>(), &S::on_client_failed, to(over)},
@@ -41,12 +46,23 @@ std::span<const SessionRow> SessionTable::rows() noexcept {
       {request, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {request, event<DeadlinePassed>(), &S::on_deadline, to(over)},
 
-      {authorisation, event<Authorised>(), &S::on_authorised, to(connecting, over)},
+      {request4, event<Received>(), &S::on_request4, to(request4, authorisation, over)},
+      {request4, event<ClientFin>(), &S::on_client_fin, to(over)},
+      {request4, event<ClientFailed>(), &S::on_client_failed, to(over)},
+      {request4, event<DeadlinePassed>(), &S::on_deadline, to(over)},
+
+      {authorisation, event<Authorised>(), &S::on_authorised, to(performing, over)},
       {authorisation, event<ClientFailed>(), &S::on_client_failed, to(over)},
 
-      {connecting, event<Connected>(), &S::on_connected, to(over)},
-      {connecting, event<ConnectFailed>(), &S::on_connect_failed, to(over)},
-      {connecting, event<ClientFailed>(), &S::on_client_failed, to(over)},
+      {performing, event<Granted>(), &S::on_granted, to(waiting, over)},
+      {performing, event<Failed>(), &S::on_failed, to(over)},
+      {performing, event<ClientFailed>(), &S::on_client_failed, to(over)},
+
+      {waiting, event<Granted>(), &S::on_peer, to(over)},
+      {waiting, event<Failed>(), &S::on_failed, to(over)},
+      {waiting, event<Received>(), &S::on_early_octets, to(waiting)},
+      {waiting, event<ClientFin>(), &S::on_client_fin, to(over)},
+      {waiting, event<ClientFailed>(), &S::on_client_failed, to(over)},
   };
   return table;
 }
@@ -59,7 +75,7 @@ const SessionRow* SessionTable::find(Phase phase, std::size_t event) noexcept {
 }
 
 std::string diagram() {
-  std::string text = "stateDiagram-v2\n  [*] --> greeting\n";
+  std::string text = "stateDiagram-v2\n  [*] --> opening\n";
   for (const SessionRow& row : SessionTable::rows()) {
     for (std::size_t to = 0; to < phase_count; ++to) {
       if (!row.leads_to(static_cast<Phase>(to))) continue;

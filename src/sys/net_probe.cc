@@ -4,6 +4,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
+
+#include "sys/errno_table.h"
 #include "sys/retry.h"
 #include "sys/sockaddr.h"
 #include "sys/unique_fd.h"
@@ -15,10 +18,17 @@ constexpr std::uint16_t discard_port = 9;  // connecting a datagram socket sends
 
 }  // namespace
 
-bool has_route(const Address& address) noexcept {
+Result<Address> source_towards(const Address& address) noexcept {
   const SocketAddress peer(Endpoint{address, discard_port});
   const UniqueFd fd(::socket(address_family(address), SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  return fd.is_open() && ::connect(fd.get(), &peer.generic, peer.length) == 0;
+  if (!fd.is_open() || ::connect(fd.get(), &peer.generic, peer.length) != 0) return std::unexpected(make_error(errno));
+  SocketAddress local;
+  if (::getsockname(fd.get(), &local.generic, &local.length) != 0) return std::unexpected(make_error(errno));
+  return local.endpoint().address;
+}
+
+bool has_route(const Address& address) noexcept {
+  return source_towards(address).has_value();
 }
 
 bool has_ipv6_address() noexcept {

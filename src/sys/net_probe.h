@@ -3,11 +3,15 @@
 #pragma once
 
 #include "base/address.h"
+#include "base/error.h"
 
 namespace stile::sys {
 
 /// True when the kernel would find a route and a source address for a packet to `address`.
 [[nodiscard]] bool has_route(const Address& address) noexcept;
+
+/// The source address that the kernel would choose for a packet to `address`.
+[[nodiscard]] Result<Address> source_towards(const Address& address) noexcept;
 
 /// True when any interface bears an IPv6 address, loopback included: false where IPv6 is disabled or unknown.
 [[nodiscard]] bool has_ipv6_address() noexcept;

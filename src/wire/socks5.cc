@@ -6,6 +6,26 @@
 
 namespace stile::wire {
 
+std::string_view name(Command command) noexcept {
+  switch (command) {
+    case Command::connect:
+      return "connect";
+    case Command::bind:
+      return "bind";
+    case Command::udp_associate:
+      return "udp-associate";
+    case Command::ping:
+      return "ping";
+    case Command::traceroute:
+      return "traceroute";
+    case Command::resolve:
+      return "resolve";
+    case Command::resolve_ptr:
+      return "resolve-ptr";
+  }
+  return {};
+}
+
 std::optional<Command> known_command(std::uint8_t octet) noexcept {
   switch (const auto value = static_cast<Command>(octet)) {
     case Command::connect:

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "base/address.h"
 #include "base/bytes.h"
@@ -42,6 +43,9 @@ enum class Command : std::uint8_t {
   resolve = 0xF0,
   resolve_ptr = 0xF1,
 };
+
+/// As records and the policy's reader call it: "connect", "bind", "udp-associate", …
+[[nodiscard]] std::string_view name(Command command) noexcept;
 
 /// Absent for an octet that names no command above.
 [[nodiscard]] std::optional<Command> known_command(std::uint8_t octet) noexcept;

@@ -59,6 +59,7 @@ class EpollEngine final : public Engine {
   void move(Socket& from, Socket& to) noexcept override;
   [[nodiscard]] Result<Endpoint> local_endpoint(const Socket& socket) const override;
   [[nodiscard]] Result<Endpoint> peer_endpoint(const Socket& socket) const override;
+  [[nodiscard]] Result<Address> source_towards(const Address& destination) override;
 
   [[nodiscard]] Result<void> open_pipe(Pipe& pipe, std::size_t capacity_wanted) override;
   void close_pipe(Pipe& pipe) noexcept override;

@@ -11,6 +11,7 @@
 #include "engine/epoll/epoll_engine.h"
 #include "engine/epoll/epoll_flags.h"
 #include "sys/errno_table.h"
+#include "sys/net_probe.h"
 #include "sys/retry.h"
 #include "sys/sockaddr.h"
 #include "sys/socket_options.h"
@@ -254,6 +255,10 @@ Result<Endpoint> EpollEngine::peer_endpoint(const Socket& socket) const {
   sys::SocketAddress address;
   if (::getpeername(socket.handle(), &address.generic, &address.length) == -1) return last_error();
   return address.endpoint();
+}
+
+Result<Address> EpollEngine::source_towards(const Address& destination) {
+  return sys::source_towards(destination);
 }
 
 }  // namespace stile::engine

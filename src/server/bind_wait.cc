@@ -1,0 +1,89 @@
+#include "server/bind_wait.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace stile::server {
+namespace {
+
+constexpr int peers_waiting_max = 16;  // one is expected; more are strangers
+constexpr int accepts_per_turn = 16;
+constexpr int port_draws_max = 64;
+
+}  // namespace
+
+BindWait::BindWait(engine::Engine& engine) : engine_(engine) {
+  listener_.bind<&BindWait::on_listener_ready>(this);
+  timer_.bind<&BindWait::on_deadline>(this);
+}
+
+Result<Endpoint> BindWait::start(const Address& local, std::uint16_t wanted, const PortRange& ports, Rules rules) {
+  const bool any_port = ports.first == 0;
+  const engine::ListenOptions options{.backlog = peers_waiting_max};
+  const bool may_have_wanted = wanted != 0 && (any_port || (ports.first <= wanted && wanted <= ports.last));
+  Result<void> opened = std::unexpected(Error{ErrorKind::address_in_use, 0});
+  if (may_have_wanted) opened = engine_.listen(listener_, {local, wanted}, options);
+  for (int draw = 0; !opened && draw < port_draws_max; ++draw) {
+    const auto port = static_cast<std::uint16_t>(any_port ? 0 : ports.first + engine_.random() % ports.size());
+    opened = engine_.listen(listener_, {local, port}, options);
+    if (!opened && opened.error().kind != ErrorKind::address_in_use) break;
+  }
+  if (!opened) return std::unexpected(opened.error());
+  const auto where = engine_.local_endpoint(listener_);
+  if (!where) {
+    engine_.close(listener_);
+    return std::unexpected(where.error());
+  }
+  rules_ = std::move(rules);
+  waiting_ = true;
+  engine_.start_timer(timer_, engine_.now() + rules_.limit);
+  engine_.wait(listener_, engine::Interest::readable);
+  return *where;
+}
+
+void BindWait::on_listener_ready(engine::Status) {
+  if (!waiting_) return complete_when_quiet();
+  for (int i = 0; i < accepts_per_turn; ++i) {
+    const auto peer = engine_.try_accept(listener_, accepted_);
+    if (!peer && peer.error().kind == ErrorKind::would_block) break;
+    if (!peer) continue;
+    peer_ = *peer;
+    if (expects(*peer)) return finish(Reason::none);
+    ++strangers_;
+    engine_.abort(accepted_);
+    if (rules_.stranger_ends) return finish(Reason::bind_peer);
+  }
+  engine_.wait(listener_, engine::Interest::readable);
+}
+
+bool BindWait::expects(const Endpoint& peer) const {
+  const bool named =
+      rules_.expected.empty() || std::ranges::find(rules_.expected, peer.address) != rules_.expected.end();
+  return named && rules_.admits(peer);
+}
+
+void BindWait::on_deadline(engine::Status status) {
+  if (!waiting_) return complete_when_quiet();
+  if (status == engine::Status::done) finish(Reason::bind_timeout);
+}
+
+void BindWait::cancel() noexcept {
+  if (waiting_) finish(Reason::client_reset);
+  if (accepted_.is_open()) engine_.abort(accepted_);
+}
+
+void BindWait::finish(Reason reason) noexcept {
+  waiting_ = false;
+  finished_ = true;
+  reason_ = reason;
+  engine_.close(listener_);
+  engine_.cancel(timer_);
+  complete_when_quiet();
+}
+
+void BindWait::complete_when_quiet() noexcept {
+  if (listener_.pending() || timer_.pending() || !std::exchange(finished_, false)) return;
+  engine_.post(done_);
+}
+
+}  // namespace stile::server
