@@ -1,16 +1,31 @@
 // The one file that knows the TOML library. It walks the tree once; what each value means is the key table's.
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
 #include <fmt/core.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "base/nearest.h"
 #include "config/config.h"
 #include "config/keys.h"
 #include "policy/words.h"
+
+// Version 3.3 of the library asserts what a file may break, such as a table header that begins with no key ("[.a]").
+// Without assertions it would take the condition for granted, so they are on in every build, and throw.
+namespace stile::config {
+namespace {
+struct LibraryFault {};
+// A function: where the library may not throw, the process ends, and that is no compile-time warning.
+[[noreturn]] void library_fault() {
+  throw LibraryFault{};
+}
+}  // namespace
+}  // namespace stile::config
+#undef NDEBUG
+#define TOML_ASSERT(condition) ((condition) ? static_cast<void>(0) : ::stile::config::library_fault())
+#define TOML_HEADER_ONLY 1
+#define TOML_EXCEPTIONS 1
+#define TOML_ENABLE_FORMATTERS 0
+#include <toml++/toml.h>
 
 namespace stile::config {
 namespace {
@@ -90,23 +105,47 @@ class StringPlaces {
   bool exact_ = false;
 };
 
+bool breaks_the_library(std::string_view text) {
+  try {
+    static_cast<void>(toml::parse(text));
+  } catch (const toml::parse_error&) {  // it ends in the middle of something
+  } catch (const LibraryFault&) {
+    return true;
+  }
+  return false;
+}
+
+// The library does not say where: the shortest run of lines that breaks it ends with the line at fault. It reads front
+// to back, so a search by halves finds that in a few parses.
+int faulty_line(std::string_view text) {
+  std::vector<std::size_t> ends;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '\n' || at + 1 == text.size()) ends.push_back(at + 1);
+  }
+  const auto first =
+      std::ranges::partition_point(ends, [&](std::size_t end) { return !breaks_the_library(text.substr(0, end)); });
+  return static_cast<int>(first - ends.begin()) + 1;
+}
+
 /// One walk over one file.
 class Reader {
  public:
   Reader(std::string_view text, std::string_view file) : text_(text), file_(file) {}
 
   std::expected<Config, std::vector<ConfigError>> read() {
-    toml::parse_result parsed = toml::parse(text_);
-    if (!parsed) {
-      const Place place = place_of(parsed.error().source());
-      return std::unexpected(std::vector<ConfigError>{
-          {place.line, place.column, fmt::format("not TOML: {}", parsed.error().description())}});
+    try {
+      read_root(toml::parse(text_));
+    } catch (const toml::parse_error& error) {
+      const Place place = place_of(error.source());
+      return std::unexpected(
+          std::vector<ConfigError>{{place.line, place.column, fmt::format("not TOML: {}", error.description())}});
+    } catch (const LibraryFault&) {
+      return std::unexpected(std::vector<ConfigError>{{faulty_line(text_), 1, "not TOML: no key can begin so"}});
     }
-    read_root(parsed.table());
     if (config_.listeners.empty()) config_.listeners = zero_configuration().listeners;
     if (errors_.empty()) errors_ = contradictions(config_);
     if (errors_.empty()) return std::move(config_);
-    std::ranges::stable_sort(errors_, {}, [](const ConfigError& e) { return std::pair(e.line, e.column); });
+    std::ranges::sort(errors_, {}, [](const ConfigError& e) { return std::tie(e.line, e.column, e.message); });
     return std::unexpected(std::move(errors_));
   }
 
