@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <tuple>
 
 #include "config/config.h"
 #include "config/loopback.h"
@@ -72,7 +73,7 @@ std::vector<ConfigError> cautions(const Config& config) {
   } else {
     add_loopback_cautions(config, cautions);
   }
-  std::ranges::stable_sort(cautions, {}, &ConfigError::line);
+  std::ranges::sort(cautions, {}, [](const ConfigError& e) { return std::tie(e.line, e.column, e.message); });
   return cautions;
 }
 

@@ -122,6 +122,9 @@ TEST(Config, WrongTypesSayWhatIsExpected) {
 
 TEST(Config, SyntaxErrorsAreLocated) {
   EXPECT_EQ(faults("log = \"json\"\n[limits\n").substr(0, 12), "2:8: not TOM");
+  EXPECT_EQ(faults("log = \"json\"\n\n[.limits]\n[limits]\n"), "3:1: not TOML: no key can begin so\n");
+  EXPECT_EQ(faults("[limits]\nschl\u00fcssel = 1").substr(0, 2), "2:");
+  EXPECT_EQ(faults("[!]"), "1:1: not TOML: no key can begin so\n");
   EXPECT_EQ(faults("log = \"a\"\nlog = \"b\"\n").substr(0, 2), "2:");
 }
 

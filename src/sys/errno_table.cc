@@ -2,8 +2,8 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <cstddef>
+#include <cstring>
 
 namespace stile::sys {
 namespace {

@@ -31,6 +31,7 @@
 #include "base/address.h"
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "wire/address_field.h"
 #include "wire/parse.h"
 #include "wire/vectors_for_tests.h"
 
@@ -110,6 +111,17 @@ std::string describe(const ParseResult<T>& result) {
   return "need more";
 }
 
+/// The value, or a failure of the running test.
+template <class T>
+T parsed(const ParseResult<T>& result) {
+  const auto* message = std::get_if<Parsed<T>>(&result);
+  if (message == nullptr) {
+    ADD_FAILURE() << describe(result);
+    return {};
+  }
+  return message->value;
+}
+
 /// How many octets the verdict took; one more than there are when there is none yet.
 template <class T>
 std::size_t octets_to_verdict(const ParseResult<T>& result, std::size_t input_size) {
@@ -144,6 +156,25 @@ inline Target random_target(Random& random) {
       return {.host = *host, .port = port};
     }
   }
+}
+
+/// What a decoder makes of an encoded target.
+inline AddressField field_of(const Target& target) {
+  AddressField field;
+  field.host = target.host;
+  field.port = target.port;
+  if (const HostName* name = target.host_name()) {
+    field.type = AddressType::name;
+    field.received_name = name->text();
+  } else {
+    field.type = target.address()->is_v4() ? AddressType::ipv4 : AddressType::ipv6;
+  }
+  return field;
+}
+
+inline std::string target_text(const AddressField& field) {
+  const auto target = field.target();
+  return target ? target->to_string() : "no target";
 }
 
 /// One to three small changes of the kinds that break parsers: edges of length and type octets, shifts, cuts.

@@ -112,20 +112,6 @@ struct ReplyCodec {
   static Example<Reply> example(Random& random);
 };
 
-/// What a decoder makes of an encoded target.
-AddressField field_of(const Target& target) {
-  AddressField field;
-  field.host = target.host;
-  field.port = target.port;
-  if (const HostName* name = target.host_name()) {
-    field.type = AddressType::name;
-    field.received_name = name->text();
-  } else {
-    field.type = target.address()->is_v4() ? AddressType::ipv4 : AddressType::ipv6;
-  }
-  return field;
-}
-
 Example<Request> RequestCodec::example(Random& random) {
   constexpr std::array<Command, 7> commands = {Command::connect,   Command::bind,    Command::udp_associate,
                                                Command::ping,      Command::resolve, Command::resolve_ptr,
@@ -146,26 +132,11 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Socks5MethodChoice, CodecTest, MethodChoiceCodec)
 INSTANTIATE_TYPED_TEST_SUITE_P(Socks5Request, CodecTest, RequestCodec);
 INSTANTIATE_TYPED_TEST_SUITE_P(Socks5Reply, CodecTest, ReplyCodec);
 
-template <class T>
-T parsed(const ParseResult<T>& result) {
-  const auto* message = std::get_if<Parsed<T>>(&result);
-  if (message == nullptr) {
-    ADD_FAILURE() << describe(result);
-    return {};
-  }
-  return message->value;
-}
-
 Request request_vector(std::string_view id) {
   return parsed(decode_request(vector_octets(vectors_path, id)));
 }
 Reply reply_vector(std::string_view id) {
   return parsed(decode_reply(vector_octets(vectors_path, id)));
-}
-
-std::string target_text(const AddressField& field) {
-  const auto target = field.target();
-  return target ? target->to_string() : "no target";
 }
 
 TEST(Socks5Greeting, SaysWhatWasOffered) {

@@ -20,7 +20,7 @@ struct Vector {
   std::string id;         // "Q15"
   std::string direction;  // "C>S"
   std::vector<std::uint8_t> octets;
-  std::string verdict;   // "parsed 10", "malformed 4 address_type.unknown" or "-"
+  std::string verdict;   // "parsed 10", "malformed 4 address_type.unknown", "need more" or "-"
   std::string name;      // what the message is
   std::string expected;  // what the whole server does, for people and for the session's tests
 };

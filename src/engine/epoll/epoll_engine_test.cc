@@ -117,7 +117,7 @@ TEST_F(EpollEngineTest, UrgentOctetsAreReadInLineAndHideNothing) {
   EXPECT_EQ(received, "before!after");
 }
 
-TEST_F(EpollEngineTest, SpliceIntoAResetSocketRaisesNoSignal) {
+TEST_F(EpollEngineTest, SigpipeIsIgnoredSinceSpliceCannotSuppressIt) {
   struct sigaction current{};
   ASSERT_EQ(::sigaction(SIGPIPE, nullptr, &current), 0);
   EXPECT_EQ(current.sa_handler, SIG_IGN);

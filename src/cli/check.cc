@@ -1,0 +1,95 @@
+// stile check
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/run.h"
+
+namespace stile::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Findings {
+  int exit_code = exit_done;
+  std::vector<Fault> errors;
+  std::vector<Fault> warnings;
+  std::vector<config::EffectiveValue> values;
+};
+
+Findings findings_of(const Arguments& arguments, const Environment& environment) {
+  Findings findings;
+  const auto settings = load_settings(arguments, environment);
+  if (!settings) {
+    findings.exit_code = settings.error().exit_code;
+    findings.errors = settings.error().faults;
+    return findings;
+  }
+  for (std::string& message : config::exposures(settings->config)) {
+    findings.errors.push_back({"", 0, 0, std::move(message)});
+    findings.exit_code = exit_configuration;
+  }
+  for (config::ConfigError& caution : config::cautions(settings->config)) {
+    const std::string file = caution.line == 0 ? "" : settings->file;
+    findings.warnings.push_back({file, caution.line, caution.column, "warning: " + caution.message});
+  }
+  findings.values = config::effective(settings->config);
+  return findings;
+}
+
+Json to_json(const Fault& fault) {
+  Json object = Json::object();
+  if (!fault.file.empty()) {
+    object["file"] = fault.file;
+    object["line"] = fault.line;
+    object["column"] = fault.column;
+  }
+  object["message"] = fault.message;
+  return object;
+}
+
+std::string as_json(const Findings& findings, bool effective) {
+  Json object = {{"ok", findings.exit_code == exit_done}, {"errors", Json::array()}, {"warnings", Json::array()}};
+  for (const Fault& fault : findings.errors) object["errors"].push_back(to_json(fault));
+  for (const Fault& fault : findings.warnings) object["warnings"].push_back(to_json(fault));
+  if (effective) {
+    object["effective"] = Json::object();
+    for (const config::EffectiveValue& value : findings.values) {
+      Json entry = {{"value", value.value}, {"origin", value.origin}};
+      if (value.number) entry["value"] = std::stoll(value.value);
+      object["effective"][value.key] = std::move(entry);
+    }
+  }
+  return object.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+// Lines that could stand in a file, each with where its value came from.
+std::string effective_text(const std::vector<config::EffectiveValue>& values) {
+  std::string text;
+  for (const config::EffectiveValue& value : values) {
+    const bool lines = value.value.find('\n') != std::string::npos;
+    const std::string quoted = value.number ? value.value
+                               : lines      ? fmt::format("'''\n{}'''", value.value)
+                                            : fmt::format("\"{}\"", value.value);
+    text += fmt::format("{} = {}  # {}\n", value.key, quoted, value.origin);
+  }
+  return text;
+}
+
+}  // namespace
+
+int run_check(const Arguments& arguments, const Environment& environment) {
+  const Findings findings = findings_of(arguments, environment);
+  const bool effective = arguments.has("--effective");
+  if (arguments.has("--json")) {
+    const int printed = print(Answer{as_json(findings, effective)});
+    return printed == exit_done ? findings.exit_code : printed;
+  }
+  for (const Fault& fault : findings.errors) fmt::print(stderr, "{}\n", to_text(fault));
+  for (const Fault& fault : findings.warnings) fmt::print(stderr, "{}\n", to_text(fault));
+  if (findings.exit_code != exit_done) return findings.exit_code;
+  return print(Answer{effective ? effective_text(findings.values) : "the configuration is good\n"});
+}
+
+}  // namespace stile::cli

@@ -1,0 +1,119 @@
+// Help and version.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "cli/pages.h"
+
+namespace stile::cli {
+namespace {
+
+constexpr std::size_t width = 100;
+
+constexpr std::string_view root_example = "stile serve\ncurl --proxy socks5h://127.0.0.1:1080 https://example.com/";
+
+// Breaks text at spaces; every line begins with `indent` spaces.
+std::string wrapped(std::string_view text, std::size_t indent) {
+  std::string out;
+  std::string line;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    if (!line.empty() && indent + line.size() + 1 + word.size() > width) {
+      out += std::string(indent, ' ') + line + "\n";
+      line.clear();
+    }
+    line += (line.empty() ? "" : " ") + std::string(word);
+  }
+  return out + std::string(indent, ' ') + line + "\n";
+}
+
+struct Row {
+  std::string left;
+  std::string right;
+};
+
+std::string columns(const std::vector<Row>& rows) {
+  std::size_t widest = 0;
+  for (const Row& row : rows) widest = std::max(widest, row.left.size());
+  std::string out;
+  for (const Row& row : rows) {
+    const std::string right = wrapped(row.right, widest + 4);
+    out += fmt::format("  {:<{}}  {}", row.left, widest, right.substr(widest + 4));
+  }
+  return out;
+}
+
+Row row_of(const Flag& flag) {
+  const std::string_view short_name = flag.name == "--help" ? "-h, " : "    ";
+  Row row{fmt::format("{}{}{}{}", short_name, flag.name, flag.value.empty() ? "" : " ", flag.value),
+          std::string(flag.help)};
+  if (!flag.default_text.empty()) row.right += fmt::format(" [default: {}]", flag.default_text);
+  if (!flag.environment.empty()) row.right += fmt::format(" [environment: {}]", flag.environment);
+  return row;
+}
+
+std::string flag_section(std::span<const Flag> flags) {
+  std::vector<Row> rows;
+  for (const Flag& flag : flags) rows.push_back(row_of(flag));
+  return "\nFlags:\n" + columns(rows);
+}
+
+std::string example_section(std::string_view example) {
+  std::string out = "\nExample:\n";
+  while (!example.empty()) {
+    const std::string_view line = example.substr(0, example.find('\n'));
+    example.remove_prefix(std::min(example.size(), line.size() + 1));
+    out += fmt::format("  {}\n", line);
+  }
+  return out;
+}
+
+std::string compiler_text() {
+#if defined(__clang__)
+  return fmt::format("clang {}.{}.{}", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#else
+  return fmt::format("g++ {}.{}.{}", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#endif
+}
+
+}  // namespace
+
+std::string help_text() {
+  std::vector<Row> rows;
+  for (const Command& command : commands()) {
+    if (!command.hidden) rows.push_back({std::string(command.name), std::string(command.summary)});
+  }
+  return "Stile is a SOCKS server: it connects to where its clients ask, as far as its policy lets them.\n"
+         "\nUsage: stile COMMAND [FLAGS]\n"
+         "\nCommands:\n" +
+         columns(rows) + flag_section(global_flags()) + example_section(root_example) +
+         "\nFlags win over the environment, the environment over the configuration file.\n"
+         "'stile COMMAND --help' tells of one command. Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration.\n";
+}
+
+std::string help_text(const Command& command) {
+  std::string usage = fmt::format("Usage: stile {}", command.name);
+  if (!command.operand.name.empty()) {
+    usage += command.operand.required ? fmt::format(" {}", command.operand.name)
+                                      : fmt::format(" [{}]", command.operand.name);
+  }
+  if (command.flags.size() > 1) usage += " [FLAGS]";
+  std::string text = usage + "\n\n" + wrapped(command.description, 0);
+  if (!command.operand.name.empty()) {
+    text += "\nArgument:\n" + columns({{std::string(command.operand.name), std::string(command.operand.help)}});
+  }
+  return text + flag_section(command.flags) + example_section(command.example);
+}
+
+std::string version_text() {
+#if defined(STILE_MINIMAL)
+  constexpr std::string_view build = "minimal, static";
+#else
+  constexpr std::string_view build = "dynamic";
+#endif
+  return fmt::format("stile {} ({}, {})\nfeatures: socks5 policy\n", STILE_VERSION, compiler_text(), build);
+}
+
+}  // namespace stile::cli

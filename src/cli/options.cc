@@ -1,0 +1,133 @@
+#include "cli/options.h"
+
+#include <array>
+#include <functional>
+
+namespace stile::cli {
+namespace {
+
+constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
+constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
+constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
+constexpr std::array<std::string_view, 5> page_choices{"serve", "check", "explain", "completions", "man"};
+
+constexpr Flag listen{.name = "--listen",
+                      .value = "ADDR:PORT",
+                      .environment = "STILE_LISTEN",
+                      .key = "listen",
+                      .help = "listen here; may be given several times (in the environment: separated by commas)",
+                      .default_text = "127.0.0.1:1080 and [::1]:1080",
+                      .repeatable = true};
+constexpr Flag workers{.name = "--workers",
+                       .value = "N",
+                       .environment = "STILE_WORKERS",
+                       .key = "workers",
+                       .help = "threads that serve connections; 0 means one for each core",
+                       .default_text = "0"};
+constexpr Flag log{
+    .name = "--log",
+    .value = "FORMAT",
+    .environment = "STILE_LOG",
+    .key = "log",
+    .help = "access records on standard output: json, text or none; auto is text on a terminal, else json",
+    .default_text = "auto",
+    .choices = log_choices};
+constexpr Flag config{.name = "--config",
+                      .value = "FILE",
+                      .environment = "STILE_CONFIG",
+                      .help = "read this configuration file",
+                      .default_text = "no file",
+                      .names_a_file = true};
+constexpr Flag json{.name = "--json", .help = "print JSON"};
+constexpr Flag help{.name = "--help", .help = "print this help"};
+
+constexpr std::array serve_flags{config, listen, workers, log, help};
+constexpr std::array check_flags{
+    config,
+    listen,
+    workers,
+    log,
+    Flag{.name = "--effective", .help = "print every value in force and where it came from"},
+    json,
+    help};
+constexpr std::array explain_flags{
+    config,
+    listen,
+    Flag{.name = "--source", .value = "ADDRESS", .help = "the client's address", .default_text = "127.0.0.1"},
+    Flag{.name = "--command",
+         .value = "COMMAND",
+         .help = "what the client asks for: connect, udp, bind, ping or resolve",
+         .default_text = "connect",
+         .choices = command_choices},
+    Flag{.name = "--target", .value = "HOST:PORT", .help = "where it wants to go; ping and resolve need no port"},
+    json,
+    help};
+constexpr std::array help_only{help};
+constexpr std::array root_flags{help, Flag{.name = "--version", .help = "print the version and the features built in"}};
+
+constexpr Command command_rows[] = {
+    {.name = "serve",
+     .summary = "run the proxy",
+     .description = "Runs a SOCKS server in the foreground. Without any flag or file it listens on 127.0.0.1:1080 and "
+                    "[::1]:1080 and lets local clients go wherever the local user could go. A listener that is not "
+                    "loopback needs a configuration file whose [policy] names the clients. SIGTERM or SIGINT lets open "
+                    "tunnels end, for at most limits.drain; a second signal ends them at once.",
+     .example = "stile serve\ncurl --proxy socks5h://127.0.0.1:1080 https://example.com/",
+     .flags = serve_flags},
+    {.name = "check",
+     .summary = "validate a configuration without running it",
+     .description = "Reads the configuration as serve would, environment and flags included, and prints every fault as "
+                    "FILE:LINE:COLUMN: message. Exits with 0 when the configuration is good and 78 when it is not. "
+                    "Warnings do not change the exit code.",
+     .example = "stile check --config stile.toml\nstile check --config stile.toml --effective",
+     .flags = check_flags},
+    {.name = "explain",
+     .summary = "say what the policy decides about one request, and why",
+     .description = "Prints the decision, the rule that made it with its line, and the rules that came close. DNS is "
+                    "never asked: for a name whose address would decide, ask about the address as well.",
+     .example = "stile explain --config stile.toml --source 192.168.1.9 --command connect --target example.com:443",
+     .flags = explain_flags},
+    {.name = "completions",
+     .summary = "print a completion script for a shell",
+     .description = "Prints a script that completes commands, flags and their values.",
+     .example = "stile completions bash > /etc/bash_completion.d/stile",
+     .flags = help_only,
+     .operand = {.name = "SHELL", .help = "bash, zsh or fish", .required = true, .choices = shell_choices}},
+    {.name = "man",
+     .summary = "print a manual page",
+     .description = "Prints the manual page of stile, or of one of its commands, in the format of man(7).",
+     .example = "stile man | man -l -\nstile man serve > stile-serve.1",
+     .flags = help_only,
+     .operand = {.name = "COMMAND", .help = "the command to describe", .choices = page_choices}},
+    {.name = "config-reference",
+     .summary = "print docs/configuration.md",
+     .description = "Prints the configuration reference, made from the table of keys.",
+     .example = "stile config-reference > docs/configuration.md",
+     .flags = help_only,
+     .hidden = true},
+};
+
+}  // namespace
+
+std::span<const Command> commands() noexcept {
+  return command_rows;
+}
+
+const Command* find_command(std::string_view name) noexcept {
+  for (const Command& command : commands()) {
+    if (command.name == name) return &command;
+  }
+  return nullptr;
+}
+
+std::span<const Flag> global_flags() noexcept {
+  return root_flags;
+}
+
+std::optional<std::string> Arguments::value(std::string_view flag) const {
+  const auto found = flags.find(flag);
+  if (found == flags.end() || found->second.empty()) return std::nullopt;
+  return found->second.back();
+}
+
+}  // namespace stile::cli

@@ -1,0 +1,52 @@
+#include "cli/run.h"
+
+#include <fmt/core.h>
+
+#include <cstdio>
+
+#include "base/assert.h"
+#include "cli/pages.h"
+#include "config/keys.h"
+
+namespace stile::cli {
+namespace {
+
+int run_completions(const Arguments& arguments, const Environment&) {
+  return print(Answer{completion_script(arguments.operand)});
+}
+
+int run_man(const Arguments& arguments, const Environment&) {
+  if (arguments.operand.empty()) return print(Answer{man_page()});
+  return print(Answer{man_page(*find_command(arguments.operand))});
+}
+
+int run_config_reference(const Arguments&, const Environment&) {
+  return print(Answer{config::reference_markdown()});
+}
+
+struct Entry {
+  std::string_view name;
+  int (*run)(const Arguments& arguments, const Environment& environment);
+};
+
+constexpr Entry entries[] = {
+    {"serve", run_serve},     {"check", run_check},
+    {"explain", run_explain}, {"completions", run_completions},
+    {"man", run_man},         {"config-reference", run_config_reference},
+};
+
+}  // namespace
+
+int run(const Arguments& arguments) {
+  for (const Entry& entry : entries) {
+    if (entry.name == arguments.command->name) return entry.run(arguments, process_environment());
+  }
+  STILE_ASSERT(false);  // the table of commands has one that has no entry here
+}
+
+int print(const BadSettings& bad) {
+  for (const Fault& fault : bad.faults) fmt::print(stderr, "{}\n", to_text(fault));
+  return bad.exit_code;
+}
+
+}  // namespace stile::cli

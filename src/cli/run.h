@@ -1,0 +1,20 @@
+// The commands: one function each, in a file of its own. Each takes its parsed arguments and gives the process's exit
+// code; data goes to standard output, everything else to standard error. Tested in cli_test.cc and tests/e2e.
+#pragma once
+
+#include "cli/options.h"
+#include "cli/settings.h"
+
+namespace stile::cli {
+
+/// Runs the command that the arguments name.
+[[nodiscard]] int run(const Arguments& arguments);
+
+[[nodiscard]] int run_serve(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_check(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_explain(const Arguments& arguments, const Environment& environment);
+
+/// Prints every fault on standard error; gives the exit code back.
+int print(const BadSettings& bad);
+
+}  // namespace stile::cli

@@ -1,0 +1,112 @@
+#include "cli/settings.h"
+
+#include <fmt/core.h>
+
+#include <cstdlib>
+#include <iterator>
+
+#include "base/limits.h"
+#include "sys/trusted_file.h"
+
+namespace stile::cli {
+namespace {
+
+using config::Origin;
+
+BadSettings one_fault(int exit_code, std::string message) {
+  return {exit_code, {{"", 0, 0, std::move(message)}}};
+}
+
+std::expected<config::Config, BadSettings> load_file(const std::string& path) {
+  if (path.empty()) return config::zero_configuration();
+  const auto text = sys::read_trusted_file(path, limits::configuration_octets_max);
+  if (!text) {
+    const sys::FileRefusal& refusal = text.error();
+    const std::string cure = refusal.cure.empty() ? "" : fmt::format(" ({})", refusal.cure);
+    return std::unexpected(one_fault(exit_configuration, fmt::format("cannot read {}: {}{}", path, refusal.why, cure)));
+  }
+  auto parsed = config::parse(*text, path);
+  if (parsed) return std::move(*parsed);
+  BadSettings bad;
+  for (config::ConfigError& error : parsed.error()) {
+    bad.faults.push_back({path, error.line, error.column, std::move(error.message)});
+  }
+  return std::unexpected(std::move(bad));
+}
+
+// The environment has one text where the command line has a list.
+std::vector<std::string> list_of(std::string_view text) {
+  std::vector<std::string> items;
+  while (!text.empty()) {
+    const std::size_t end = text.find_first_of(", ");
+    if (end != 0) items.emplace_back(text.substr(0, end));
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  return items;
+}
+
+// The flag's value, else the environment's; an empty variable is as good as none.
+struct Given {
+  std::vector<std::string> values;
+  Origin origin;
+};
+
+std::optional<Given> given_for(const Flag& flag, const Arguments& arguments, const Environment& environment) {
+  if (const auto found = arguments.flags.find(flag.name); found != arguments.flags.end()) {
+    return Given{found->second, {Origin::Source::flag, 0, std::string(flag.name)}};
+  }
+  if (flag.environment.empty()) return std::nullopt;
+  const std::optional<std::string> text = environment(flag.environment);
+  if (!text) return std::nullopt;
+  const std::vector<std::string> values = flag.repeatable ? list_of(*text) : std::vector<std::string>{*text};
+  if (values.empty() || values.front().empty()) return std::nullopt;
+  return Given{values, {Origin::Source::environment, 0, std::string(flag.environment)}};
+}
+
+std::string file_given(const Arguments& arguments, const Environment& environment) {
+  for (const Flag& flag : arguments.command->flags) {
+    if (!flag.names_a_file) continue;
+    if (const auto given = given_for(flag, arguments, environment)) return given->values.back();
+  }
+  return {};
+}
+
+}  // namespace
+
+Environment process_environment() {
+  return [](std::string_view name) -> std::optional<std::string> {
+    const char* value = std::getenv(std::string(name).c_str());
+    if (value == nullptr) return std::nullopt;
+    return std::string(value);
+  };
+}
+
+std::string to_text(const Fault& fault) {
+  if (fault.file.empty()) return fmt::format("stile: {}", fault.message);
+  return fmt::format("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message);
+}
+
+std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, const Environment& environment) {
+  const std::string path = file_given(arguments, environment);
+  auto config = load_file(path);
+  if (!config) return std::unexpected(std::move(config.error()));
+  BadSettings bad;
+  for (const Flag& flag : arguments.command->flags) {
+    if (flag.key.empty()) continue;
+    const auto given = given_for(flag, arguments, environment);
+    if (!given) continue;
+    const auto set = config::set(*config, flag.key, given->values, given->origin);
+    if (set) continue;
+    bad.faults.push_back({"", 0, 0, fmt::format("cannot use {} {}", given->origin.name, set.error())});
+    if (given->origin.source == Origin::Source::flag) bad.exit_code = exit_usage;
+  }
+  if (bad.faults.empty()) {
+    for (config::ConfigError& error : config::contradictions(*config)) {
+      bad.faults.push_back({"", 0, 0, fmt::format("cannot use the configuration: {}", error.message)});
+    }
+  }
+  if (!bad.faults.empty()) return std::unexpected(std::move(bad));
+  return Settings{std::move(*config), path};
+}
+
+}  // namespace stile::cli

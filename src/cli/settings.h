@@ -1,0 +1,49 @@
+// The configuration in force: the file, then the environment, then the flags, each winning over the one before. Shared
+// by serve, check and explain, so that they cannot disagree. Reads files; the environment is passed in. Tested in
+// cli_test.cc.
+#pragma once
+
+#include <expected>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/options.h"
+#include "config/config.h"
+
+namespace stile::cli {
+
+/// A variable's value; nothing when it is not set.
+using Environment = std::function<std::optional<std::string>(std::string_view name)>;
+
+/// That of this process.
+[[nodiscard]] Environment process_environment();
+
+/// One fault for people and for --json. With a file it prints as "FILE:LINE:COLUMN: message", else as
+/// "stile: message".
+struct Fault {
+  std::string file;
+  int line = 0;
+  int column = 0;
+  std::string message;
+};
+
+[[nodiscard]] std::string to_text(const Fault& fault);
+
+struct Settings {
+  config::Config config;
+  std::string file;  // empty: none
+};
+
+struct BadSettings {
+  int exit_code = exit_configuration;  // exit_usage when a flag is at fault
+  std::vector<Fault> faults;
+};
+
+/// Everything but exposures(), which only a server refuses.
+[[nodiscard]] std::expected<Settings, BadSettings> load_settings(const Arguments& arguments,
+                                                                 const Environment& environment);
+
+}  // namespace stile::cli
