@@ -84,6 +84,10 @@ void Connection::perform(const session::Authenticate&, Next& next) {
 void Connection::perform(const session::Authorise& action, Next& next) {
   leave_handshake();
   if (session_.request()->reserved != 0) worker_.counters_.rsv_nonzero.add();
+  if (common_->sessions_exhausted()) {
+    next = session::Authorised{Reason::limit_sessions};
+    return;
+  }
   const Address* const literal = action.target->address();
   const policy::Verdict verdict = decide(action.command, literal ? std::optional(*literal) : std::nullopt);
   rule_ = verdict.rule;

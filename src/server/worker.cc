@@ -39,6 +39,12 @@ const policy::Policy& Common::policy_for(const Address& local, const Address& cl
   return is_loopback(local) && is_loopback(client) ? *loopback_preset : *deny_all;
 }
 
+bool Common::sessions_exhausted() const noexcept {
+  std::uint64_t open = 0;
+  for (const observe::Counters* const worker : counters) open += worker->sessions_open.value();
+  return open >= limits.sessions;
+}
+
 Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Counters& counters, Reporter* reporter,
                std::shared_ptr<const Common> common)
     : engine_(engine),
@@ -107,10 +113,6 @@ void Worker::accept_from(Listener& listener) {
 
 void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint& client) {
   counters_.accepted.add();
-  if (open_sessions() >= common_->limits.sessions) {
-    counters_.end(Reason::limit_sessions);
-    return engine_.abort(accepted);
-  }
   if (connections_ >= limits::half_open_max / common_->workers) evict_oldest_half_open();
   const auto local = engine_.local_endpoint(accepted);
   auto* const connection = new Connection(*this, listener.index, local.value_or(listener.local), client);
@@ -148,11 +150,6 @@ void Worker::evict_oldest_half_open() {
     counters_.evicted.add();
     return connection->end(Reason::no_resources);
   }
-}
-
-std::uint64_t Worker::open_sessions() const noexcept {
-  // This worker's share: the kernel spreads connections over the workers by hash.
-  return counters_.sessions_open.value() * common_->workers;
 }
 
 // ── ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -43,7 +43,9 @@ struct Common {
   std::shared_ptr<const policy::Policy> loopback_preset;  // for loopback clients of loopback listeners
   std::shared_ptr<const policy::Policy> deny_all;         // for everybody else
   policy::OwnAddresses own;
+  std::vector<const observe::Counters*> counters;  // of all workers: what the ceilings are compared with
 
+  [[nodiscard]] bool sessions_exhausted() const noexcept;
   /// Which policy decides for a connection between these two addresses (security reference, 1.1).
   [[nodiscard]] const policy::Policy& policy_for(const Address& local, const Address& client) const noexcept;
 };
@@ -115,7 +117,6 @@ class Worker final : public relay::TunnelOwner {
   void finish_if_drained() noexcept;
   void released(Connection& connection) noexcept;
   void report(observe::Record& record, const SessionInfo& info) noexcept;
-  [[nodiscard]] std::uint64_t open_sessions() const noexcept;
 
   engine::Engine& engine_;
   resolve::Resolver& resolver_;
