@@ -173,6 +173,7 @@ void Worker::tunnel_ended(const relay::TunnelEnd& end) noexcept {
     const std::unique_ptr<SessionInfo> info(static_cast<SessionInfo*>(end.context));
     observe::Record record{.event = observe::Event::session_end};
     record.command = "connect";
+    record.reply = ReplyCode::succeeded;
     record.bytes_up = end.octets_up;
     record.bytes_down = end.octets_down;
     record.duration = engine_.now() - info->began;
