@@ -16,11 +16,12 @@ constexpr bool is_denial(Reason reason) {
 
 }  // namespace
 
-Connection::Connection(Worker& worker, std::size_t listener, const Endpoint& local, const Endpoint& client)
+Connection::Connection(Worker& worker, std::size_t listener, const session::SessionRules& rules, const Endpoint& local,
+                       const Endpoint& client)
     : worker_(worker),
       common_(worker.common_),
       dial_(worker.engine_),
-      session_(session::SessionRules{}),
+      session_(rules),
       local_(local),
       peer_(client),
       id_(worker.engine_.random()),
@@ -83,8 +84,15 @@ void Connection::perform(const session::Authenticate&, Next& next) {
 
 void Connection::perform(const session::Authorise& action, Next& next) {
   leave_handshake();
+  if (const wire::ProxyHeader* const proxied = session_.proxied(); proxied != nullptr && proxied->connection) {
+    peer_ = proxied->connection->source;  // from here on the client is whom the trusted sender names
+  }
   if (session_.request()->reserved != 0) worker_.counters_.rsv_nonzero.add();
   command_ = action.command;
+  if (common_->sessions_exhausted()) {
+    next = session::Authorised{Reason::limit_sessions};
+    return;
+  }
   const Address* const literal = action.target == nullptr ? nullptr : action.target->address();
   const policy::Verdict verdict = decide(action.target, literal ? std::optional(*literal) : std::nullopt);
   rule_ = verdict.rule;
@@ -200,13 +208,17 @@ void Connection::watch_client() {
   worker_.engine_.wait(client_, engine::Interest::none);
 }
 
+const policy::Policy& Connection::policy() const noexcept {
+  return common_->policy_for(local_.address, peer_.address, session_.proxied() != nullptr);
+}
+
 policy::Verdict Connection::decide(const Target* target, const std::optional<Address>& candidate) const {
   const policy::Query query{.who = &*session_.identity(),
                             .source = peer_.address,
                             .command = command_,
                             .target = target,
                             .candidate = candidate};
-  return common_->policy_for(local_.address, peer_.address).decide(query, common_->own);
+  return policy().decide(query, common_->own);
 }
 
 void Connection::resolve(const HostName& name) {
@@ -388,7 +400,7 @@ std::unique_ptr<SessionInfo> Connection::info() const {
   if (session_.identity()) info->user = session_.identity()->user();
   info->target = asked_target();
   if (rule_ >= 0) {
-    const auto& rules = common_->policy_for(local_.address, peer_.address).rules();
+    const auto& rules = policy().rules();
     info->rule = rules[static_cast<std::size_t>(rule_)].name;
   }
   info->trace = session_.trace();

@@ -23,7 +23,8 @@ namespace stile::server {
 class Connection {
  public:
   /// `listener` is the index for the record, `local` the address the client reached.
-  Connection(Worker& worker, std::size_t listener, const Endpoint& local, const Endpoint& client);
+  Connection(Worker& worker, std::size_t listener, const session::SessionRules& rules, const Endpoint& local,
+             const Endpoint& client);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -54,10 +55,11 @@ class Connection {
   void perform(const session::Authorise& action, Next& next);
   void perform(const session::Connect& action, Next& next);
   void perform(const session::Listen& action, Next& next);
-  void perform(const session::Associate& action, Next& next);
   void perform(const session::Resolve& action, Next& next);
   void perform(const session::StartRelay& action, Next& next);
-  void perform(const session::StartAssociation& action, Next& next);
+  // Never asked for: the rules given to the session leave UDP ASSOCIATE out.
+  void perform(const session::Associate&, Next&) {}
+  void perform(const session::StartAssociation&, Next&) {}
   void perform(const session::Close& action, Next& next);
 
   void receive();
@@ -77,6 +79,7 @@ class Connection {
   void dial(std::span<const Address> addresses);
   void listen(std::span<const Address> expected);
   void answer_resolve(std::span<const Address> addresses);
+  [[nodiscard]] const policy::Policy& policy() const noexcept;
   [[nodiscard]] policy::Verdict decide(const Target* target, const std::optional<Address>& candidate) const;
   void leave_handshake() noexcept;
   void finish(Reason reason);

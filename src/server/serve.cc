@@ -213,14 +213,20 @@ std::optional<Endpoint> Server::listen_everywhere(const Endpoint& wanted, Error&
 }
 
 void Server::banner() {
-  const std::string who = config_.policy != nullptr ? fmt::format("{} rules of the policy say who may go where",
-                                                                  config_.policy->rules().size())
-                                                    : std::string("clients on this host, without authentication");
+  std::string who = "clients on this host, without authentication";
+  if (config_.policy != nullptr) {
+    const std::size_t rules = config_.policy->rules().size();
+    who = fmt::format("{} rule{} of the policy say{} who may go where", rules, rules == 1 ? "" : "s",
+                      rules == 1 ? "s" : "");
+  }
   for (const Endpoint& endpoint : listening_) {
     diagnostics_.notice(fmt::format("listening on {} (SOCKS5): {}", endpoint.to_string(), who));
   }
+  const Endpoint& first = listening_.front();
+  const std::string proxy =
+      first.address.is_unspecified() ? fmt::format("ADDRESS-OF-THIS-HOST:{}", first.port) : first.to_string();
   diagnostics_.notice(fmt::format("{} worker{}; try: curl -x socks5h://{} http://HOST/", crews_.size(),
-                                  crews_.size() == 1 ? "" : "s", listening_.front().to_string()));
+                                  crews_.size() == 1 ? "" : "s", proxy));
 }
 
 void Server::work() {
@@ -300,6 +306,7 @@ std::shared_ptr<const Common> Server::common() const {
   common->deny_all = deny_all_;
   common->own.local_routes = own_addresses_;
   common->own.sockets = listening_;
+  for (const auto& crew : crews_) common->counters.push_back(&crew->counters);
   return common;
 }
 

@@ -29,14 +29,20 @@ struct Worker::Listener {
   }
 };
 
-const policy::Policy& Common::policy_for(const Address& local, const Address& client) const noexcept {
+const policy::Policy& Common::policy_for(const Address& local, const Address& client, bool proxied) const noexcept {
   if (policy != nullptr) return *policy;
   static const Cidr loopback_v4{Address::v4(127, 0, 0, 0), 8};
   static const Cidr loopback_v6 = *Cidr::parse("::1/128");
   const auto is_loopback = [](const Address& address) {
     return loopback_v4.contains(address) || loopback_v6.contains(address);
   };
-  return is_loopback(local) && is_loopback(client) ? *loopback_preset : *deny_all;
+  return !proxied && is_loopback(local) && is_loopback(client) ? *loopback_preset : *deny_all;
+}
+
+bool Common::sessions_exhausted() const noexcept {
+  std::uint64_t open = 0;
+  for (const observe::Counters* const worker : counters) open += worker->sessions_open.value();
+  return open >= limits.sessions;
 }
 
 Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Counters& counters, Reporter* reporter,
@@ -107,13 +113,10 @@ void Worker::accept_from(Listener& listener) {
 
 void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint& client) {
   counters_.accepted.add();
-  if (open_sessions() >= common_->limits.sessions) {
-    counters_.end(Reason::limit_sessions);
-    return engine_.abort(accepted);
-  }
   if (connections_ >= limits::half_open_max / common_->workers) evict_oldest_half_open();
   const auto local = engine_.local_endpoint(accepted);
-  auto* const connection = new Connection(*this, listener.index, local.value_or(listener.local), client);
+  const session::SessionRules rules{.udp_associate = false, .resolve_ptr = false};
+  auto* const connection = new Connection(*this, listener.index, rules, local.value_or(listener.local), client);
   connection->previous_ = last_;
   (last_ != nullptr ? last_->next_ : first_) = connection;
   last_ = connection;
@@ -150,11 +153,6 @@ void Worker::evict_oldest_half_open() {
   }
 }
 
-std::uint64_t Worker::open_sessions() const noexcept {
-  // This worker's share: the kernel spreads connections over the workers by hash.
-  return counters_.sessions_open.value() * common_->workers;
-}
-
 // ── ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Worker::released(Connection& connection) noexcept {
@@ -175,6 +173,7 @@ void Worker::tunnel_ended(const relay::TunnelEnd& end) noexcept {
   if (end.context != nullptr) {
     const std::unique_ptr<SessionInfo> info(static_cast<SessionInfo*>(end.context));
     observe::Record record{.event = observe::Event::session_end};
+    record.reply = ReplyCode::succeeded;
     record.bytes_up = end.octets_up;
     record.bytes_down = end.octets_down;
     record.duration = engine_.now() - info->began;

@@ -53,9 +53,13 @@ struct Common {
   std::shared_ptr<const policy::Policy> deny_all;         // for everybody else
   policy::OwnAddresses own;
   Outside bind;
+  std::vector<const observe::Counters*> counters;  // of all workers: what the ceilings are compared with
 
-  /// Which policy decides for a connection between these two addresses (security reference, 1.1).
-  [[nodiscard]] const policy::Policy& policy_for(const Address& local, const Address& client) const noexcept;
+  [[nodiscard]] bool sessions_exhausted() const noexcept;
+  /// Which policy decides for a connection between these two addresses (security reference, 1.1). `proxied`: a PROXY
+  /// header named the client, so nothing proves that it is local.
+  [[nodiscard]] const policy::Policy& policy_for(const Address& local, const Address& client,
+                                                 bool proxied) const noexcept;
 };
 
 /// What must be remembered of a session until its last record. Allocated only where records are wanted.
@@ -127,7 +131,6 @@ class Worker final : public relay::TunnelOwner {
   void finish_if_drained() noexcept;
   void released(Connection& connection) noexcept;
   void report(observe::Record& record, const SessionInfo& info) noexcept;
-  [[nodiscard]] std::uint64_t open_sessions() const noexcept;
 
   engine::Engine& engine_;
   resolve::Resolver& resolver_;

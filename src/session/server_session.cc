@@ -82,20 +82,50 @@ Actions ServerSession::handle(Duration since_start, const Event& event) {
 
 void ServerSession::on_opening(const Event& event, Actions& actions) {
   hold(std::get<Received>(event).octets);
-  // There is no guessing: one octet decides, and what no protocol begins with is closed without a word (threat TP5).
-  switch (held_.front()) {
-    case wire::socks5_version:
-      protocol_ = Protocol::socks5;
-      phase_ = Phase::greeting;
-      return parse_greeting(actions);
-    case wire::socks4_version:
-      if (!rules_.socks4) return close_silently(Reason::protocol_off, actions);
-      protocol_ = Protocol::socks4;
-      identity_ = Identity::anonymous();
-      phase_ = Phase::request4;
-      return parse_request4(actions);
-    default:
-      return close_silently(Reason::protocol_unknown, actions);
+  open(actions);
+}
+
+void ServerSession::open(Actions& actions) {
+  const wire::Admitted admitted{
+      .proxy_header = rules_.proxy_header && !proxied_, .socks4 = rules_.socks4, .socks5 = rules_.socks5};
+  const auto result = wire::decode_first_octets(unread(), admitted);
+  if (const auto* const malformed = std::get_if<wire::Malformed>(&result)) {
+    return close_silently(malformed->reason, actions);
+  }
+  const auto* const first = std::get_if<wire::Parsed<wire::FirstProtocol>>(&result);
+  if (first == nullptr) {
+    actions.add(ReadMore{});
+  } else if (first->value == wire::FirstProtocol::proxy_header) {
+    parse_proxy_header(actions);
+  } else if (first->value == wire::FirstProtocol::socks4) {
+    protocol_ = Protocol::socks4;
+    identity_ = Identity::anonymous();
+    phase_ = Phase::request4;
+    parse_request4(actions);
+  } else {
+    protocol_ = Protocol::socks5;
+    phase_ = Phase::greeting;
+    parse_greeting(actions);
+  }
+}
+
+// Only from a source that must send one; then everything is about the client that it names.
+void ServerSession::parse_proxy_header(Actions& actions) {
+  auto result = wire::decode_proxy_header(unread());
+  if (const auto* const malformed = std::get_if<wire::Malformed>(&result)) {
+    return close_silently(malformed->reason, actions);
+  }
+  auto* const parsed = std::get_if<wire::Parsed<wire::ProxyHeader>>(&result);
+  if (parsed == nullptr) {
+    actions.add(ReadMore{});
+    return;
+  }
+  consume(parsed->consumed);
+  proxied_ = std::make_unique<const wire::ProxyHeader>(std::move(parsed->value));
+  if (unread().empty()) {
+    actions.add(ReadMore{});
+  } else {
+    open(actions);
   }
 }
 
@@ -197,8 +227,28 @@ void ServerSession::parse_request4(Actions& actions) {
 
 // ── what is asked for ───────────────────────────────────────────────────────────────────────────────────────────────
 
+bool ServerSession::performs(wire::Command command) const noexcept {
+  switch (command) {
+    case wire::Command::connect:
+      return true;
+    case wire::Command::bind:
+      return rules_.bind;
+    case wire::Command::udp_associate:
+      return rules_.udp_associate;
+    case wire::Command::resolve:
+      return rules_.resolve;
+    case wire::Command::resolve_ptr:
+      return rules_.resolve_ptr;
+    case wire::Command::ping:
+    case wire::Command::traceroute:
+      return false;
+  }
+  return false;
+}
+
 // Rules that hold for every protocol, before policy (protocol reference, section 2.3).
 void ServerSession::judge_request(Actions& actions) {
+  if (!performs(request_->command)) return fail(Reason::command_unknown, actions);
   const wire::AddressField& destination = request_->destination;
   const bool may_be_open =
       request_->command == wire::Command::bind || request_->command == wire::Command::udp_associate;
@@ -225,7 +275,7 @@ void ServerSession::judge_request(Actions& actions) {
       return authorise(policy::Command::resolve, &target_, actions);
     case wire::Command::ping:
     case wire::Command::traceroute:
-      return fail(Reason::command_unknown, actions);
+      return;  // not performed
   }
 }
 

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,6 +23,8 @@
 #include "base/time.h"
 #include "policy/policy.h"
 #include "session/trace.h"
+#include "wire/first_octets.h"
+#include "wire/proxy_protocol.h"
 #include "wire/socks4.h"
 #include "wire/socks5.h"
 
@@ -157,10 +160,16 @@ enum class Protocol : std::uint8_t { socks5, socks4 };
 
 [[nodiscard]] std::string_view name(Protocol protocol) noexcept;
 
-/// What a listener admits.
+/// What a listener admits and the driver performs. A command that is off is answered "command not supported".
 struct SessionRules {
   bool allow_none = true;  // SOCKS5 clients without authentication
-  bool socks4 = true;      // whose user id proves nothing: off wherever authentication is required
+  bool socks5 = true;
+  bool socks4 = true;         // whose user id proves nothing: off wherever authentication is required
+  bool proxy_header = false;  // this source begins with a PROXY header
+  bool bind = true;
+  bool udp_associate = true;
+  bool resolve = true;
+  bool resolve_ptr = true;
 };
 
 /// A request, in whichever protocol it came.
@@ -194,6 +203,8 @@ class ServerSession {
   [[nodiscard]] std::optional<Protocol> protocol() const noexcept { return protocol_; }
   /// What was asked for; nullptr where nothing in particular was (BIND and UDP ASSOCIATE may leave it open).
   [[nodiscard]] const Target* target() const noexcept { return has_target_ ? &target_ : nullptr; }
+  /// What a PROXY header said; nullptr where none was due, or before it came.
+  [[nodiscard]] const wire::ProxyHeader* proxied() const noexcept { return proxied_.get(); }
   /// Absent before authentication.
   [[nodiscard]] const std::optional<Identity>& identity() const noexcept { return identity_; }
   /// The last reply sent, as SOCKS5 would number it; absent where none was.
@@ -221,10 +232,13 @@ class ServerSession {
   void on_client_failed(const Event& event, Actions& actions);
   void on_deadline(const Event& event, Actions& actions);
 
+  void open(Actions& actions);
+  void parse_proxy_header(Actions& actions);
   void parse_greeting(Actions& actions);
   void parse_request(Actions& actions);
   void parse_request4(Actions& actions);
   void choose_method(const wire::Greeting& greeting, Actions& actions);
+  [[nodiscard]] bool performs(wire::Command command) const noexcept;
   void judge_request(Actions& actions);
   void authorise(policy::Command command, const Target* target, Actions& actions);
   void start_relay(Actions& actions);
@@ -246,6 +260,7 @@ class ServerSession {
   std::size_t consumed_ = 0;        // of held_
   std::array<std::uint8_t, 2> method_choice_{};
   std::vector<std::uint8_t> reply_octets_;
+  std::unique_ptr<const wire::ProxyHeader> proxied_;
   std::optional<Identity> identity_;
   std::optional<SessionRequest> request_;
   Target target_;  // what was asked for, where has_target_

@@ -26,7 +26,8 @@ std::span<const SessionRow> SessionTable::rows() noexcept {
   using enum Phase;
   static constexpr SessionRow table[] = {
       // In protocol order; ends last in each phase.
-      {opening, event<Received>(), &S::on_opening, to(greeting, authentication, request4, authorisation, over)},
+      {opening, event<Received>(), &S::on_opening,
+       to(opening, greeting, authentication, request4, authorisation, over)},
       {opening, event<ClientFin>(), &S::on_client_fin, to(over)},
       {opening, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {opening, event<DeadlinePassed>(), &S::on_deadline, to(over)},

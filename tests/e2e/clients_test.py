@@ -203,9 +203,9 @@ def test_pysocks(serve, origin, remote_names: bool) -> None:
         client.set_proxy(socks.SOCKS5, *server.proxy, rdns=remote_names)
         client.settimeout(20)
         client.connect(("localhost" if remote_names else "127.0.0.1", far.port))
-        assert far.peers[-1] == client.get_proxy_sockname()
         client.sendall(b"through PySocks")
         assert raw_socks.receive(client, 15) == b"through PySocks"
+        assert far.peers[-1] == client.get_proxy_sockname()
 
 
 def test_pysocks_names_the_failure(serve) -> None:
