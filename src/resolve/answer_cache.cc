@@ -7,26 +7,26 @@
 
 namespace stile::resolve {
 
-const Answer* AnswerCache::find(const HostName& name, Instant now) {
-  const auto entry = names_.find(name);
-  if (entry == names_.end()) return nullptr;
+const Answer* AnswerCache::find(const Host& question, Instant now) {
+  const auto entry = answers_.find(question);
+  if (entry == answers_.end()) return nullptr;
   if (entry->second.expiry > now) return &entry->second.answer;
   erase(entry);
   return nullptr;
 }
 
-void AnswerCache::put(const HostName& name, Answer answer, Duration ttl, Instant now) {
-  if (names_max_ == 0) return;
-  if (const auto known = names_.find(name); known != names_.end()) erase(known);
-  if (names_.size() >= names_max_) erase(ages_.front());
+void AnswerCache::put(const Host& question, Answer answer, Duration ttl, Instant now) {
+  if (answers_max_ == 0) return;
+  if (const auto known = answers_.find(question); known != answers_.end()) erase(known);
+  if (answers_.size() >= answers_max_) erase(ages_.front());
   const Duration kept = std::clamp<Duration>(ttl, limits::dns_ttl_min, limits::dns_ttl_max);
-  const auto entry = names_.emplace(name, Entry{std::move(answer), now + kept, {}}).first;
+  const auto entry = answers_.emplace(question, Entry{std::move(answer), now + kept, {}}).first;
   entry->second.age = ages_.insert(ages_.end(), entry);
 }
 
-void AnswerCache::erase(Names::iterator entry) {
+void AnswerCache::erase(Answers::iterator entry) {
   ages_.erase(entry->second.age);
-  names_.erase(entry);
+  answers_.erase(entry);
 }
 
 }  // namespace stile::resolve

@@ -53,6 +53,14 @@ TEST(AnswerCache, TheOldestMakesRoom) {
   EXPECT_EQ(cache.find(host("a.example"), start)->addresses, one_address(4).addresses);
 }
 
+TEST(AnswerCache, AnAddressIsAnotherQuestionThanItsReverseName) {
+  AnswerCache cache(10);
+  cache.put(Address::v4(192, 0, 2, 1), {.addresses = {}, .name = host("a.example")}, 60s, Instant{});
+  EXPECT_EQ(cache.find(host("1.2.0.192.in-addr.arpa"), Instant{}), nullptr);
+  ASSERT_NE(cache.find(Address::v4(192, 0, 2, 1), Instant{}), nullptr);
+  EXPECT_EQ(cache.find(Address::v4(192, 0, 2, 1), Instant{})->name, host("a.example"));
+}
+
 TEST(AnswerCache, NoRoomKeepsNothing) {
   AnswerCache cache(0);
   cache.put(host("a.example"), one_address(1), 60s, Instant{});

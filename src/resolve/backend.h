@@ -1,10 +1,11 @@
 // What the caching resolver asks when it does not know: one question a name, answered a family at a time, so that a
-// slow family does not hold up a fast one. Threading: one engine's thread. Refuses: caching, ordering, deadlines; these
-// are the caller's.
+// slow family does not hold up a fast one; or the name of an address. Threading: one engine's thread. Refuses: caching,
+// ordering, deadlines; these are the caller's.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/address.h"
@@ -20,11 +21,20 @@ struct FamilyAnswer {
   std::chrono::seconds ttl{0};         // as the source said, negative answers included
 };
 
+/// The name of an address.
+struct NameAnswer {
+  Reason reason = Reason::dns_failed;  // none exactly when there is a name; dns_not_found or dns_failed
+  std::optional<HostName> name{};
+  std::chrono::seconds ttl{0};  // as the source said, negative answers included
+};
+
 /// Who asked.
 class Asker {
  public:
-  /// Once a family and question.
+  /// Once a family and `ask`.
   virtual void on_family(Family family, FamilyAnswer answer) = 0;
+  /// Once an `ask_name`.
+  virtual void on_name(NameAnswer answer) = 0;
 
  protected:
   ~Asker() = default;
@@ -39,6 +49,8 @@ class Backend {
   /// Asks for both families of `name`. `asker` hears once of each, possibly before this call returns, and must stay in
   /// place until then or until `forget(id)`. `id` is the caller's own, different for each open question.
   virtual void ask(std::uint64_t id, const HostName& name, Asker& asker) = 0;
+  /// Asks for the name of `address`; `id` and `asker` as above.
+  virtual void ask_name(std::uint64_t id, const Address& address, Asker& asker) = 0;
   /// The asker of this question hears nothing more. A no-op when the question is answered.
   virtual void forget(std::uint64_t id) noexcept = 0;
   /// True where this host has a route for global IPv6, so that IPv6 is tried first.

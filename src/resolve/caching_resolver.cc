@@ -27,20 +27,24 @@ std::optional<Answer> special_answer(const HostName& name) {
 
 }  // namespace
 
-/// One name in flight. Lives until its timer is quiet, which is after the question has ended.
+/// One name or address in flight. Lives until its timer is quiet, which is after the question has ended.
 class CachingResolver::Question final : public Asker {
  public:
-  Question(CachingResolver& resolver, std::uint64_t id, const HostName& name)
-      : resolver_(resolver), id_(id), name_(name), deadline_(resolver.engine_.now() + resolver.options_.total) {
+  Question(CachingResolver& resolver, std::uint64_t id, const Host& subject)
+      : resolver_(resolver), id_(id), subject_(subject), deadline_(resolver.engine_.now() + resolver.options_.total) {
     timer_.bind<&Question::on_timer>(this);
   }
 
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
-  [[nodiscard]] const HostName& name() const noexcept { return name_; }
+  [[nodiscard]] const Host& subject() const noexcept { return subject_; }
 
   void start() {
     resolver_.engine_.start_timer(timer_, deadline_);
-    resolver_.backend_.ask(id_, name_, *this);
+    if (const auto* const address = std::get_if<Address>(&subject_)) {
+      resolver_.backend_.ask_name(id_, *address, *this);
+    } else {
+      resolver_.backend_.ask(id_, std::get<HostName>(subject_), *this);
+    }
   }
 
   void join(Lookup& lookup) {
@@ -60,6 +64,12 @@ class CachingResolver::Question final : public Asker {
       const Instant wait_end = resolver_.engine_.now() + resolver_.options_.second_family_wait;
       resolver_.engine_.start_timer(timer_, std::min(wait_end, deadline_));
     }
+  }
+
+  void on_name(NameAnswer answer) override {
+    if (ended_) return;
+    named_ = std::move(answer);
+    end();
   }
 
   /// Ends without an answer; those who wait are cancelled.
@@ -91,8 +101,15 @@ class CachingResolver::Question final : public Asker {
     if (ended_) resolver_.destroy(*this);
   }
 
-  /// What the halves that are in give together; a missing one counts as failed.
+  /// What is in by then: nothing yet counts as failed.
   [[nodiscard]] Answer answer() {
+    if (std::holds_alternative<HostName>(subject_)) return answer_of_halves();
+    if (!named_) return Answer{.addresses = {}, .reason = Reason::dns_failed};
+    return Answer{.addresses = {}, .reason = named_->reason, .name = named_->name};
+  }
+
+  /// What the halves that are in give together; a missing one counts as failed.
+  [[nodiscard]] Answer answer_of_halves() {
     Answer answer{.addresses = {}, .reason = Reason::dns_not_found};
     for (const auto& half : halves_) {
       if (half) answer.addresses.insert(answer.addresses.end(), half->addresses.begin(), half->addresses.end());
@@ -105,9 +122,10 @@ class CachingResolver::Question final : public Asker {
     return answer;
   }
 
-  /// The shortest time of the halves that decided the answer.
+  /// The shortest time of what decided the answer.
   [[nodiscard]] Duration ttl(Reason reason) const noexcept {
     std::optional<Duration> shortest;
+    if (named_) shortest = named_->ttl;
     for (const auto& half : halves_) {
       if (half && half->reason == reason) shortest = std::min(shortest.value_or(half->ttl), Duration(half->ttl));
     }
@@ -126,7 +144,7 @@ class CachingResolver::Question final : public Asker {
     Answer whole = answer();
     tell(whole);
     const Duration kept = ttl(whole.reason);
-    resolver_.cache_.put(name_, std::move(whole), kept, resolver_.engine_.now());
+    resolver_.cache_.put(subject_, std::move(whole), kept, resolver_.engine_.now());
     stop();
   }
 
@@ -138,10 +156,11 @@ class CachingResolver::Question final : public Asker {
 
   CachingResolver& resolver_;
   std::uint64_t id_;
-  HostName name_;
+  Host subject_;
   Instant deadline_;
   engine::Timer timer_;  // runs to the end of the wait for the second family, else to the deadline
   std::array<std::optional<FamilyAnswer>, 2> halves_;  // by Family
+  std::optional<NameAnswer> named_;                    // where the subject is an address
   Lookup* waiting_ = nullptr;
   bool partly_told_ = false;  // those who waited have the first family's addresses
   bool ended_ = false;
@@ -152,47 +171,66 @@ CachingResolver::CachingResolver(engine::Engine& engine, Backend& backend, Optio
       backend_(backend),
       options_(std::move(options)),
       hosts_(options_.hosts_path),
-      cache_(options_.names_max) {}
+      cache_(options_.answers_max) {}
 
 CachingResolver::~CachingResolver() {
   STILE_ASSERT(questions_.empty());
 }
 
 void CachingResolver::resolve(Lookup& lookup, const HostName& name) {
+  find(lookup, name);
+}
+
+void CachingResolver::reverse(Lookup& lookup, const Address& address) {
+  find(lookup, address);
+}
+
+void CachingResolver::find(Lookup& lookup, const Host& subject) {
   LookupState::reset(lookup);
   if (closed_ != nullptr) {
     LookupState::cancel(engine_, lookup);
-  } else if (auto known = answer_without_asking(name)) {
+  } else if (auto known = answer_without_asking(subject)) {
     LookupState::complete(engine_, lookup, std::move(*known));
-  } else if (const auto asking = asking_.find(name); asking != asking_.end()) {
+  } else if (const auto asking = asking_.find(subject); asking != asking_.end()) {
     asking->second->join(lookup);
   } else if (questions_.size() >= options_.in_flight_max) {
     LookupState::complete(engine_, lookup, Answer{.addresses = {}, .reason = Reason::dns_failed});
   } else {
-    ask(lookup, name);
+    ask(lookup, subject);
   }
 }
 
-std::optional<Answer> CachingResolver::answer_without_asking(const HostName& name) {
-  if (auto special = special_answer(name)) return special;
-  const Instant now = engine_.now();
-  if (const auto* const addresses = hosts_.current(now).find(name)) {
-    return Answer{.addresses = ordered(*addresses), .reason = Reason::none};
+std::optional<Answer> CachingResolver::answer_without_asking(const Host& subject) {
+  if (const auto* const name = std::get_if<HostName>(&subject)) {
+    if (auto special = special_answer(*name)) return special;
   }
-  if (const Answer* const cached = cache_.find(name, now)) return *cached;
+  if (auto kept = hosts_answer(subject)) return kept;
+  if (const Answer* const cached = cache_.find(subject, engine_.now())) return *cached;
   return std::nullopt;
+}
+
+std::optional<Answer> CachingResolver::hosts_answer(const Host& subject) {
+  const HostsTable& hosts = hosts_.current(engine_.now());
+  if (const auto* const address = std::get_if<Address>(&subject)) {
+    const HostName* const name = hosts.find(*address);
+    if (name == nullptr) return std::nullopt;
+    return Answer{.addresses = {}, .reason = Reason::none, .name = *name};
+  }
+  const auto* const addresses = hosts.find(std::get<HostName>(subject));
+  if (addresses == nullptr) return std::nullopt;
+  return Answer{.addresses = ordered(*addresses), .reason = Reason::none};
 }
 
 std::vector<Address> CachingResolver::ordered(const std::vector<Address>& addresses) {
   return in_dial_order(addresses, backend_.prefers_ipv6() ? Family::ipv6 : Family::ipv4);
 }
 
-void CachingResolver::ask(Lookup& lookup, const HostName& name) {
+void CachingResolver::ask(Lookup& lookup, const Host& subject) {
   const std::uint64_t id = next_id_++;
-  auto owned = std::make_unique<Question>(*this, id, name);
+  auto owned = std::make_unique<Question>(*this, id, subject);
   Question& question = *owned;
   questions_.emplace(id, std::move(owned));
-  asking_.emplace(name, &question);
+  asking_.emplace(subject, &question);
   question.join(lookup);
   question.start();
 }
@@ -214,7 +252,7 @@ void CachingResolver::close(engine::Operation& closed) noexcept {
 }
 
 void CachingResolver::detach(const Question& question) {
-  asking_.erase(question.name());
+  asking_.erase(question.subject());
 }
 
 void CachingResolver::destroy(const Question& question) {

@@ -39,11 +39,22 @@ class Client {
     EXPECT_EQ(completions, 0) << "completed inline";
     EXPECT_TRUE(lookup_.pending());
   }
+  void reverse(Resolver& resolver, const std::string& text) {
+    completions = 0;
+    resolver.reverse(lookup_, address(text));
+    EXPECT_EQ(completions, 0) << "completed inline";
+    EXPECT_TRUE(lookup_.pending());
+  }
   [[nodiscard]] Lookup& lookup() { return lookup_; }
   [[nodiscard]] Texts addresses() const {
     Texts texts;
     for (const Address& one : lookup_.answer().addresses) texts.push_back(one.to_string());
     return texts;
+  }
+  /// The name found; empty for none.
+  [[nodiscard]] std::string name() const {
+    const auto& name = lookup_.answer().name;
+    return name ? name->text() : "";
   }
   [[nodiscard]] Reason reason() const { return lookup_.answer().reason; }
 
@@ -89,6 +100,18 @@ class CachingResolverTest : public testing::Test {
     EXPECT_TRUE(engine_.run_until_idle());
     EXPECT_EQ(client_.completions, 1);
     return client_.addresses();
+  }
+
+  /// The same for the name of an address.
+  std::string ask_name(const std::string& text) {
+    client_.reverse(*resolver_, text);
+    EXPECT_TRUE(engine_.run_until_idle());
+    EXPECT_EQ(client_.completions, 1);
+    return client_.name();
+  }
+
+  void add_name(const std::string& text, const std::string& name, std::chrono::seconds ttl, Duration delay = {}) {
+    table_.set(address(text), {.answer = {.reason = Reason::none, .name = host(name), .ttl = ttl}, .delay = delay});
   }
 
   SimEngine engine_{1};
@@ -332,7 +355,7 @@ TEST_F(CachingResolverTest, NamesCachedAreBounded) {
   for (std::size_t i = 0; i < limits::dns_cached_names_max + 5; ++i) {
     (void)ask("n" + std::to_string(i) + ".example");
   }
-  EXPECT_EQ(resolver_->names_cached(), limits::dns_cached_names_max);
+  EXPECT_EQ(resolver_->answers_cached(), limits::dns_cached_names_max);
 }
 
 TEST_F(CachingResolverTest, TheHostsFileComesFirst) {
@@ -351,6 +374,88 @@ TEST_F(CachingResolverTest, TheHostsFileComesFirst) {
   EXPECT_EQ(resolver_->hosts_error(), std::nullopt);
 }
 
+TEST_F(CachingResolverTest, AddressesHaveNames) {
+  add_name("192.0.2.1", "a.example", 60s);
+  add_name("2001:db8::1", "six.example", 60s);
+  EXPECT_EQ(ask_name("192.0.2.1"), "a.example");
+  EXPECT_EQ(client_.reason(), Reason::none);
+  EXPECT_EQ(client_.addresses(), Texts{});
+  EXPECT_EQ(ask_name("::ffff:192.0.2.1"), "a.example");
+  EXPECT_EQ(ask_name("2001:db8::1"), "six.example");
+  EXPECT_EQ(table_.questions(), 2U);
+  EXPECT_TRUE(engine_.run_for(61s));
+  EXPECT_EQ(ask_name("192.0.2.1"), "a.example");
+  EXPECT_EQ(table_.questions(), 3U);
+  // A client that asks for the addresses of the reverse name asks something else.
+  EXPECT_EQ(ask("1.2.0.192.in-addr.arpa"), Texts{});
+  EXPECT_EQ(client_.reason(), Reason::dns_not_found);
+}
+
+TEST_F(CachingResolverTest, AddressesWithoutNamesAreRememberedToo) {
+  EXPECT_EQ(ask_name("192.0.2.9"), "");
+  EXPECT_EQ(client_.reason(), Reason::dns_not_found);
+  (void)ask_name("192.0.2.9");
+  EXPECT_EQ(table_.questions(), 1U);
+  EXPECT_TRUE(engine_.run_for(1001ms));  // without a time of its own, limits::dns_ttl_min
+  (void)ask_name("192.0.2.9");
+  EXPECT_EQ(table_.questions(), 2U);
+}
+
+TEST_F(CachingResolverTest, NameTimesAreClamped) {
+  add_name("192.0.2.1", "a.example", 86'400s);
+  (void)ask_name("192.0.2.1");
+  EXPECT_TRUE(engine_.run_for(299s));
+  (void)ask_name("192.0.2.1");
+  EXPECT_EQ(table_.questions(), 1U);
+  EXPECT_TRUE(engine_.run_for(2s));
+  (void)ask_name("192.0.2.1");
+  EXPECT_EQ(table_.questions(), 2U);
+}
+
+TEST_F(CachingResolverTest, EqualReverseQuestionsAreJoinedAndBounded) {
+  make({.in_flight_max = 1});
+  add_name("192.0.2.1", "a.example", 60s, 20ms);
+  Client others[3] = {Client(engine_), Client(engine_), Client(engine_)};
+  for (Client& other : others) other.reverse(*resolver_, "192.0.2.1");
+  client_.reverse(*resolver_, "192.0.2.2");
+  resolver_->cancel(others[1].lookup());
+  EXPECT_EQ(resolver_->questions_in_flight(), 1U);
+  EXPECT_TRUE(engine_.run_until_idle());
+  EXPECT_EQ(client_.reason(), Reason::dns_failed);
+  EXPECT_EQ(others[0].name(), "a.example");
+  EXPECT_TRUE(others[1].lookup().canceled());
+  EXPECT_EQ(others[1].name(), "");
+  EXPECT_EQ(others[2].name(), "a.example");
+  EXPECT_EQ(table_.questions(), 1U);
+}
+
+TEST_F(CachingResolverTest, NamesAndAddressesShareTheCachesBound) {
+  make({.answers_max = 3});
+  add("a.example", {"192.0.2.1"}, {}, 60s);
+  (void)ask("a.example");
+  for (const char* text : {"192.0.2.1", "192.0.2.2", "192.0.2.3"}) (void)ask_name(text);
+  EXPECT_EQ(resolver_->answers_cached(), 3U);
+}
+
+TEST_F(CachingResolverTest, ASilentReverseQuestionEndsAtTheLimit) {
+  table_.set(address("192.0.2.1"), {.answer = {}, .delay = std::nullopt});
+  const Instant start = engine_.now();
+  EXPECT_EQ(ask_name("192.0.2.1"), "");
+  EXPECT_EQ(client_.when - start, 10s);
+  EXPECT_EQ(client_.reason(), Reason::dns_failed);
+}
+
+TEST_F(CachingResolverTest, TheHostsFileNamesAddresses) {
+  const std::string path = testing::TempDir() + "stile-caching-test-" + std::to_string(::getpid());
+  std::ofstream(path) << "127.0.0.1 localhost\n192.0.2.7 box.example box\n";
+  make({.hosts_path = path});
+  add_name("192.0.2.7", "elsewhere.example", 60s);
+  EXPECT_EQ(ask_name("192.0.2.7"), "box.example");
+  EXPECT_EQ(ask_name("127.0.0.1"), "localhost");
+  EXPECT_EQ(table_.questions(), 0U);
+  std::remove(path.c_str());
+}
+
 struct Closing {
   void on_closed(Status) { ++completions; }
   int completions = 0;
@@ -365,6 +470,9 @@ TEST_F(CachingResolverTest, CloseEndsEverything) {
   others[0].resolve(*resolver_, "silent.example");
   others[1].resolve(*resolver_, "silent.example");
   others[2].resolve(*resolver_, "slow.example");
+  table_.set(address("192.0.2.1"), {.answer = {}, .delay = std::nullopt});
+  Client reversing(engine_);
+  reversing.reverse(*resolver_, "192.0.2.1");
   EXPECT_TRUE(engine_.run_for(1s));
   EXPECT_EQ(others[2].completions, 1);
   Closing closing;
@@ -379,6 +487,7 @@ TEST_F(CachingResolverTest, CloseEndsEverything) {
   EXPECT_TRUE(client_.lookup().canceled());
   EXPECT_TRUE(others[0].lookup().canceled());
   EXPECT_EQ(others[1].completions, 1);
+  EXPECT_TRUE(reversing.lookup().canceled());
   EXPECT_EQ(resolver_->questions_in_flight(), 0U);
 }
 
@@ -396,7 +505,7 @@ TEST(CachingResolverSimulation, EveryLookupCompletesOnce) {
   for (std::uint64_t seed = 1; seed <= 300; ++seed) {
     SimEngine engine(seed);
     TableResolver table(engine);
-    CachingResolver resolver(engine, table, {.hosts_path = "", .names_max = 4, .in_flight_max = 5});
+    CachingResolver resolver(engine, table, {.hosts_path = "", .answers_max = 4, .in_flight_max = 5});
     const auto below = [&engine](std::uint64_t bound) { return engine.random() % bound; };
     const auto half = [&](const char* text) {
       TableResolver::Half made = TableResolver::half({}, std::chrono::seconds(below(5)));

@@ -117,10 +117,9 @@ CaresChannel::~CaresChannel() {
   STILE_ASSERT(watchers_.empty());
 }
 
-void CaresChannel::ask(const HostName& name, Family family, Callback callback, void* argument) {
+void CaresChannel::ask(const HostName& name, RecordType type, Callback callback, void* argument) {
   STILE_ASSERT(channel_ != nullptr);
-  const int type = family == Family::ipv4 ? ns_t_a : ns_t_aaaa;
-  ares_query(channel_, name.text().c_str(), ns_c_in, type, callback, argument);
+  ares_query(channel_, name.text().c_str(), ns_c_in, static_cast<int>(type), callback, argument);
   follow();
 }
 

@@ -4,6 +4,7 @@
 // Tested through cares_resolver_test.cc.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -22,6 +23,9 @@ using DnsServer = Endpoint;
 /// c-ares' status as an Error: no_memory, or other.
 [[nodiscard]] Error cares_error(int status) noexcept;
 
+/// What a question asks for: RFC 1035 section 3.2.2, RFC 3596 section 2.1.
+enum class RecordType : std::uint16_t { a = 1, ptr = 12, aaaa = 28 };
+
 class CaresChannel {
  public:
   /// As ares_callback.
@@ -36,7 +40,7 @@ class CaresChannel {
   ~CaresChannel();
 
   /// Exactly one call of `callback`, possibly before this returns.
-  void ask(const HostName& name, Family family, Callback callback, void* argument);
+  void ask(const HostName& name, RecordType type, Callback callback, void* argument);
   /// Calls back every open question (ARES_EDESTRUCTION); `closed` is posted once nothing is pending in the engine.
   void close(engine::Operation& closed) noexcept;
 

@@ -9,7 +9,8 @@
 #include <span>
 #include <utility>
 
-#include "resolve/negative_ttl.h"
+#include "resolve/dns_message.h"
+#include "resolve/reverse_name.h"
 #include "sys/net_probe.h"
 
 namespace stile::resolve {
@@ -81,8 +82,16 @@ Reason reason_of(int status) noexcept {
   }
 }
 
+/// What one message says: addresses, or the name of an address.
+struct Reading {
+  Reason reason = Reason::dns_failed;
+  std::vector<Address> addresses;
+  std::optional<HostName> name;
+  std::chrono::seconds ttl{0};
+};
+
 /// Reads the addresses behind any aliases; the status is then ARES_SUCCESS, ARES_ENODATA or ARES_EBADRESP.
-int read_addresses(Family family, ConstBytes message, FamilyAnswer& answer) {
+int read_addresses(RecordType type, ConstBytes message, Reading& answer) {
   const auto length = static_cast<int>(message.size());
   int count = static_cast<int>(limits::candidates_max);
   int status = ARES_SUCCESS;
@@ -91,7 +100,7 @@ int read_addresses(Family family, ConstBytes message, FamilyAnswer& answer) {
     answer.addresses.push_back(address);
     ttl = std::min(ttl.value_or(record_ttl), record_ttl);
   };
-  if (family == Family::ipv4) {
+  if (type == RecordType::a) {
     std::array<ares_addrttl, limits::candidates_max> records{};
     status = ares_parse_a_reply(message.data(), length, nullptr, records.data(), &count);
     for (const auto& record : std::span(records).first(status == ARES_SUCCESS ? static_cast<std::size_t>(count) : 0)) {
@@ -112,30 +121,60 @@ int read_addresses(Family family, ConstBytes message, FamilyAnswer& answer) {
   return status == ARES_SUCCESS && answer.addresses.empty() ? ARES_ENODATA : status;
 }
 
-FamilyAnswer read_answer(Family family, int status, ConstBytes message) {
-  FamilyAnswer answer;
-  if (status == ARES_SUCCESS) status = read_addresses(family, message, answer);
+/// The text of an encoded name; octets of no host name come escaped.
+std::optional<std::string> expand_name(ConstBytes encoded, ConstBytes message) {
+  char* text = nullptr;
+  long octets = 0;
+  const auto length = static_cast<int>(message.size());
+  if (ares_expand_name(encoded.data(), message.data(), length, &text, &octets) != ARES_SUCCESS) return std::nullopt;
+  const std::unique_ptr<char, decltype(&ares_free_string)> owned(text, &ares_free_string);
+  return std::string(text);
+}
+
+/// Reads the first name that is a host's, behind any aliases (RFC 2317); the status is as above. A zone may hold any
+/// octets there, which ares_parse_ptr_reply takes for a malformed message: here what is no canonical name is absent.
+int read_name(ConstBytes message, Reading& answer) {
+  const auto records = pointer_records(message);
+  if (!records) return ARES_EBADRESP;
+  answer.ttl = records->ttl;
+  for (const ConstBytes encoded : records->names) {
+    const auto text = expand_name(encoded, message);
+    if (!text) return ARES_EBADRESP;
+    const auto host = canonical_host(*text);
+    if (!host || !std::holds_alternative<HostName>(*host)) continue;
+    answer.name = std::get<HostName>(*host);
+    return ARES_SUCCESS;
+  }
+  return ARES_ENODATA;
+}
+
+Reading read_answer(RecordType type, int status, ConstBytes message) {
+  Reading answer;
+  if (status == ARES_SUCCESS) {
+    status = type == RecordType::ptr ? read_name(message, answer) : read_addresses(type, message, answer);
+  }
   answer.reason = status == ARES_SUCCESS ? Reason::none : reason_of(status);
-  if (status == ARES_ENOTFOUND || status == ARES_ENODATA) answer.ttl = negative_ttl(message);
+  const bool denied = status == ARES_ENOTFOUND || status == ARES_ENODATA;
+  if (denied && answer.ttl == std::chrono::seconds(0)) answer.ttl = negative_ttl(message);
   return answer;
 }
 
 }  // namespace
 
-/// A question with at least one family open.
+/// A question with at least one answer open.
 struct CaresResolver::Exchange {
   HostName name;
   Asker* asker;
   Instant asked;
   std::size_t first_channel;
-  int families_open = 2;
+  int answers_open;
 };
 
-/// One family of a question at one server. Owned by c-ares until it calls back.
+/// One record type of a question at one server. Owned by c-ares until it calls back.
 struct CaresResolver::Attempt {
   CaresResolver* resolver;
   std::uint64_t id;
-  Family family;
+  RecordType type;
   std::size_t number = 0;      // servers asked before this one
   bool server_failed = false;  // one of them answered SERVFAIL: better known than a later silence
 };
@@ -162,11 +201,20 @@ CaresResolver::~CaresResolver() {
 }
 
 void CaresResolver::ask(std::uint64_t id, const HostName& name, Asker& asker) {
+  open(id, name, asker, 2);
+  start(std::make_unique<Attempt>(this, id, RecordType::aaaa));
+  start(std::make_unique<Attempt>(this, id, RecordType::a));
+}
+
+void CaresResolver::ask_name(std::uint64_t id, const Address& address, Asker& asker) {
+  open(id, reverse_name(address), asker, 1);
+  start(std::make_unique<Attempt>(this, id, RecordType::ptr));
+}
+
+void CaresResolver::open(std::uint64_t id, const HostName& name, Asker& asker, int answers) {
   STILE_ASSERT(closed_ == nullptr);
-  exchanges_.emplace(id, Exchange{name, &asker, engine_.now(), next_start_});
+  exchanges_.emplace(id, Exchange{name, &asker, engine_.now(), next_start_, answers});
   if (rotate_) next_start_ = (next_start_ + 1) % std::max<std::size_t>(channels_.size(), 1);
-  start(std::make_unique<Attempt>(this, id, Family::ipv6));
-  start(std::make_unique<Attempt>(this, id, Family::ipv4));
 }
 
 void CaresResolver::forget(std::uint64_t id) noexcept {
@@ -180,7 +228,7 @@ void CaresResolver::start(std::unique_ptr<Attempt> attempt) {
     on_reply(std::move(attempt), ARES_ECONNREFUSED, {});
     return;
   }
-  const Family family = attempt->family;
+  const RecordType type = attempt->type;
   CaresChannel& channel = *channels_[(exchange->second.first_channel + attempt->number) % channels_.size()];
   // A copy: an answer that comes at once ends the exchange.
   const HostName name = exchange->second.name;
@@ -190,14 +238,14 @@ void CaresResolver::start(std::unique_ptr<Attempt> attempt) {
     const auto octets = message == nullptr ? ConstBytes() : ConstBytes(message, static_cast<std::size_t>(length));
     resolver.on_reply(std::move(owned), status, octets);
   };
-  channel.ask(name, family, on_called, attempt.release());
+  channel.ask(name, type, on_called, attempt.release());
 }
 
 void CaresResolver::on_reply(std::unique_ptr<Attempt> attempt, int status, ConstBytes message) {
   if (status == ARES_EDESTRUCTION) return;
   const auto exchange = exchanges_.find(attempt->id);
   if (exchange == exchanges_.end()) return;
-  FamilyAnswer answer = read_answer(attempt->family, status, message);
+  Reading answer = read_answer(attempt->type, status, message);
   attempt->server_failed |= status == ARES_ESERVFAIL;
   if ((answer.reason == Reason::dns_failed || status == ARES_ESERVFAIL) && may_try_again(*attempt, status)) {
     ++attempt->number;
@@ -206,8 +254,13 @@ void CaresResolver::on_reply(std::unique_ptr<Attempt> attempt, int status, Const
   }
   if (attempt->server_failed && answer.reason == Reason::dns_failed) answer.reason = Reason::dns_not_found;
   Asker& asker = *exchange->second.asker;
-  if (--exchange->second.families_open == 0) exchanges_.erase(exchange);
-  asker.on_family(attempt->family, std::move(answer));
+  if (--exchange->second.answers_open == 0) exchanges_.erase(exchange);
+  if (attempt->type == RecordType::ptr) {
+    asker.on_name({.reason = answer.reason, .name = std::move(answer.name), .ttl = answer.ttl});
+  } else {
+    const Family family = attempt->type == RecordType::a ? Family::ipv4 : Family::ipv6;
+    asker.on_family(family, {.reason = answer.reason, .addresses = std::move(answer.addresses), .ttl = answer.ttl});
+  }
 }
 
 /// Every server once; a silent one twice where it is the only one. Never beyond the time limit.

@@ -1,7 +1,7 @@
-// The back end that asks DNS, through c-ares in the loop. A and AAAA are asked at once, as absolute names: no search
-// list, no ndots, no hosts file. One channel a server; a server that is silent, refuses or fails is followed by the
-// next, within the time limit.
-// Threading: one engine's thread. Tested in cares_resolver_test.cc against a real server on loopback.
+// The back end that asks DNS, through c-ares in the loop. A and AAAA are asked at once, as absolute names, PTR under
+// the address's own name (reverse_name.h): no search list, no ndots, no hosts file. One channel a server; a server that
+// is silent, refuses or fails is followed by the next, within the time limit. Threading: one engine's thread. Tested in
+// cares_resolver_test.cc against a real server on loopback.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +34,7 @@ class CaresResolver final : public Backend {
   ~CaresResolver() override;
 
   void ask(std::uint64_t id, const HostName& name, Asker& asker) override;
+  void ask_name(std::uint64_t id, const Address& address, Asker& asker) override;
   void forget(std::uint64_t id) noexcept override;
   [[nodiscard]] bool prefers_ipv6() override;
   void close(engine::Operation& closed) noexcept override;
@@ -44,6 +45,7 @@ class CaresResolver final : public Backend {
 
   CaresResolver(engine::EpollEngine& engine, const Options& options);
 
+  void open(std::uint64_t id, const HostName& name, Asker& asker, int answers);
   void start(std::unique_ptr<Attempt> attempt);
   void on_reply(std::unique_ptr<Attempt> attempt, int status, ConstBytes message);
   [[nodiscard]] bool may_try_again(const Attempt& attempt, int status) const;

@@ -178,6 +178,11 @@ class CaresResolverTest : public testing::Test {
       half = std::move(answer);
       if (ipv4 && ipv6) engine.stop();
     }
+    void on_name(NameAnswer answer) override {
+      EXPECT_FALSE(named);
+      named = std::move(answer);
+      engine.stop();
+    }
     [[nodiscard]] static Texts texts(const std::optional<FamilyAnswer>& half) {
       Texts texts;
       for (const Address& address : half->addresses) texts.push_back(address.to_string());
@@ -186,6 +191,7 @@ class CaresResolverTest : public testing::Test {
     EpollEngine& engine;
     std::optional<FamilyAnswer> ipv4;
     std::optional<FamilyAnswer> ipv6;
+    std::optional<NameAnswer> named;
   };
 
   CaresResolverTest() { closed_.bind<&CaresResolverTest::on_closed>(this); }
@@ -199,7 +205,14 @@ class CaresResolverTest : public testing::Test {
                   "--host-record=zero.test,192.0.2.8,0",
                   "--cname=alias.test,alias2.test",
                   "--cname=alias2.test,both.test",
-                  "--txt-record=text.test,hello"};
+                  "--txt-record=text.test,hello",
+                  "--ptr-record=7.2.0.192.in-addr.arpa,Pointed.Test",
+                  "--ptr-record=7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa,six-7.test",
+                  "--ptr-record=8.2.0.192.in-addr.arpa,-not a host",
+                  "--ptr-record=9.2.0.192.in-addr.arpa,127.0.0.1",
+                  "--cname=10.2.0.192.in-addr.arpa,7.2.0.192.in-addr.arpa",
+                  "--local=/in-addr.arpa/",
+                  "--local-ttl=33"};
     for (int i = 0; i < 150; ++i) {
       records.push_back("--host-record=big.test,192.0.2." + std::to_string(i) + ",2001:db8::" + std::to_string(i));
     }
@@ -244,6 +257,15 @@ class CaresResolverTest : public testing::Test {
     resolver_->ask(next_id_++, host(name), heard);
     if (!heard.ipv4 || !heard.ipv6) engine_->run();
     took_ = std::chrono::steady_clock::now() - started_;
+  }
+
+  NameAnswer name_of(const std::string& address) {
+    Heard heard(*engine_);
+    started_ = std::chrono::steady_clock::now();
+    resolver_->ask_name(next_id_++, *Address::parse(address), heard);
+    if (!heard.named) engine_->run();
+    took_ = std::chrono::steady_clock::now() - started_;
+    return std::move(*heard.named);
   }
 
   /// Both families' reasons, where both are the same.
@@ -314,6 +336,46 @@ TEST_F(CaresResolverTest, FollowsAliases) {
   ask(heard, "alias.test");
   EXPECT_EQ(Heard::texts(heard.ipv4), Texts{"192.0.2.1"});
   EXPECT_EQ(Heard::texts(heard.ipv6), Texts{"2001:db8::1"});
+}
+
+TEST_F(CaresResolverTest, AsksForTheNameOfAnAddress) {
+  NEED_DNSMASQ();
+  use(dnsmasq_address());
+  const NameAnswer four = name_of("192.0.2.7");
+  EXPECT_EQ(four.reason, Reason::none);
+  EXPECT_EQ(four.name, host("pointed.test"));
+  EXPECT_EQ(four.ttl, 33s);
+  EXPECT_EQ(name_of("2001:db8::7").name, host("six-7.test"));
+  EXPECT_EQ(name_of("192.0.2.10").name, host("pointed.test"));  // behind an alias, RFC 2317
+  EXPECT_EQ(name_of("192.0.2.1").name, host("both.test"));
+}
+
+TEST_F(CaresResolverTest, ANameThatIsNoHostsNameIsNone) {
+  NEED_DNSMASQ();
+  use(dnsmasq_address());
+  for (const char* text : {"192.0.2.8", "192.0.2.9"}) {
+    const NameAnswer answer = name_of(text);
+    EXPECT_EQ(answer.reason, Reason::dns_not_found) << text;
+    EXPECT_EQ(answer.name, std::nullopt) << text;
+    EXPECT_EQ(answer.ttl, 33s) << text;
+  }
+  EXPECT_EQ(name_of("192.0.2.251").reason, Reason::dns_not_found);
+  EXPECT_EQ(name_of("2001:db8:1::1").reason, Reason::dns_failed);  // refused: not its zone
+}
+
+TEST_F(CaresResolverTest, AddressesNamesFailLikeNames) {
+  use(odd(OddServer::Way::soa, rcode_nxdomain));
+  const NameAnswer denied = name_of("192.0.2.1");
+  EXPECT_EQ(denied.reason, Reason::dns_not_found);
+  EXPECT_EQ(denied.ttl, 77s);
+  close();
+  use(odd(OddServer::Way::garbage));
+  EXPECT_EQ(name_of("192.0.2.1").reason, Reason::dns_failed);
+  close();
+  use(odd(OddServer::Way::silent));
+  EXPECT_EQ(name_of("192.0.2.1").reason, Reason::dns_failed);
+  EXPECT_GE(took_, 190ms);
+  EXPECT_EQ(odd_servers_.back()->questions(), 2);
 }
 
 TEST_F(CaresResolverTest, MappedAddressesAreIpv4) {

@@ -35,6 +35,7 @@ void HostsTable::add_line(std::string_view line) {
   for (std::string_view word = next_word(line); !word.empty(); word = next_word(line)) {
     const auto host = canonical_host(word);
     if (!host || !std::holds_alternative<HostName>(*host)) continue;
+    reverse_.emplace(*address, std::get<HostName>(*host));
     std::vector<Address>& addresses = names_[std::get<HostName>(*host)];
     const bool known = std::ranges::find(addresses, *address) != addresses.end();
     if (!known && addresses.size() < limits::candidates_max) addresses.push_back(*address);
@@ -44,6 +45,11 @@ void HostsTable::add_line(std::string_view line) {
 const std::vector<Address>* HostsTable::find(const HostName& name) const {
   const auto entry = names_.find(name);
   return entry == names_.end() ? nullptr : &entry->second;
+}
+
+const HostName* HostsTable::find(const Address& address) const {
+  const auto entry = reverse_.find(address);
+  return entry == reverse_.end() ? nullptr : &entry->second;
 }
 
 }  // namespace stile::resolve

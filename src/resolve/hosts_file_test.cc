@@ -54,6 +54,15 @@ TEST(HostsFile, MappedAddressesAreIpv4AndRepetitionsGo) {
   EXPECT_EQ(found(table, "a"), (Texts{"192.0.2.1"}));
 }
 
+TEST(HostsFile, AnAddressHasItsFirstName) {
+  const auto table = HostsTable::parse(
+      "192.0.2.1 -x BOX.Example box\n192.0.2.1 other\n::ffff:192.0.2.2 mapped\n2001:db8::1 box.example\n192.0.2.3\n");
+  EXPECT_EQ(*table.find(*Address::parse("192.0.2.1")), host("box.example"));
+  EXPECT_EQ(*table.find(*Address::parse("192.0.2.2")), host("mapped"));
+  EXPECT_EQ(*table.find(*Address::parse("2001:db8::1")), host("box.example"));
+  EXPECT_EQ(table.find(*Address::parse("192.0.2.3")), nullptr);
+}
+
 TEST(HostsFile, BoundsTheAddressesOfAName) {
   std::string text;
   for (int i = 0; i < 40; ++i) text += "192.0.2." + std::to_string(i) + " many\n";

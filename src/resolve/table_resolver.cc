@@ -4,11 +4,11 @@
 
 namespace stile::resolve {
 
-/// One family's answer on its way.
+/// An answer on its way.
 class TableResolver::Reply {
  public:
-  Reply(TableResolver& table, std::uint64_t id, Family family, FamilyAnswer answer, Asker& asker)
-      : table_(table), id_(id), family_(family), answer_(std::move(answer)), asker_(&asker) {
+  Reply(TableResolver& table, std::uint64_t id, Asker& asker, Tell tell)
+      : table_(table), id_(id), asker_(&asker), tell_(std::move(tell)) {
     timer_.bind<&Reply::on_timer>(this);
   }
 
@@ -22,17 +22,15 @@ class TableResolver::Reply {
  private:
   void on_timer(engine::Status) {
     Asker* const asker = std::exchange(asker_, nullptr);
-    const Family family = family_;
-    FamilyAnswer answer = std::move(answer_);
+    const Tell tell = std::move(tell_);
     table_.finished(*this);
-    if (asker != nullptr) asker->on_family(family, std::move(answer));
+    if (asker != nullptr) tell(*asker);
   }
 
   TableResolver& table_;
   std::uint64_t id_;
-  Family family_;
-  FamilyAnswer answer_;
   Asker* asker_;
+  Tell tell_;
   engine::Timer timer_;
 };
 
@@ -60,14 +58,24 @@ void TableResolver::ask(std::uint64_t id, const HostName& name, Asker& asker) {
     row = rows.rows[rows.next];
     rows.next = (rows.next + 1) % rows.rows.size();
   }
-  start_reply(id, Family::ipv6, row.ipv6, asker);
-  start_reply(id, Family::ipv4, row.ipv4, asker);
+  for (const Family family : {Family::ipv6, Family::ipv4}) {
+    const Half& half = family == Family::ipv6 ? row.ipv6 : row.ipv4;
+    start_reply(id, half.delay, asker, [family, answer = half.answer](Asker& told) { told.on_family(family, answer); });
+  }
 }
 
-void TableResolver::start_reply(std::uint64_t id, Family family, const Half& half, Asker& asker) {
-  if (!half.delay) return;
-  replies_.push_back(std::make_unique<Reply>(*this, id, family, half.answer, asker));
-  replies_.back()->start(engine_.now() + *half.delay);
+void TableResolver::ask_name(std::uint64_t id, const Address& address, Asker& asker) {
+  STILE_ASSERT(closed_ == nullptr);
+  ++questions_;
+  const auto known = names_.find(address);
+  const NameRow row = known == names_.end() ? NameRow{} : known->second;
+  start_reply(id, row.delay, asker, [answer = row.answer](Asker& told) { told.on_name(answer); });
+}
+
+void TableResolver::start_reply(std::uint64_t id, std::optional<Duration> delay, Asker& asker, Tell tell) {
+  if (!delay) return;
+  replies_.push_back(std::make_unique<Reply>(*this, id, asker, std::move(tell)));
+  replies_.back()->start(engine_.now() + *delay);
 }
 
 void TableResolver::forget(std::uint64_t id) noexcept {

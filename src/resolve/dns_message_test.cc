@@ -1,10 +1,12 @@
-#include "resolve/negative_ttl.h"
+#include "resolve/dns_message.h"
 
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <memory>
 #include <vector>
+
+#include "base/limits.h"
 
 namespace stile::resolve {
 namespace {
@@ -68,6 +70,52 @@ TEST(NegativeTtl, EveryPrefixGivesZero) {
     if (length != 0) std::memcpy(exact.get(), message.data(), length);
     EXPECT_EQ(negative_ttl(ConstBytes(exact.get(), length)), seconds(0)) << length;
   }
+}
+
+/// A name's pointer: an alias that lives `alias_ttl`, and a PTR record that lives `ttl`.
+Octets pointer(std::uint32_t alias_ttl, std::uint32_t ttl) {
+  Octets message{0x12, 0x34, 0x81, 0x80, 0, 1, 0, 2, 0, 0, 0, 0};
+  append(message, {1, 'x', 4, 'a', 'r', 'p', 'a', 0, 0, 12, 0, 1});
+  append(message, {0xC0, 12, 0, 5, 0, 1});
+  append(message, u32(alias_ttl));
+  append(message, {0, 4, 1, 'y', 0xC0, 14});
+  append(message, {0xC0, 12, 0, 12, 0, 1});
+  append(message, u32(ttl));
+  append(message, {0, 3, 1, 'z', 0});
+  return message;
+}
+
+TEST(PointerRecords, AreTheNamesAndTheSmallestTime) {
+  const Octets message = pointer(3600, 60);
+  const auto records = pointer_records(message);
+  ASSERT_TRUE(records);
+  EXPECT_EQ(records->ttl, seconds(60));
+  ASSERT_EQ(records->names.size(), 1U);
+  EXPECT_EQ(Octets(records->names[0].begin(), records->names[0].end()), (Octets{1, 'z', 0}));
+  EXPECT_EQ(pointer_records(pointer(30, 60))->ttl, seconds(30));
+  EXPECT_EQ(pointer_records(pointer(0x8000'0000, 60))->ttl, seconds(0));  // RFC 2181 section 8
+}
+
+TEST(PointerRecords, NoneInADenial) {
+  const auto records = pointer_records(denial(3600, 60));
+  ASSERT_TRUE(records);
+  EXPECT_TRUE(records->names.empty());
+  EXPECT_EQ(records->ttl, seconds(0));
+}
+
+TEST(PointerRecords, NothingIsReadFromAMessageCutShort) {
+  const Octets whole = pointer(3600, 60);
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    const auto copy = std::make_unique<std::uint8_t[]>(length);
+    if (length != 0) std::memcpy(copy.get(), whole.data(), length);
+    EXPECT_FALSE(pointer_records(ConstBytes(copy.get(), length))) << length;
+  }
+}
+
+TEST(PointerRecords, AreBounded) {
+  Octets message{0x12, 0x34, 0x81, 0x80, 0, 0, 0, 40, 0, 0, 0, 0};
+  for (int i = 0; i < 40; ++i) append(message, {0, 0, 12, 0, 1, 0, 0, 0, 9, 0, 3, 1, 'z', 0});
+  EXPECT_EQ(pointer_records(message)->names.size(), limits::candidates_max);
 }
 
 }  // namespace

@@ -1,14 +1,17 @@
-#include "resolve/negative_ttl.h"
+#include "resolve/dns_message.h"
 
 #include <algorithm>
 #include <cstdint>
+
+#include "base/limits.h"
 
 namespace stile::resolve {
 namespace {
 
 using std::chrono::seconds;
 
-constexpr std::uint16_t type_soa = 6;        // RFC 1035 section 3.2.2
+constexpr std::uint16_t type_soa = 6;  // RFC 1035 section 3.2.2
+constexpr std::uint16_t type_ptr = 12;
 constexpr std::uint8_t pointer_bits = 0xC0;  // RFC 1035 section 4.1.4
 
 std::uint32_t u32(ByteReader& reader) noexcept {
@@ -60,26 +63,56 @@ seconds soa_minimum(ConstBytes data) noexcept {
   return reader.short_of_input() ? seconds(0) : minimum;
 }
 
-}  // namespace
+struct Counts {
+  std::uint16_t answers = 0;
+  std::uint16_t authorities = 0;
+};
 
-seconds negative_ttl(ConstBytes message) noexcept {
-  ByteReader reader(message);
+/// Reads up to the answer section: RFC 1035 sections 4.1.1 and 4.1.2.
+Counts read_header_and_questions(ByteReader& reader) noexcept {
   (void)u32(reader);  // id, flags
   const std::uint16_t questions = reader.u16();
-  const std::uint16_t answers = reader.u16();
-  const std::uint16_t authorities = reader.u16();
+  Counts counts;
+  counts.answers = reader.u16();
+  counts.authorities = reader.u16();
   (void)reader.u16();  // additional records
   for (int i = 0; i < questions && !reader.short_of_input(); ++i) {
     skip_name(reader);
     (void)u32(reader);  // type, class
   }
-  for (int i = 0; i < answers && !reader.short_of_input(); ++i) (void)read_record(reader);
-  for (int i = 0; i < authorities; ++i) {
+  return counts;
+}
+
+}  // namespace
+
+seconds negative_ttl(ConstBytes message) noexcept {
+  ByteReader reader(message);
+  const Counts counts = read_header_and_questions(reader);
+  for (int i = 0; i < counts.answers && !reader.short_of_input(); ++i) (void)read_record(reader);
+  for (int i = 0; i < counts.authorities; ++i) {
     const Record record = read_record(reader);
     if (reader.short_of_input()) return seconds(0);
     if (record.type == type_soa) return std::min(record.ttl, soa_minimum(record.data));
   }
   return seconds(0);
+}
+
+std::optional<PointerRecords> pointer_records(ConstBytes message) {
+  ByteReader reader(message);
+  const Counts counts = read_header_and_questions(reader);
+  PointerRecords records;
+  seconds smallest = seconds::max();
+  for (int i = 0; i < counts.answers; ++i) {
+    const Record record = read_record(reader);
+    if (reader.short_of_input()) return std::nullopt;
+    smallest = std::min(smallest, record.ttl);
+    if (record.type == type_ptr && !record.data.empty() && records.names.size() < limits::candidates_max) {
+      records.names.push_back(record.data);
+    }
+  }
+  if (reader.short_of_input()) return std::nullopt;
+  if (counts.answers > 0) records.ttl = smallest;
+  return records;
 }
 
 }  // namespace stile::resolve
