@@ -63,6 +63,7 @@ constexpr std::array<ReasonInfo, reason_count> table{{
     {Reason::dial_family_off, "dial.family_off", ReplyCode::address_type_not_supported},
     {Reason::dial_no_ports, "dial.no_ports", ReplyCode::general_failure},
     {Reason::dial_failed, "dial.failed", ReplyCode::general_failure},
+    {Reason::udp_claim, "udp.claim", ReplyCode::general_failure},
     {Reason::bind_peer, "bind.peer", ReplyCode::not_allowed},
     {Reason::bind_timeout, "timeout.bind", ReplyCode::host_unreachable},
     {Reason::no_resources, "no_resources", ReplyCode::general_failure},

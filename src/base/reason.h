@@ -87,7 +87,8 @@ enum class Reason : std::uint8_t {
   dial_no_ports,    // source ports exhausted or egress address missing
   dial_failed,      // anything else
 
-  // BIND.
+  // BIND and UDP ASSOCIATE.
+  udp_claim,     // the address and port that it names are not the client's, where they must be
   bind_peer,     // another peer than the expected one came, where that ends the wait
   bind_timeout,  // nobody came in time
 

@@ -35,6 +35,7 @@ struct alignas(64) Counters {
   Counter handshake_timeout;
   Counter evicted;
   Counter rsv_nonzero;
+  Counter udp_lossy;
   Counter sessions;
   Counter sessions_open;  // gauge
   Counter denied;
@@ -62,6 +63,7 @@ inline constexpr std::array counter_table{
                 &Counters::handshake_timeout},
     CounterInfo{"evicted", "half-open connections that made room for another", false, &Counters::evicted},
     CounterInfo{"rsv_nonzero", "requests whose reserved octet was not zero", false, &Counters::rsv_nonzero},
+    CounterInfo{"udp_lossy", "kinds of drops that associations began to have", false, &Counters::udp_lossy},
     CounterInfo{"sessions", "sessions that began", false, &Counters::sessions},
     CounterInfo{"sessions_open", "sessions that have not ended", true, &Counters::sessions_open},
     CounterInfo{"denied", "requests refused by policy", false, &Counters::denied},

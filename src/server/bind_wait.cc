@@ -12,7 +12,7 @@ constexpr int port_draws_max = 64;
 
 }  // namespace
 
-BindWait::BindWait(engine::Engine& engine) : engine_(engine) {
+BindWait::BindWait(engine::Engine& engine, relay::LiveSockets& live) : engine_(engine), live_(live) {
   listener_.bind<&BindWait::on_listener_ready>(this);
   timer_.bind<&BindWait::on_deadline>(this);
 }
@@ -35,6 +35,8 @@ Result<Endpoint> BindWait::start(const Address& local, std::uint16_t wanted, con
     return std::unexpected(where.error());
   }
   rules_ = std::move(rules);
+  local_ = *where;
+  live_.add(local_);
   waiting_ = true;
   engine_.start_timer(timer_, engine_.now() + rules_.limit);
   engine_.wait(listener_, engine::Interest::readable);
@@ -76,6 +78,7 @@ void BindWait::finish(Reason reason) noexcept {
   waiting_ = false;
   finished_ = true;
   reason_ = reason;
+  live_.remove(local_);
   engine_.close(listener_);
   engine_.cancel(timer_);
   complete_when_quiet();

@@ -14,6 +14,7 @@
 #include "base/port_range.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "relay/live_sockets.h"
 
 namespace stile::server {
 
@@ -26,7 +27,8 @@ class BindWait {
     Duration limit = limits::bind_wait;
   };
 
-  explicit BindWait(engine::Engine& engine);
+  /// `live`: where the port is registered while it is open, so that no client is sent to it.
+  BindWait(engine::Engine& engine, relay::LiveSockets& live);
   BindWait(const BindWait&) = delete;
   BindWait& operator=(const BindWait&) = delete;
   /// Only when nothing is pending (asserted by its parts).
@@ -63,11 +65,13 @@ class BindWait {
   void complete_when_quiet() noexcept;
 
   engine::Engine& engine_;
+  relay::LiveSockets& live_;
   engine::Operation done_;
   engine::Socket listener_;
   engine::Socket accepted_;
   engine::Timer timer_;
   Rules rules_;
+  Endpoint local_;
   Endpoint peer_;
   Reason reason_ = Reason::none;
   std::size_t strangers_ = 0;

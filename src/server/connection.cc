@@ -141,6 +141,7 @@ void Connection::on_client_ready(engine::Status) {
   if (ending_) return release_when_quiet();
   if (relay_due_) return start_relay();
   if (after_flush_ != AfterFlush::nothing) return flush();
+  if (controlling_) return watch_control();
   if (draining_) return discard_input();
   if (reading_) return receive();
   if (!worker_.engine_.failed(client_)) return;  // a wait that was cancelled, or an interest that changed
@@ -164,8 +165,14 @@ void Connection::flush() {
   if (!sent && sent.error().kind != ErrorKind::would_block) return finish(Reason::client_reset);
   if (sent) out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(*sent));
   if (!out_.empty()) return worker_.engine_.wait(client_, engine::Interest::writable);
-  if (std::exchange(after_flush_, AfterFlush::nothing) == AfterFlush::start_relay) return start_relay();
-  drain_and_close();
+  switch (std::exchange(after_flush_, AfterFlush::nothing)) {
+    case AfterFlush::start_relay:
+      return start_relay();
+    case AfterFlush::control_association:
+      return control_association();
+    default:
+      return drain_and_close();
+  }
 }
 
 // Closing with unread input would make the kernel send RST, and some clients then lose the reply: so FIN goes first,
@@ -218,6 +225,11 @@ policy::Verdict Connection::decide(const Target* target, const std::optional<Add
                             .command = command_,
                             .target = target,
                             .candidate = candidate};
+  // A relay or BIND port of ours, on any worker, is as little a target as a listener.
+  const bool has_port = command_ == policy::Command::tcp || command_ == policy::Command::udp;
+  if (has_port && target != nullptr && candidate && worker_.live_sockets_->reaches({*candidate, target->port})) {
+    return {.decision = policy::Verdict::Decision::deny, .reason = Reason::deny_self};
+  }
   return policy().decide(query, common_->own);
 }
 
@@ -311,7 +323,7 @@ void Connection::listen(std::span<const Address> expected) {
     return decide(&target, peer.address).decision == policy::Verdict::Decision::allow;
   };
   rules.stranger_ends = session_.protocol() == session::Protocol::socks4;
-  bind_wait_ = std::make_unique<BindWait>(worker_.engine_);
+  bind_wait_ = std::make_unique<BindWait>(worker_.engine_, *worker_.live_sockets_);
   bind_wait_->bind<&Connection::on_peer>(this);
   const std::uint16_t wanted = session_.target() == nullptr ? session_.request()->destination.port : std::uint16_t{0};
   const auto listening = bind_wait_->start(local, wanted, common_->bind.ports, std::move(rules));
@@ -347,13 +359,106 @@ void Connection::start_relay() {
   release_when_quiet();
 }
 
+// ── UDP ASSOCIATE ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Connection::perform(const session::Associate& action, Next& next) {
+  const UdpOutside& udp = common_->udp;
+  relay::AssociationRequest request{.client = peer_.address,
+                                    .local = local_.address,
+                                    .ports = udp.outside.ports,
+                                    .advertise = udp.outside.advertise,
+                                    .filter = udp.filter,
+                                    .reassemble = udp.reassemble,
+                                    .repin = udp.repin,
+                                    .mapping_idle = udp.mapping_idle};
+  if (udp.require_claim) {
+    const auto port = relay::claimed_port(action.claimed, peer_.address);
+    if (!port) {
+      next = session::Failed{Reason::udp_claim};
+      return;
+    }
+    request.claimed_port = *port;
+  }
+  const auto opened = worker_.udp_.open(request, *this);
+  if (!opened) {
+    next = session::Failed{Reason::dial_no_ports};
+    return;
+  }
+  association_ = *opened;
+  next = session::Granted{{udp.outside.advertise.value_or(association_->bound().address), association_->bound().port}};
+}
+
+void Connection::perform(const session::StartAssociation&, Next&) {
+  if (out_.empty()) return control_association();
+  after_flush_ = AfterFlush::control_association;
+  worker_.engine_.wait(client_, engine::Interest::writable);
+}
+
+// From here on the client's connection only tells how long the association lives (RFC 1928 section 6): what comes on it
+// is discarded, so that its end is seen.
+void Connection::control_association() {
+  controlling_ = true;
+  worker_.engine_.cancel(deadline_);
+  worker_.counters_.sessions.add();
+  worker_.counters_.sessions_open.add();
+  if (worker_.reporter_ != nullptr) {
+    observe::Record record{.event = observe::Event::session_start};
+    record.reply = session_.reply();
+    worker_.report(record, *info());
+  }
+  watch_control();
+}
+
+void Connection::watch_control() {
+  std::array<std::uint8_t, receive_octets> buffer;
+  for (std::size_t discarded = 0; discarded < limits::octets_per_turn_max;) {
+    const auto received = worker_.engine_.receive(client_, buffer);
+    if (!received && received.error().kind != ErrorKind::would_block) return finish(Reason::reset_client);
+    if (!received) break;
+    if (*received == 0) return finish(Reason::fin_client);
+    discarded += *received;
+  }
+  worker_.engine_.wait(client_, engine::Interest::readable);
+}
+
+policy::Verdict Connection::decide(const Target& asked, const std::optional<Address>& candidate) {
+  return decide(&asked, candidate);
+}
+
+void Connection::first_drop(UdpDrop, const Target&) noexcept {
+  worker_.counters_.udp_lossy.add();
+}
+
+void Connection::association_ended(const relay::AssociationEnd& end) noexcept {
+  association_ = nullptr;
+  if (!controlling_) return;  // it never was granted: the connection's own end is its record
+  worker_.counters_.sessions_open.subtract();
+  worker_.counters_.end(end.reason);
+  worker_.counters_.bytes_up.add(end.totals.up.octets);
+  worker_.counters_.bytes_down.add(end.totals.down.octets);
+  if (worker_.stage_ != Worker::Stage::serving) {
+    ++(end.reason == Reason::drain ? worker_.drained_.reset : worker_.drained_.finished);
+  }
+  if (worker_.reporter_ == nullptr) return;
+  observe::Record record{.event = observe::Event::session_end};
+  record.reply = session_.reply();
+  record.bytes_up = end.totals.up.octets;
+  record.bytes_down = end.totals.down.octets;
+  record.packets_up = end.totals.up.datagrams;
+  record.packets_down = end.totals.down.datagrams;
+  record.duration = worker_.engine_.now() - began_;
+  record.reason = end.reason;
+  worker_.report(record, *info());
+}
+
 // ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Connection::finish(Reason reason) {
   if (ending_) return;
   ending_ = true;
   leave_handshake();
-  report_end(reason);
+  if (association_ != nullptr) association_->end(reason);
+  if (!controlling_) report_end(reason);
   if (client_.is_open()) worker_.engine_.close(client_);
   if (target_.is_open()) worker_.engine_.abort(target_);
   worker_.engine_.cancel(deadline_);

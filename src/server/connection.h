@@ -12,6 +12,7 @@
 
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "relay/udp_association.h"
 #include "resolve/resolver.h"
 #include "route/dial.h"
 #include "server/bind_wait.h"
@@ -20,7 +21,7 @@
 
 namespace stile::server {
 
-class Connection {
+class Connection final : private relay::AssociationOwner {
  public:
   /// `listener` is the index for the record, `local` the address the client reached.
   Connection(Worker& worker, std::size_t listener, const session::SessionRules& rules, const Endpoint& local,
@@ -39,7 +40,7 @@ class Connection {
   friend class Worker;
 
   // What happens when the octets that the client does not take yet are gone.
-  enum class AfterFlush : std::uint8_t { nothing, start_relay, drain_and_close };
+  enum class AfterFlush : std::uint8_t { nothing, start_relay, control_association, drain_and_close };
 
   void on_client_ready(engine::Status status);
   void on_deadline(engine::Status status);
@@ -57,15 +58,16 @@ class Connection {
   void perform(const session::Listen& action, Next& next);
   void perform(const session::Resolve& action, Next& next);
   void perform(const session::StartRelay& action, Next& next);
-  // Never asked for: the rules given to the session leave UDP ASSOCIATE out.
-  void perform(const session::Associate&, Next&) {}
-  void perform(const session::StartAssociation&, Next&) {}
+  void perform(const session::Associate& action, Next& next);
+  void perform(const session::StartAssociation& action, Next& next);
   void perform(const session::Close& action, Next& next);
 
   void receive();
   void flush();
   void after_flush();
   void start_relay();
+  void control_association();
+  void watch_control();
   void drain_and_close();
   void discard_input();
   /// Addresses that the policy allows for the command in hand.
@@ -79,6 +81,15 @@ class Connection {
   void dial(std::span<const Address> addresses);
   void listen(std::span<const Address> expected);
   void answer_resolve(std::span<const Address> addresses);
+
+  // relay::AssociationOwner
+  [[nodiscard]] policy::Verdict decide(const Target& asked, const std::optional<Address>& candidate) override;
+  [[nodiscard]] std::uint64_t policy_generation() const noexcept override {
+    return 0;
+  }  // one policy for its whole life
+  void first_drop(UdpDrop drop, const Target& about) noexcept override;
+  void association_ended(const relay::AssociationEnd& end) noexcept override;
+
   [[nodiscard]] const policy::Policy& policy() const noexcept;
   [[nodiscard]] policy::Verdict decide(const Target* target, const std::optional<Address>& candidate) const;
   void leave_handshake() noexcept;
@@ -98,7 +109,8 @@ class Connection {
   engine::Timer deadline_;  // of the handshake; later of the drain after a failure reply
   resolve::Lookup lookup_;
   route::Dial dial_;
-  std::unique_ptr<BindWait> bind_wait_;  // for BIND only
+  std::unique_ptr<BindWait> bind_wait_;        // for BIND only
+  relay::Association* association_ = nullptr;  // for UDP ASSOCIATE only; the relay's own
   session::ServerSession session_;
 
   Endpoint local_;
@@ -116,8 +128,9 @@ class Connection {
   Reason end_reason_ = Reason::none;
   bool handshaking_ = true;  // the request is not complete
   bool reading_ = false;
-  bool relay_due_ = false;  // the relay starts as soon as the client's wait is cancelled
-  bool draining_ = false;   // a failure reply went out; input is discarded until FIN
+  bool relay_due_ = false;    // the relay starts as soon as the client's wait is cancelled
+  bool controlling_ = false;  // an association lives as long as this connection
+  bool draining_ = false;     // a failure reply went out; input is discarded until FIN
   bool ending_ = false;
 };
 

@@ -55,7 +55,9 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
       relay_(engine, *this,
              {.idle = common_->limits.idle,
               .half_closed = common_->limits.half_closed,
-              .parked_octets_max = limits::parked_octets_process_max / common_->workers}) {
+              .parked_octets_max = limits::parked_octets_process_max / common_->workers}),
+      live_sockets_(common_->live_sockets),
+      udp_(engine, resolver, *live_sockets_, limits::udp_held_octets_max / common_->workers) {
   wake_.bind<&Worker::on_wake>(this);
   drain_deadline_.bind<&Worker::on_drain_deadline>(this);
   accept_retry_.bind<&Worker::on_accept_retry>(this);
@@ -88,7 +90,7 @@ void Worker::start() {
 void Worker::run() {
   start();
   engine_.run();
-  while (!relay_.quiet()) {
+  while (!relay_.quiet() || !udp_.quiet()) {
     engine_.stop();
     engine_.run();
   }
@@ -115,7 +117,7 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   counters_.accepted.add();
   if (connections_ >= limits::half_open_max / common_->workers) evict_oldest_half_open();
   const auto local = engine_.local_endpoint(accepted);
-  const session::SessionRules rules{.udp_associate = false, .resolve_ptr = false};
+  const session::SessionRules rules{.resolve_ptr = false};
   auto* const connection = new Connection(*this, listener.index, rules, local.value_or(listener.local), client);
   connection->previous_ = last_;
   (last_ != nullptr ? last_->next_ : first_) = connection;
@@ -232,6 +234,7 @@ void Worker::on_wake(engine::Status) {
   } else if (drain_requested_.load() && stage_ == Stage::serving) {
     stage_ = Stage::draining;
     close_listeners();
+    udp_.refuse_other_targets();
     engine_.start_timer(drain_deadline_, engine_.now() + common_->limits.drain);
   }
   finish_if_drained();

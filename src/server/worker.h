@@ -22,7 +22,9 @@
 #include "observe/counters.h"
 #include "observe/record.h"
 #include "policy/policy.h"
+#include "relay/live_sockets.h"
 #include "relay/tcp_relay.h"
+#include "relay/udp_relay.h"
 #include "resolve/resolver.h"
 #include "session/trace.h"
 
@@ -43,6 +45,16 @@ struct Outside {
   std::optional<Address> advertise;  // instead of this host's address, where it stands behind NAT
 };
 
+/// UDP ASSOCIATE.
+struct UdpOutside {
+  Outside outside;
+  relay::UdpFilter filter = relay::UdpFilter::address;
+  bool reassemble = true;      // fragments
+  bool require_claim = false;  // only the address and port that the request names may send
+  Duration repin = limits::udp_repin;
+  Duration mapping_idle = limits::udp_mapping_idle;
+};
+
 /// What all workers of a server have in common. Immutable once published; each worker is given a copy of its own, so
 /// that connections count references on memory that no other worker touches.
 struct Common {
@@ -53,6 +65,8 @@ struct Common {
   std::shared_ptr<const policy::Policy> deny_all;         // for everybody else
   policy::OwnAddresses own;
   Outside bind;
+  UdpOutside udp;
+  std::shared_ptr<relay::LiveSockets> live_sockets = std::make_shared<relay::LiveSockets>();  // of all workers
   std::vector<const observe::Counters*> counters;  // of all workers: what the ceilings are compared with
 
   [[nodiscard]] bool sessions_exhausted() const noexcept;
@@ -138,6 +152,8 @@ class Worker final : public relay::TunnelOwner {
   Reporter* reporter_;
   std::shared_ptr<const Common> common_;
   relay::Relay relay_;
+  std::shared_ptr<relay::LiveSockets> live_sockets_;
+  relay::UdpRelay udp_;
 
   std::vector<std::unique_ptr<Listener>> listeners_;
   engine::Socket accepted_;  // between accept and a connection; closed otherwise
