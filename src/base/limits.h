@@ -63,6 +63,9 @@ inline constexpr auto udp_repin = 30s;
 inline constexpr auto udp_fragment_wait = 5s;
 inline constexpr std::size_t udp_waiting_datagrams_max = 16;
 inline constexpr std::size_t udp_waiting_octets_max = 64 * 1024;
+inline constexpr std::size_t udp_waiting_names_max = 64;  // per association: one client must not use up dns_in_flight_max
+inline constexpr std::size_t udp_held_octets_max = 64 * 1024 * 1024;  // of all associations, for names and fragments
+inline constexpr std::size_t udp_batch_datagrams_max = 32;            // a socket and turn
 
 // BIND.
 inline constexpr auto bind_wait = 120s;
@@ -89,7 +92,7 @@ inline constexpr std::size_t proxy_unique_id_octets_max = 128;
 inline constexpr std::size_t gss_token_octets_max = 65'535;
 inline constexpr std::size_t gss_rounds_max = 16;
 
-// HTTP: a request or status line without its line end, all field lines with theirs, a chunk's size line.
+// HTTP: a request or status line, all field lines with the blank one, a chunk's size line; each with its line end.
 inline constexpr std::size_t http_line_octets_max = 8 * 1024;
 inline constexpr std::size_t http_fields_octets_max = 64 * 1024;
 inline constexpr std::size_t http_fields_max = 100;
@@ -114,6 +117,9 @@ static_assert(relay_buffer_octets <= parked_octets_per_direction_max);
 static_assert(label_octets_max < name_octets_max);
 static_assert(dns_try <= dns_total);
 static_assert(udp_fragment_wait >= 5s, "RFC 1928 section 7");
+static_assert(udp_waiting_datagrams_max <= udp_batch_datagrams_max, "what waited leaves in one batch");
+static_assert(udp_payload_octets_max <= udp_waiting_octets_max);
+static_assert(udp_waiting_names_max < dns_in_flight_max);
 static_assert(proxy_header_wait >= 3s, "the PROXY protocol's own floor");
 static_assert(proxy_header_wait <= handshake);
 static_assert(proxy_header_v2_octets_max >= 536, "what every receiver has to take");

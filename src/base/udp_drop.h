@@ -1,0 +1,28 @@
+// Why a relay drops a datagram of an association: one enumerator a cause, with the token that records and logs print.
+// A drop never ends the association (protocol reference, 3.3). Pure. Tested in udp_drop_test.cc.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace stile {
+
+enum class UdpDrop : std::uint8_t {
+  source,    // from another address than the client's
+  port,      // from the client's address, but not from the pinned port
+  header,    // cut short, an unknown address type, a name no host can bear, port 0
+  fragment,  // RFC 1928 section 7; also counts each sequence that was abandoned
+  denied,    // by policy, or a socket of our own
+  name,      // the name has no address
+  send,      // the system does not send it: no route, forbidden, no such family
+  reply,     // from a sender that the client has not sent to
+  too_big,   // exceeds one datagram, with the header that belongs in front
+  limit,     // a queue or a ceiling is full
+};
+
+inline constexpr int udp_drop_count = static_cast<int>(UdpDrop::limit) + 1;
+
+/// "udp.src", "udp.port", …
+[[nodiscard]] std::string_view token(UdpDrop drop) noexcept;
+
+}  // namespace stile

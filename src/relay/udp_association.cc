@@ -1,0 +1,379 @@
+#include "relay/udp_association.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+#include <variant>
+
+#include "relay/udp_buffers.h"
+#include "wire/udp_header.h"
+
+namespace stile::relay {
+namespace {
+
+// ICMP leaves one error at a time, so a socket that has nothing but errors to give, so many in a row, is beyond use.
+constexpr int receive_errors_max = 64;
+
+// UDP gives no sign of a family that leads nowhere, so the one that works nearly everywhere comes first.
+std::vector<Address> ipv4_first(std::span<const Address> addresses) {
+  std::vector<Address> ordered;
+  for (const bool v4 : {true, false}) {
+    std::ranges::copy_if(addresses, std::back_inserter(ordered),
+                         [v4](const Address& one) { return one.is_v4() == v4; });
+  }
+  ordered.resize(std::min(ordered.size(), limits::candidates_max));
+  return ordered;
+}
+
+}  // namespace
+
+UdpDrop drop_of(ErrorKind kind) noexcept {
+  switch (kind) {
+    case ErrorKind::would_block:  // the socket's own queue is full
+    case ErrorKind::no_memory:    // ENOBUFS: the interface's is
+    case ErrorKind::no_descriptors:
+      return UdpDrop::limit;
+    case ErrorKind::message_too_big:
+      return UdpDrop::too_big;
+    case ErrorKind::refused:
+    case ErrorKind::reset:
+    case ErrorKind::net_unreachable:
+    case ErrorKind::host_unreachable:
+    case ErrorKind::timed_out:
+    case ErrorKind::not_permitted:
+    case ErrorKind::address_unavailable:
+    case ErrorKind::address_in_use:
+    case ErrorKind::family_unsupported:
+    case ErrorKind::protocol:
+    case ErrorKind::invalid:
+    case ErrorKind::not_found:
+    case ErrorKind::canceled:
+    case ErrorKind::other:
+      return UdpDrop::send;
+  }
+  assertion_failed("ErrorKind in range", __FILE__, __LINE__);
+}
+
+bool may_concern_an_earlier_datagram(ErrorKind kind) noexcept {
+  // The errors of the kernel's table of ICMP codes: ENETUNREACH, EHOSTUNREACH, ENOPROTOOPT, ECONNREFUSED, EMSGSIZE,
+  // EOPNOTSUPP, EHOSTDOWN, ENONET, EACCES, EPROTO.
+  return kind == ErrorKind::net_unreachable || kind == ErrorKind::host_unreachable || kind == ErrorKind::refused ||
+         kind == ErrorKind::protocol || kind == ErrorKind::message_too_big || kind == ErrorKind::not_permitted;
+}
+
+bool Association::Side::broken() const noexcept {
+  return errors_in_a_row >= receive_errors_max;
+}
+
+Association::Association(UdpRelay& relay, AssociationOwner& owner, const AssociationRequest& request)
+    : relay_(relay),
+      owner_(owner),
+      client_(request.client),
+      advertise_(request.advertise),
+      filter_(request.filter),
+      reassemble_(request.reassemble),
+      pin_(request.claimed_port, request.repin),
+      targets_(request.targets_max, request.mapping_idle) {
+  client_side_.socket.bind<&Association::on_client_ready>(this);
+  side(Family::ipv4).socket.bind<&Association::on_ipv4_ready>(this);
+  side(Family::ipv6).socket.bind<&Association::on_ipv6_ready>(this);
+  timer_.bind<&Association::on_timer>(this);
+}
+
+void Association::start(engine::Socket& bound_socket, const Endpoint& bound) {
+  relay_.engine_.move(bound_socket, client_side_.socket);
+  bound_ = bound;
+  relay_.live_.add(bound_);
+  if (advertise_) relay_.live_.add({*advertise_, bound_.port});
+  relay_.engine_.wait(client_side_.socket, engine::Interest::readable);
+}
+
+// ── from the client ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Association::on_client_ready(engine::Status) {
+  if (ended_) return release_when_quiet();
+  for (const engine::Datagram& datagram : receive(client_side_)) from_client(datagram);
+  flush_up();
+  if (client_side_.broken()) return end(Reason::no_resources);
+  arm_timer();
+  // What is left is still cached as readable: the wait completes at once, after everybody else's turn.
+  relay_.engine_.wait(client_side_.socket, engine::Interest::readable);
+}
+
+std::span<engine::Datagram> Association::receive(Side& side) {
+  const std::span<engine::Datagram> room = relay_.buffers().receive_room();
+  const auto count = relay_.engine_.receive_datagrams(side.socket, room);
+  if (count || count.error().kind == ErrorKind::would_block) {
+    side.errors_in_a_row = 0;
+    return room.first(count.value_or(0));
+  }
+  ++side.errors_in_a_row;
+  ++totals_.socket_errors;
+  return {};
+}
+
+void Association::from_client(const engine::Datagram& datagram) {
+  // "It MUST drop any datagrams arriving from any source IP address other than the one recorded for the particular
+  // association" (RFC 1928 section 7). Both addresses are canonical.
+  if (datagram.peer.address != client_) return drop(UdpDrop::source, datagram.peer);
+  const PortPin::Standing standing = pin_.judge(datagram.peer.port, now());
+  if (standing == PortPin::Standing::stranger) return drop(UdpDrop::port, datagram.peer);
+  if (standing == PortPin::Standing::pinned) pin_.heard(datagram.peer.port, now());
+
+  const auto decoded = wire::decode_udp_header(datagram.payload);
+  const auto* const header = std::get_if<wire::Parsed<wire::UdpHeader>>(&decoded);
+  if (header == nullptr) return drop(UdpDrop::header, datagram.peer);
+  const auto target = header->value.address.target();
+  if (!target || target->port == 0) return drop(UdpDrop::header, datagram.peer);
+
+  pin_.heard(datagram.peer.port, now());
+  if (header->value.reserved != 0) ++totals_.reserved_set;
+  reassemble(header->value.fragment, *target, datagram.payload.subspan(header->consumed));
+}
+
+void Association::reassemble(wire::FragmentOctet fragment, const Target& target, MutableBytes payload) {
+  if (!fragment.stands_alone()) {
+    if (!reassemble_) return drop(UdpDrop::fragment, target);
+    if (!relay_.may_hold(payload.size())) return drop(UdpDrop::limit, target);
+  }
+  relay_.held_octets_ -= fragments_.octets();
+  wire::FragmentOutcome outcome = fragments_.accept(fragment, target, payload, now());
+  relay_.held_octets_ += fragments_.octets();
+
+  if (outcome.abandoned) drop(UdpDrop::fragment, target);
+  switch (outcome.fate) {
+    case wire::FragmentFate::stands_alone:
+      return route(target, payload);
+    case wire::FragmentFate::queued:
+      return;
+    case wire::FragmentFate::complete:
+      route(target, outcome.payload);
+      return flush_up();  // the payload goes with this call
+    case wire::FragmentFate::dropped:
+      return drop(UdpDrop::fragment, target);
+  }
+}
+
+void Association::route(const Target& target, MutableBytes payload) {
+  UdpTargets::Entry* entry = known(target);
+  if (entry == nullptr) {
+    if (!relay_.takes_targets_) return drop(UdpDrop::limit, target);
+    if (target.host_name() != nullptr) return wait_for_name(target, payload);
+    const Address address = *target.address();
+    const UdpTarget value{address, allows(target, address), owner_.policy_generation()};
+    entry = &targets_.add(target, value, now());
+  }
+  targets_.touch(*entry, now());
+  // Sockets of ours come and go without the policy's generation, so they are asked for each time.
+  const Address address = entry->value().address;
+  if (!entry->value().allowed || relay_.live_.reaches({address, target.port})) return drop(UdpDrop::denied, target);
+  send_up(target, address, payload);
+}
+
+// The target with a verdict of the policy in force; absent where it must be resolved, or was never asked for.
+UdpTargets::Entry* Association::known(const Target& target) {
+  UdpTargets::Entry* const entry = targets_.find(target, now());
+  const std::uint64_t generation = owner_.policy_generation();
+  if (entry == nullptr || entry->value().generation == generation) return entry;
+  const bool is_name = target.host_name() != nullptr;
+  const bool allowed = (!is_name || entry->value().allowed) && allows(target, entry->value().address);
+  if (is_name && !allowed) {
+    targets_.erase(*entry);  // another candidate may be admitted, or the name itself
+    return nullptr;
+  }
+  targets_.decide(*entry, allowed, generation);
+  return entry;
+}
+
+bool Association::allows(const Target& target, const Address& candidate) {
+  return owner_.decide(target, candidate).decision == policy::Verdict::Decision::allow;
+}
+
+void Association::send_up(const Target& asked, const Address& address, MutableBytes payload) {
+  if (outgoing(asked, address.family()) == nullptr) return;
+  relay_.buffers().up(address.family()).add({address, asked.port}, payload, payload.size());
+}
+
+engine::Socket* Association::outgoing(const Target& asked, Family family) {
+  Side& way = side(family);
+  if (way.socket.is_open()) return &way.socket;
+  const Address any = family == Family::ipv4 ? Address{} : Address::v6(std::array<std::uint8_t, 16>{});
+  if (const auto opened = relay_.engine_.open_udp(way.socket, {any, 0}); !opened) {
+    drop(drop_of(opened.error().kind), asked);
+    return nullptr;
+  }
+  way.errors_in_a_row = 0;
+  relay_.engine_.wait(way.socket, engine::Interest::readable);
+  return &way.socket;
+}
+
+void Association::flush_up() {
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    flush(relay_.buffers().up(family), side(family).socket, totals_.up);
+  }
+}
+
+void Association::flush(SendList& list, engine::Socket& socket, UdpCount& count) {
+  const std::span<const engine::Datagram> all = list.datagrams();
+  std::size_t done = 0;
+  bool once_more = false;
+  while (done < all.size()) {
+    const auto sent = relay_.engine_.send_datagrams(socket, all.subspan(done));
+    if (sent) {
+      for (const std::size_t end = done + *sent; done < end; ++done) {
+        ++count.datagrams;
+        count.octets += list.payload_octets(done);
+      }
+      if (std::exchange(once_more, false)) ++totals_.socket_errors;
+      continue;
+    }
+    const ErrorKind kind = sent.error().kind;
+    if (!once_more && may_concern_an_earlier_datagram(kind)) {
+      once_more = true;
+      continue;
+    }
+    once_more = false;
+    // A full socket takes none of the others either; nothing is queued here.
+    const std::size_t lost = kind == ErrorKind::would_block ? all.size() - done : 1;
+    for (std::size_t i = 0; i < lost; ++i) drop(drop_of(kind), all[done++].peer);
+  }
+  list.clear();
+}
+
+// ── names ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Association::wait_for_name(const Target& target, ConstBytes payload) {
+  const auto found = std::ranges::find(waits_, target, [](const auto& wait) -> const Target& { return wait->asked; });
+  const bool asks = found == waits_.end();
+  if (asks && owner_.decide(target, std::nullopt).decision == policy::Verdict::Decision::deny) {
+    targets_.add(target, {Address{}, false, owner_.policy_generation()}, now());
+    return drop(UdpDrop::denied, target);
+  }
+  if (asks && waits_.size() >= limits::udp_waiting_names_max) return drop(UdpDrop::limit, target);
+  const std::size_t octets = asks ? 0 : (*found)->octets;
+  const bool full = !asks && (*found)->held.size() >= limits::udp_waiting_datagrams_max;
+  if (full || octets + payload.size() > limits::udp_waiting_octets_max || !relay_.may_hold(payload.size())) {
+    return drop(UdpDrop::limit, target);
+  }
+  NameWait& wait = asks ? *waits_.emplace_back(std::make_unique<NameWait>(*this, target)) : **found;
+  wait.held.emplace_back(payload.begin(), payload.end());
+  wait.octets += payload.size();
+  relay_.held_octets_ += payload.size();
+  if (asks) relay_.resolver_.resolve(wait.lookup, *target.host_name());
+}
+
+// The first admitted candidate is the one for as long as the target is in use.
+void Association::on_resolved(NameWait& wait) {
+  const auto place = std::ranges::find(waits_, &wait, [](const auto& one) { return one.get(); });
+  const std::unique_ptr<NameWait> ending = std::move(*place);
+  waits_.erase(place);
+  if (ended_) return release_when_quiet();
+  relay_.held_octets_ -= ending->octets;
+
+  const Target& asked = ending->asked;
+  const std::vector<Address> candidates = ipv4_first(ending->lookup.answer().addresses);
+  const auto chosen = std::ranges::find_if(candidates, [&](const Address& candidate) {
+    return allows(asked, candidate) && !relay_.live_.reaches({candidate, asked.port});
+  });
+  if (chosen == candidates.end()) {
+    const UdpDrop reason = candidates.empty() ? UdpDrop::name : UdpDrop::denied;
+    for (std::size_t i = 0; i < ending->held.size(); ++i) drop(reason, asked);
+    return;
+  }
+  targets_.add(asked, {*chosen, true, owner_.policy_generation()}, now());
+  for (std::vector<std::uint8_t>& payload : ending->held) send_up(asked, *chosen, payload);
+  flush_up();
+  arm_timer();
+}
+
+// ── to the client ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Association::on_targets_ready(Family family, engine::Status) {
+  if (ended_) return release_when_quiet();
+  Side& way = side(family);
+  for (const engine::Datagram& datagram : receive(way)) from_target(datagram);
+  flush(relay_.buffers().down(), client_side_.socket, totals_.down);
+  if (way.broken()) return relay_.engine_.close(way.socket);  // the next datagram that way opens another
+  relay_.engine_.wait(way.socket, engine::Interest::readable);
+}
+
+void Association::from_target(const engine::Datagram& datagram) {
+  const auto client_port = pin_.port();
+  if (!client_port || !expected(datagram.peer.address)) return drop(UdpDrop::reply, datagram.peer);
+  // The sender as it is, not as the client asked for it (RFC 1928 section 7). Never fragmented.
+  const auto header = wire::encode_udp_header({datagram.peer.address, datagram.peer.port});
+  const std::size_t octets = datagram.payload.size();
+  if (header.octets().size() + octets > limits::udp_payload_octets_max) return drop(UdpDrop::too_big, datagram.peer);
+  const MutableBytes whole = UdpBuffers::with_header(header.octets(), datagram.payload);
+  relay_.buffers().down().add({client_, *client_port}, whole, octets);
+}
+
+// True where the filter lets the sender through. An answer counts as use of the target, so that a stream that flows one
+// way only does not go idle (RFC 4787 section 4.3 leaves that open).
+bool Association::expected(const Address& sender) {
+  UdpTargets::Entry* entry = targets_.answering(sender, now());
+  while (entry != nullptr && entry->value().generation != owner_.policy_generation()) {
+    targets_.decide(*entry, allows(entry->asked(), sender), owner_.policy_generation());
+    entry = targets_.answering(sender, now());  // another one, where this one is denied
+  }
+  if (entry != nullptr) targets_.touch(*entry, now());
+  return entry != nullptr || filter_ == UdpFilter::full_cone;
+}
+
+// ── time, drops, the end ────────────────────────────────────────────────────────────────────────────────────────────
+
+// The timer is not moved by each datagram; when it fires it asks what is next.
+void Association::arm_timer() {
+  std::optional<Instant> next = targets_.next_expiry();
+  if (const auto deadline = fragments_.deadline()) next = std::min(next.value_or(*deadline), *deadline);
+  if (next && (!timer_.pending() || *next < timer_.deadline())) relay_.engine_.start_timer(timer_, *next);
+}
+
+void Association::on_timer(engine::Status status) {
+  if (ended_) return release_when_quiet();
+  if (status == engine::Status::canceled) return;
+  targets_.expire(now());
+  const std::size_t held = fragments_.octets();
+  if (fragments_.expire(now())) {
+    relay_.held_octets_ -= held;
+    drop(UdpDrop::fragment, Endpoint{client_, pin_.port().value_or(0)});
+  }
+  arm_timer();
+}
+
+void Association::drop(UdpDrop reason, const Target& about) noexcept {
+  if (++totals_.drops[static_cast<std::size_t>(reason)] == 1) owner_.first_drop(reason, about);
+}
+
+void Association::end(Reason reason) noexcept {
+  if (ended_) return;
+  ended_ = true;
+  release_held();
+  relay_.live_.remove(bound_);
+  if (advertise_) relay_.live_.remove({*advertise_, bound_.port});
+  relay_.engine_.close(client_side_.socket);
+  for (Side& way : outgoing_) relay_.engine_.close(way.socket);
+  relay_.engine_.cancel(timer_);
+  for (const auto& wait : waits_) relay_.resolver_.cancel(wait->lookup);
+  --relay_.associations_;
+  owner_.association_ended({reason, totals_});
+  release_when_quiet();
+}
+
+void Association::release_held() noexcept {
+  relay_.held_octets_ -= fragments_.octets();
+  fragments_ = wire::FragmentQueue{};
+  for (const auto& wait : waits_) {
+    relay_.held_octets_ -= wait->octets;
+    wait->held.clear();
+  }
+  targets_.clear();
+}
+
+void Association::release_when_quiet() noexcept {
+  const bool pending = client_side_.socket.pending() || outgoing_[0].socket.pending() ||
+                       outgoing_[1].socket.pending() || timer_.pending() || !waits_.empty();
+  if (!pending) relay_.release(*this);
+}
+
+}  // namespace stile::relay

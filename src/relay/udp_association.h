@@ -1,0 +1,121 @@
+// One association of the UDP relay; see udp_relay.h, where the contract stands.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "base/udp_drop.h"
+#include "engine/engine.h"
+#include "relay/port_pin.h"
+#include "relay/udp_relay.h"
+#include "relay/udp_targets.h"
+#include "resolve/resolver.h"
+#include "wire/fragments.h"
+
+namespace stile::relay {
+
+class SendList;
+
+/// What a datagram is dropped for when sending it, or opening the socket to send it from, failed like this.
+[[nodiscard]] UdpDrop drop_of(ErrorKind kind) noexcept;
+/// True for errors that an ICMP message about an earlier datagram leaves behind for the next call on the socket
+/// (ECONNREFUSED and its like): that call's own datagram has nothing to do with it.
+[[nodiscard]] bool may_concern_an_earlier_datagram(ErrorKind kind) noexcept;
+
+class Association {
+ public:
+  Association(UdpRelay& relay, AssociationOwner& owner, const AssociationRequest& request);
+  Association(const Association&) = delete;
+  Association& operator=(const Association&) = delete;
+  ~Association() = default;
+
+  /// Where the relay socket is bound: what BND.ADDR says, unless an advertised address takes its place.
+  [[nodiscard]] const Endpoint& bound() const noexcept { return bound_; }
+  [[nodiscard]] const AssociationTotals& totals() const noexcept { return totals_; }
+  /// Closes everything at once and tells the owner. A no-op on one that has ended.
+  void end(Reason reason) noexcept;
+
+ private:
+  friend class UdpRelay;
+
+  /// A name that is being resolved, and the datagrams that wait for it.
+  struct NameWait {
+    NameWait(Association& of, const Target& target) : association(of), asked(target) {
+      lookup.bind<&NameWait::on_resolved>(this);
+    }
+    void on_resolved(engine::Status) { association.on_resolved(*this); }
+
+    Association& association;
+    Target asked;
+    resolve::Lookup lookup;
+    std::vector<std::vector<std::uint8_t>> held;
+    std::size_t octets = 0;
+  };
+
+  /// A socket and how often in a row receiving from it failed.
+  struct Side {
+    engine::Socket socket;
+    int errors_in_a_row = 0;
+    [[nodiscard]] bool broken() const noexcept;
+  };
+
+  void start(engine::Socket& bound_socket, const Endpoint& bound);
+  void on_client_ready(engine::Status status);
+  void on_ipv4_ready(engine::Status status) { on_targets_ready(Family::ipv4, status); }
+  void on_ipv6_ready(engine::Status status) { on_targets_ready(Family::ipv6, status); }
+  void on_targets_ready(Family family, engine::Status status);
+  void on_timer(engine::Status status);
+  void on_resolved(NameWait& wait);
+  [[nodiscard]] std::span<engine::Datagram> receive(Side& side);
+
+  // From the client.
+  void from_client(const engine::Datagram& datagram);
+  void reassemble(wire::FragmentOctet fragment, const Target& target, MutableBytes payload);
+  void route(const Target& target, MutableBytes payload);
+  [[nodiscard]] UdpTargets::Entry* known(const Target& target);
+  [[nodiscard]] bool allows(const Target& target, const Address& candidate);
+  void wait_for_name(const Target& target, ConstBytes payload);
+  void send_up(const Target& asked, const Address& address, MutableBytes payload);
+  [[nodiscard]] engine::Socket* outgoing(const Target& asked, Family family);
+  void flush_up();
+
+  // To the client.
+  void from_target(const engine::Datagram& datagram);
+  [[nodiscard]] bool expected(const Address& sender);
+
+  void flush(SendList& list, engine::Socket& socket, UdpCount& count);
+  void drop(UdpDrop reason, const Target& about) noexcept;
+  void drop(UdpDrop reason, const Endpoint& about) noexcept { drop(reason, Target{about.address, about.port}); }
+  void arm_timer();
+  void release_held() noexcept;
+  void release_when_quiet() noexcept;
+  [[nodiscard]] Instant now() const noexcept { return relay_.engine_.now(); }
+  [[nodiscard]] Side& side(Family family) noexcept { return outgoing_[static_cast<std::size_t>(family)]; }
+
+  UdpRelay& relay_;
+  AssociationOwner& owner_;
+  Endpoint bound_;
+  Address client_;
+  std::optional<Address> advertise_;
+  UdpFilter filter_;
+  bool reassemble_;
+  bool ended_ = false;
+  PortPin pin_;
+  Side client_side_;
+  std::array<Side, 2> outgoing_;  // by family; closed until the first datagram that way
+  engine::Timer timer_;           // to the first of: a target idle too long, the end of a fragment sequence
+  wire::FragmentQueue fragments_;
+  UdpTargets targets_;
+  std::vector<std::unique_ptr<NameWait>> waits_;
+  AssociationTotals totals_;
+  Association* next_ = nullptr;
+  Association** previous_next_ = nullptr;
+};
+
+}  // namespace stile::relay

@@ -1,0 +1,69 @@
+#include "relay/udp_targets.h"
+
+#include "base/assert.h"
+
+namespace stile::relay {
+
+UdpTargets::Entry* UdpTargets::find(const Target& asked, Instant now) {
+  expire(now);
+  const auto found = entries_.find(asked);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+UdpTargets::Entry* UdpTargets::answering(const Address& sender, Instant now) {
+  expire(now);
+  const auto found = answering_.find(sender);
+  return found == answering_.end() ? nullptr : *found;
+}
+
+UdpTargets::Entry& UdpTargets::add(const Target& asked, const UdpTarget& value, Instant now) {
+  expire(now);
+  if (entries_.size() >= targets_max_) erase(*by_use_.front());
+  const auto [place, added] = entries_.try_emplace(asked);
+  STILE_ASSERT(added);
+  Entry& entry = place->second;
+  entry.asked_ = &place->first;
+  entry.value_ = value;
+  entry.last_used_ = now;
+  entry.place_ = by_use_.insert(by_use_.end(), &entry);
+  if (value.allowed) answering_.insert(&entry);
+  return entry;
+}
+
+void UdpTargets::touch(Entry& entry, Instant now) {
+  entry.last_used_ = now;
+  by_use_.splice(by_use_.end(), by_use_, entry.place_);
+}
+
+void UdpTargets::decide(Entry& entry, bool allowed, std::uint64_t generation) {
+  entry.value_.generation = generation;
+  entry.value_.allowed = allowed;
+  if (allowed) {
+    answering_.insert(&entry);
+  } else {
+    answering_.erase(&entry);
+  }
+}
+
+void UdpTargets::erase(Entry& entry) {
+  answering_.erase(&entry);
+  by_use_.erase(entry.place_);
+  entries_.erase(entries_.find(entry.asked()));
+}
+
+void UdpTargets::clear() noexcept {
+  answering_.clear();
+  by_use_.clear();
+  entries_.clear();
+}
+
+void UdpTargets::expire(Instant now) {
+  while (!by_use_.empty() && now - by_use_.front()->last_used_ >= idle_) erase(*by_use_.front());
+}
+
+std::optional<Instant> UdpTargets::next_expiry() const noexcept {
+  if (by_use_.empty()) return std::nullopt;
+  return by_use_.front()->last_used_ + idle_;
+}
+
+}  // namespace stile::relay
