@@ -72,10 +72,16 @@ inline constexpr auto bind_wait = 120s;
 
 // PING and TRACEROUTE.
 inline constexpr auto ping_interval = 1s;
+inline constexpr auto ping_wait = 4s;  // for an answer; several probes may be under way
+inline constexpr std::size_t ping_payload_octets = 56;
 inline constexpr std::uint32_t ping_probes_max = 3'600;
 inline constexpr std::uint8_t trace_hops_max = 30;
 inline constexpr std::uint8_t trace_probes_per_hop = 3;
 inline constexpr auto trace_probe_wait = 1s;
+inline constexpr auto trace_name_wait = 1s;                // for the names of a hop, behind its last probe
+inline constexpr std::size_t trace_payload_octets = 32;    // a packet of 60 octets on IPv4
+inline constexpr std::size_t probe_clients_max = 4'096;    // whose last probe is remembered
+inline constexpr std::size_t raw_icmp_sockets_max = 8;     // a worker and family, where datagram sockets are refused
 inline constexpr std::size_t icmp_line_octets_max = 1'024;
 
 // SOCKS4: octets before the NUL.
@@ -116,6 +122,8 @@ static_assert(parked_octets_per_direction_max < parked_octets_process_max);
 static_assert(relay_buffer_octets <= parked_octets_per_direction_max);
 static_assert(label_octets_max < name_octets_max);
 static_assert(dns_try <= dns_total);
+static_assert(trace_payload_octets <= ping_payload_octets);
+static_assert(ping_probes_max <= UINT16_MAX, "an echo's sequence");
 static_assert(udp_fragment_wait >= 5s, "RFC 1928 section 7");
 static_assert(udp_waiting_datagrams_max <= udp_batch_datagrams_max, "what waited leaves in one batch");
 static_assert(udp_payload_octets_max <= udp_waiting_octets_max);

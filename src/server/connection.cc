@@ -115,6 +115,7 @@ void Connection::perform(const session::Listen& action, Next&) {
 
 void Connection::perform(const session::Resolve& action, Next&) {
   watch_client();
+  if (action.reverse) return worker_.resolver_.reverse(lookup_, *action.target->address());
   if (const HostName* const name = action.target->host_name()) return resolve(*name);
   answer_resolve({action.target->address(), 1});
 }
@@ -241,6 +242,7 @@ void Connection::on_resolved(engine::Status) {
   if (ending_) return release_when_quiet();
   if (lookup_.canceled()) return;
   const resolve::Answer& answer = lookup_.answer();
+  if (answer.name) return drive(session::Granted{{*answer.name, 0}});  // RESOLVE_PTR; the address was decided
   if (answer.addresses.empty()) return drive(session::Failed{answer.reason});
   switch (command_) {
     case policy::Command::bind:

@@ -117,7 +117,7 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   counters_.accepted.add();
   if (connections_ >= limits::half_open_max / common_->workers) evict_oldest_half_open();
   const auto local = engine_.local_endpoint(accepted);
-  const session::SessionRules rules{.resolve_ptr = false};
+  const session::SessionRules rules;
   auto* const connection = new Connection(*this, listener.index, rules, local.value_or(listener.local), client);
   connection->previous_ = last_;
   (last_ != nullptr ? last_->next_ : first_) = connection;
