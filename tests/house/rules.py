@@ -39,6 +39,7 @@ LIBRARIES = {
     "CLI": {"cli"},
     "ares.h": {"resolve"},
     "ares_dns.h": {"resolve"},
+    "boost": {"wire"},
 }
 TEST_LIBRARIES = {"gtest", "gmock", "rapidcheck", "rapidcheck.h"}
 
