@@ -220,7 +220,7 @@ void Server::banner() {
                       rules == 1 ? "s" : "");
   }
   for (const Endpoint& endpoint : listening_) {
-    diagnostics_.notice(fmt::format("listening on {} (SOCKS5): {}", endpoint.to_string(), who));
+    diagnostics_.notice(fmt::format("listening on {} (SOCKS5, SOCKS4): {}", endpoint.to_string(), who));
   }
   const Endpoint& first = listening_.front();
   const std::string proxy =
