@@ -7,7 +7,8 @@ target_compile_options(stile_options INTERFACE
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # g++ 12 sees overlaps and overruns inside the standard library's own strings and vectors (GCC bugs 105651, 107852);
   # the sanitizers look for real ones.
-  target_compile_options(stile_options INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow)
+  target_compile_options(stile_options INTERFACE -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow
+                         -Wno-stringop-overread)
 endif()
 # Hardening, as the security reference asks of a build (section 6.2). _FORTIFY_SOURCE needs optimisation and would hide
 # faults from the sanitizers.
