@@ -198,7 +198,9 @@ class UdpRig {
     engine_.start_timer(tick_, engine_.now() + duration);
     while (tick_.pending()) {
       engine_.run();
-      if (const auto* const sim = dynamic_cast<engine::SimEngine*>(&engine_)) ASSERT_FALSE(sim->spun());
+      if (const auto* const sim = dynamic_cast<engine::SimEngine*>(&engine_)) {
+        ASSERT_FALSE(sim->spun());
+      }
     }
   }
   /// Long enough for what is under way to arrive, in the simulation and on loopback.
