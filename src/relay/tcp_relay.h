@@ -7,6 +7,7 @@
 // thread. Tested in tcp_relay_test.cc on both engines.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -17,6 +18,9 @@
 #include "engine/engine.h"
 
 namespace stile::relay {
+
+/// How long a tunnel must have carried nothing to be ended by FIN when the server stops.
+inline constexpr Duration quiet_before_fin = std::chrono::seconds(1);
 
 struct RelayLimits {
   Duration idle = Duration::zero();  // no octet either way; zero: off
@@ -54,7 +58,7 @@ class Relay {
   /// target before anything that is still to be received. `context` comes back in TunnelEnd.
   void start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context);
 
-  /// Ends every tunnel: those without octets in flight in order (FIN), all others with RST.
+  /// Ends every tunnel: those that have been quiet for quiet_before_fin in order (FIN), all others with RST.
   void end_all(Reason reason) noexcept;
 
   [[nodiscard]] std::size_t tunnels() const noexcept { return tunnels_; }

@@ -168,15 +168,28 @@ TYPED_TEST(TcpRelay, AHalfClosedTunnelWithoutOctetsEndsAtItsLimit) {
   EXPECT_EQ(rig.end->reason, Reason::idle);
 }
 
-TYPED_TEST(TcpRelay, EndingAllEndsAll) {
+TYPED_TEST(TcpRelay, EndingAllEndsQuietTunnelsInOrder) {
   RelayRig rig(*this->engine);
   rig.begin();
   rig.client.send("x");
   rig.run_until([&] { return rig.target.received() == "x"; });
+  rig.run_for(quiet_before_fin);
   rig.relay.end_all(Reason::drain);
   rig.run_until([&] { return rig.client.saw_fin() && rig.target.saw_fin(); });
   EXPECT_EQ(rig.end->reason, Reason::drain);
   EXPECT_FALSE(rig.client.saw_reset());
+}
+
+// Octets may have arrived that no turn has seen: a cut stream must not look complete.
+TYPED_TEST(TcpRelay, EndingAllResetsBusyTunnels) {
+  RelayRig rig(*this->engine);
+  rig.begin();
+  rig.client.send("x");
+  rig.run_until([&] { return rig.target.received() == "x"; });
+  rig.client.send("cut off");
+  rig.relay.end_all(Reason::drain);
+  rig.run_until([&] { return rig.target.saw_reset(); });
+  EXPECT_FALSE(rig.target.saw_fin());
 }
 
 // A server that answers early and resets: what it said still arrives.

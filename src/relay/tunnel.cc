@@ -254,7 +254,10 @@ void Tunnel::end_gently(Reason reason) noexcept {
   const auto empty = [](const Direction& way) {
     return way.parked == nullptr && (way.pipe == nullptr || way.pipe->held == 0);
   };
-  end(reason, empty(up_) && empty(down_));
+  // Octets that arrived since the last turn are not seen yet: only a tunnel that has been quiet for a while can be
+  // ended by FIN without making a cut stream look complete.
+  const bool quiet = relay_.engine_.now() - last_octet_ >= quiet_before_fin;
+  end(reason, quiet && empty(up_) && empty(down_));
 }
 
 void Tunnel::end(Reason reason, bool in_order) noexcept {
