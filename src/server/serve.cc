@@ -99,6 +99,7 @@ class Server {
   std::shared_ptr<const policy::Policy> loopback_preset_ =
       std::make_shared<const policy::Policy>(policy::Policy::loopback_preset());
   std::shared_ptr<const policy::Policy> deny_all_ = std::make_shared<const policy::Policy>(policy::Policy::deny_all());
+  std::shared_ptr<relay::LiveSockets> live_sockets_ = std::make_shared<relay::LiveSockets>();
   std::vector<Cidr> own_addresses_;
   std::optional<sys::SignalQueue> signals_;
   std::optional<sys::OwnAddressMonitor> own_monitor_;
@@ -304,6 +305,7 @@ std::shared_ptr<const Common> Server::common() const {
   common->policy = config_.policy;
   common->loopback_preset = loopback_preset_;
   common->deny_all = deny_all_;
+  common->live_sockets = live_sockets_;
   common->own.local_routes = own_addresses_;
   common->own.sockets = listening_;
   for (const auto& crew : crews_) common->counters.push_back(&crew->counters);

@@ -66,7 +66,7 @@ struct Common {
   policy::OwnAddresses own;
   Outside bind;
   UdpOutside udp;
-  std::shared_ptr<relay::LiveSockets> live_sockets = std::make_shared<relay::LiveSockets>();  // of all workers
+  std::shared_ptr<relay::LiveSockets> live_sockets;  // one for all workers, never absent
   std::vector<const observe::Counters*> counters;  // of all workers: what the ceilings are compared with
 
   [[nodiscard]] bool sessions_exhausted() const noexcept;

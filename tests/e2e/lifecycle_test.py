@@ -179,7 +179,7 @@ def test_every_other_session_has_one_record(serve) -> None:
     for octets in (raw_socks.request("0.0.0.0", 80), raw_socks.request("127.0.0.1", free_port())):
         raw_socks.ask(server.proxy, octets)[0].close()
     with raw_socks.dial(server.proxy) as client:
-        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        client.sendall(b"\x06 is no protocol of this port")
         assert raw_socks.receive_all(client) == b""
     for reason in ("deny.unspecified", "dial.refused", "proto.unknown"):
         server.wait_for_record(reason=reason)

@@ -170,10 +170,10 @@ def test_no_descriptor_for_the_outgoing_socket(serve, origin) -> None:
 
 def answer_or_silence(server: Server, held: list[socket.socket], octets: bytes) -> Reply | None:
     """The reply to a request, the connection kept; None where the server takes no more connections."""
-    client = raw_socks.dial(server.proxy, timeout=3)
-    held.append(client)
-    client.sendall(raw_socks.GREETING + octets)
     try:
+        client = raw_socks.dial(server.proxy, timeout=3)
+        held.append(client)
+        client.sendall(raw_socks.GREETING + octets)
         return raw_socks.receive_reply(client) if raw_socks.receive(client, 2) else None
     except (TimeoutError, ConnectionResetError):
         return None

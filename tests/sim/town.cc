@@ -146,6 +146,7 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults)
   common->limits.drain = std::chrono::seconds(1);
   common->policy = std::make_shared<const policy::Policy>(std::move(*policy::Policy::compile(rules)));
   common->own.sockets = {server_endpoint()};
+  common->live_sockets = std::make_shared<relay::LiveSockets>();
   worker_ = std::make_unique<server::Worker>(*engine_, *resolver_, counters_, &ledger_, std::move(common));
   STILE_ASSERT(worker_->listen(server_endpoint(), false).has_value());
   worker_->start();
