@@ -4,10 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -143,10 +145,13 @@ class ScriptedOwner final : public AssociationOwner {
 
 class UdpRig {
  public:
-  explicit UdpRig(engine::Engine& engine, std::size_t held_octets_max = limits::udp_held_octets_max)
+  /// `shared`: the sockets of a process of which this is one more worker.
+  explicit UdpRig(engine::Engine& engine, std::size_t held_octets_max = limits::udp_held_octets_max,
+                  LiveSockets* shared = nullptr)
       : engine_(engine),
         table(engine),
         resolver_(engine, table, {.hosts_path = {}}),
+        live(shared != nullptr ? *shared : own_live_),
         relay(engine, resolver_, live, held_octets_max) {
     tick_.bind<&UdpRig::on_tick>(this);
     closed_.bind<&UdpRig::on_closed>(this);
@@ -221,9 +226,10 @@ class UdpRig {
 
  private:
   resolve::CachingResolver resolver_;
+  LiveSockets own_live_;
 
  public:
-  LiveSockets live;
+  LiveSockets& live;
   ScriptedOwner owner;
   UdpRelay relay;
 };
