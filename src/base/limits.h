@@ -63,7 +63,8 @@ inline constexpr auto udp_repin = 30s;
 inline constexpr auto udp_fragment_wait = 5s;
 inline constexpr std::size_t udp_waiting_datagrams_max = 16;
 inline constexpr std::size_t udp_waiting_octets_max = 64 * 1024;
-inline constexpr std::size_t udp_waiting_names_max = 64;  // per association: one client must not use up dns_in_flight_max
+inline constexpr std::size_t udp_waiting_names_max =
+    64;  // per association: one client must not use up dns_in_flight_max
 inline constexpr std::size_t udp_held_octets_max = 64 * 1024 * 1024;  // of all associations, for names and fragments
 inline constexpr std::size_t udp_batch_datagrams_max = 32;            // a socket and turn
 
@@ -78,10 +79,10 @@ inline constexpr std::uint32_t ping_probes_max = 3'600;
 inline constexpr std::uint8_t trace_hops_max = 30;
 inline constexpr std::uint8_t trace_probes_per_hop = 3;
 inline constexpr auto trace_probe_wait = 1s;
-inline constexpr auto trace_name_wait = 1s;                // for the names of a hop, behind its last probe
-inline constexpr std::size_t trace_payload_octets = 32;    // a packet of 60 octets on IPv4
-inline constexpr std::size_t probe_clients_max = 4'096;    // whose last probe is remembered
-inline constexpr std::size_t raw_icmp_sockets_max = 8;     // a worker and family, where datagram sockets are refused
+inline constexpr auto trace_name_wait = 1s;              // for the names of a hop, behind its last probe
+inline constexpr std::size_t trace_payload_octets = 32;  // a packet of 60 octets on IPv4
+inline constexpr std::size_t probe_clients_max = 4'096;  // whose last probe is remembered
+inline constexpr std::size_t raw_icmp_sockets_max = 8;   // a worker and family, where datagram sockets are refused
 inline constexpr std::size_t icmp_line_octets_max = 1'024;
 
 // SOCKS4: octets before the NUL.

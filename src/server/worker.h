@@ -67,7 +67,7 @@ struct Common {
   Outside bind;
   UdpOutside udp;
   std::shared_ptr<relay::LiveSockets> live_sockets;  // one for all workers, never absent
-  std::vector<const observe::Counters*> counters;  // of all workers: what the ceilings are compared with
+  std::vector<const observe::Counters*> counters;    // of all workers: what the ceilings are compared with
 
   [[nodiscard]] bool sessions_exhausted() const noexcept;
   /// Which policy decides for a connection between these two addresses (security reference, 1.1). `proxied`: a PROXY

@@ -4,6 +4,8 @@
 
 namespace stile::sys {
 
-bool is_terminal(int descriptor) noexcept { return ::isatty(descriptor) == 1; }
+bool is_terminal(int descriptor) noexcept {
+  return ::isatty(descriptor) == 1;
+}
 
 }  // namespace stile::sys

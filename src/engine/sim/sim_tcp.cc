@@ -342,7 +342,9 @@ Result<Endpoint> SimEngine::peer_endpoint(const Socket& socket) const {
   return connections_.at(of.connection).sides[1 - of.side].local;
 }
 
-Result<Address> SimEngine::source_towards(const Address& destination) { return source_for(destination); }
+Result<Address> SimEngine::source_towards(const Address& destination) {
+  return source_for(destination);
+}
 
 // ── closing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
