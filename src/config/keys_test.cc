@@ -69,7 +69,7 @@ TEST(Keys, BoundsHoldAtBothEnds) {
 }
 
 TEST(Keys, ConfigurationReferenceIsCurrent) {
-  std::ifstream file(STILE_SOURCE_DIR "/docs/configuration.md");
+  std::ifstream file("docs/configuration.md");
   const std::string committed{std::istreambuf_iterator<char>(file), {}};
   EXPECT_TRUE(committed == reference_markdown())
       << "docs/configuration.md is not what the key table says; make it again:\n"

@@ -238,7 +238,7 @@ TYPED_TEST(UdpAssociation, TheRangeIsUsedUpToItsLastPort) {
 class UdpVectors : public testing::Test {
  protected:
   void send(const std::string& id) {
-    const auto vectors = wire::testing::read_vectors(STILE_SOURCE_DIR "/tests/vectors/udp.txt");
+    const auto vectors = wire::testing::read_vectors("tests/vectors/udp.txt");
     const auto found = std::ranges::find(vectors, id, &wire::testing::Vector::id);
     ASSERT_NE(found, vectors.end()) << id;
     client.send(association.bound(), std::string(found->octets.begin(), found->octets.end()));
@@ -288,7 +288,7 @@ TEST_F(UdpVectors, U1ToU12) {
   send("U1");
   origin.send(origin.received().back().from, "\xBE\xEF");
   rig.settle();
-  const auto vectors = wire::testing::read_vectors(STILE_SOURCE_DIR "/tests/vectors/udp.txt");
+  const auto vectors = wire::testing::read_vectors("tests/vectors/udp.txt");
   const auto answer = std::ranges::find(vectors, "U12", &wire::testing::Vector::id);
   ASSERT_NE(answer, vectors.end());
   EXPECT_EQ(client.payloads(), Strings{std::string(answer->octets.begin(), answer->octets.end())});

@@ -36,7 +36,7 @@ TEST(SessionTable, EveryPhaseSurvivesALostClient) {
 }
 
 TEST(SessionTable, ArchitectureShowsItsDiagram) {
-  std::ifstream file(STILE_SOURCE_DIR "/ARCHITECTURE.md");
+  std::ifstream file("ARCHITECTURE.md");
   const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
   EXPECT_NE(text.find("```mermaid\n" + diagram() + "```"), std::string::npos)
       << "ARCHITECTURE.md must hold this diagram:\n"

@@ -57,7 +57,7 @@ ParseResult<FirstProtocol> naive_plain(const Octets& input, bool tls, bool socks
 
 /// The vectors of every protocol begin here.
 std::vector<Vector> all_vectors(bool proxied) {
-  const std::string folder = STILE_SOURCE_DIR "/tests/vectors/";
+  const std::string folder = "tests/vectors/";
   std::vector<Vector> all;
   const auto add = [&](const char* file, char letter, const char* verdict) {
     for (Vector& vector : read_vectors(folder + file, letter)) {

@@ -14,7 +14,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-const std::string vectors_path = STILE_SOURCE_DIR "/tests/vectors/udp.txt";
+const std::string vectors_path = "tests/vectors/udp.txt";
 const Target here{.host = Address::v4(192, 0, 2, 53), .port = 53};
 const Target elsewhere{.host = Address::v4(192, 0, 2, 54), .port = 53};
 constexpr Instant start{std::chrono::hours(1)};

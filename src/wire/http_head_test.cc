@@ -9,7 +9,7 @@
 namespace stile::wire::testing {
 namespace {
 
-const std::string vectors_path = STILE_SOURCE_DIR "/tests/vectors/http.txt";
+const std::string vectors_path = "tests/vectors/http.txt";
 
 Octets octets_of_text(std::string_view text) {
   return Octets(text.begin(), text.end());

@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-const std::string vectors_path = STILE_SOURCE_DIR "/tests/vectors/icmp.txt";
+const std::string vectors_path = "tests/vectors/icmp.txt";
 
 // --- The oracle --------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@
 namespace stile::wire::testing {
 namespace {
 
-const std::string vectors_path = STILE_SOURCE_DIR "/tests/vectors/proxy.txt";
+const std::string vectors_path = "tests/vectors/proxy.txt";
 const Octets signature = octets_of("0D 0A 0D 0A 00 0D 0A 51 55 49 54 0A");
 
 Octets octets_of_text(std::string_view text) {

@@ -10,7 +10,7 @@
 namespace stile::wire::testing {
 namespace {
 
-const std::string vectors_path = STILE_SOURCE_DIR "/tests/vectors/socks4.txt";
+const std::string vectors_path = "tests/vectors/socks4.txt";
 
 /// Where the NUL of a field stands that begins at `begin`; 256 octets without one are too many.
 struct NaiveField {

@@ -10,7 +10,7 @@
 namespace stile::wire::testing {
 namespace {
 
-const std::string vectors_path = STILE_SOURCE_DIR "/tests/vectors/socks5.txt";
+const std::string vectors_path = "tests/vectors/socks5.txt";
 
 struct GreetingCodec {
   using Message = Greeting;

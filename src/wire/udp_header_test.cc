@@ -8,7 +8,7 @@
 namespace stile::wire::testing {
 namespace {
 
-const std::string vectors_path = STILE_SOURCE_DIR "/tests/vectors/udp.txt";
+const std::string vectors_path = "tests/vectors/udp.txt";
 
 struct HeaderCodec {
   using Message = UdpHeader;

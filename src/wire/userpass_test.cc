@@ -11,7 +11,7 @@
 namespace stile::wire::testing {
 namespace {
 
-const std::string vectors_path = STILE_SOURCE_DIR "/tests/vectors/userpass.txt";
+const std::string vectors_path = "tests/vectors/userpass.txt";
 
 /// Credentials point into their input; an example's text must live somewhere until it was compared.
 std::string_view kept(const Octets& octets) {
