@@ -7,9 +7,9 @@ import threading
 
 NAME_ERROR, SERVER_FAILURE, REFUSED = 3, 2, 5
 SILENCE = -1
-A, AAAA = 1, 28
+A, PTR, AAAA = 1, 12, 28
 
-Answer = int | list[str]  # an error code, SILENCE, or addresses of both families
+Answer = int | list[str]  # an error code, SILENCE, or addresses of both families and names (PTR)
 
 
 class NameServer:
@@ -57,10 +57,16 @@ class NameServer:
         self.socket.close()
 
 
-def family(address: str) -> int:
-    return AAAA if ":" in address else A
+def family(answer: str) -> int:
+    if answer.replace(".", "").isdigit():
+        return A
+    return AAAA if ":" in answer else PTR
 
 
-def record(address: str) -> bytes:
-    packed = ipaddress.ip_address(address).packed
-    return b"\xc0\x0c" + struct.pack("!HHIH", family(address), 1, 30, len(packed)) + packed
+def record(answer: str) -> bytes:
+    kind = family(answer)
+    if kind == PTR:
+        data = b"".join(bytes([len(label)]) + label.encode() for label in answer.split(".")) + b"\0"
+    else:
+        data = ipaddress.ip_address(answer).packed
+    return b"\xc0\x0c" + struct.pack("!HHIH", kind, 1, 30, len(data)) + data

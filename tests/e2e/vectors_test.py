@@ -1,0 +1,369 @@
+"""Every golden vector that is a conversation with the server, played to it whole, cut in two at each position, octet by
+octet and behind its greeting in one segment (protocol reference, 12). Each way must have the same outcome and leave the
+same record.
+"""
+
+import re
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import golden
+import pytest
+import ranges
+import raw_socks
+from processes import wait_until
+from ranges import Ranges
+from raw_socks import Reply
+from server import Record, Server
+
+VECTORS = golden.read()
+PAUSE = 0.004  # lets the server read a segment before the next one; a longer one could not make a wrong server right
+CUT_EVERYWHERE_BELOW = 64
+
+
+# --- Outcomes -----------------------------------------------------------------------------------------------------
+
+
+def reply_of_4(client: socket.socket) -> Reply:
+    octets = raw_socks.receive(client, 8)
+    version, code, port, address = struct.unpack("!BBH4s", octets)
+    assert version == 0 and code in (90, 91), octets.hex(" ")
+    return Reply(octets, 0 if code == 90 else 1, socket.inet_ntoa(address), port)
+
+
+def receive_reply(client: socket.socket, version: int) -> Reply:
+    return reply_of_4(client) if version == 4 else raw_socks.receive_reply(client)
+
+
+def exchange(client: socket.socket, far: socket.socket) -> None:
+    """Both ways, to both ends."""
+    far.sendall(b"answer")
+    far.shutdown(socket.SHUT_WR)
+    client.sendall(b"more")
+    client.shutdown(socket.SHUT_WR)
+    assert raw_socks.receive_all(client) == b"answer"
+    assert raw_socks.receive_all(far) == b"more"
+    far.close()
+
+
+@dataclass(frozen=True)
+class Dials:
+    """The reply shows the address that the target sees; the target gets exactly what stands behind the request."""
+
+    host: str
+    port: int
+    target: str  # as the record shows it
+    early: bytes = b""
+    version: int = 5
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        reply = receive_reply(client, self.version)
+        assert reply.code == 0, reply.octets.hex(" ")
+        far = world.target_of((reply.host, reply.port))
+        assert far.getsockname()[:2] == (self.host, self.port)
+        assert raw_socks.receive(far, len(self.early)) == self.early
+        exchange(client, far)
+
+    def record(self) -> Record:
+        return {"event": "session.end", "command": "connect", "target": self.target}
+
+
+@dataclass(frozen=True)
+class Refuses:
+    """One reply, then the end; no connection is made and no name asked for."""
+
+    reason: str
+    code: int = 1
+    version: int = 5
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        failure = bytes([5, self.code]) + raw_socks.FAILURE_TAIL if self.version == 5 else VECTORS["V2"].octets
+        assert raw_socks.receive_all(client) == failure
+
+    def record(self) -> Record:
+        return {"event": "denied" if self.reason.startswith("deny.") else "error", "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Exactly these octets, then the end."""
+
+    octets: bytes
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        assert raw_socks.receive_all(client) == self.octets
+
+    def record(self) -> Record:
+        return {"event": "session.end"}
+
+
+@dataclass(frozen=True)
+class Ends:
+    """These octets if any, then the end, for a reason."""
+
+    reason: str
+    octets: bytes = b""
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        octets = b""
+        try:
+            while piece := client.recv(4096):
+                octets += piece
+        except ConnectionResetError:
+            pass  # what came behind the end of the conversation was never read
+        assert octets == self.octets
+
+    def record(self) -> Record:
+        return {"event": "error", "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Chooses:
+    """A method, and no octet of what follows is taken for a part of the greeting."""
+
+    method: int
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        assert raw_socks.receive(client, 2) == bytes([5, self.method])
+        client.sendall(VECTORS["Q1"].octets)
+        OUTCOMES["Q1"].judge(world, client)
+
+    def record(self) -> Record:
+        return OUTCOMES["Q1"].record()
+
+
+@dataclass(frozen=True)
+class Listens:
+    """BIND: it listens when the first reply is there, passes strangers by, and names its peer in the second."""
+
+    peer: str
+    version: int = 5
+    stranger: str | None = None
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        first = receive_reply(client, self.version)
+        assert first.code == 0 and first.host == ranges.PROXY[0] and first.port != 0, first
+        if self.stranger:
+            with pytest.raises(ConnectionResetError):
+                world.dial((first.host, first.port), self.stranger).recv(1)
+        peer = world.dial((first.host, first.port), self.peer)
+        second = receive_reply(client, self.version)
+        assert (second.code, second.host, second.port) == (0, *peer.getsockname())
+        exchange(client, peer)
+
+    def record(self) -> Record:
+        return {"event": "session.end", "command": "bind", "reply": 0}
+
+
+@dataclass(frozen=True)
+class Associates:
+    """The reply says where to send; whatever was claimed, the TCP connection's peer is the only source."""
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        reply = raw_socks.receive_reply(client)
+        assert reply.code == 0 and reply.host == ranges.PROXY[0] and reply.port != 0, reply
+        relay = (reply.host, reply.port)
+        with world.datagram_socket(ranges.PEER, 53) as claimed, world.datagram_socket(ranges.CLIENT) as own:
+            claimed.sendto(VECTORS["U4"].octets, relay)
+            claimed.sendto(VECTORS["U3"].octets, relay)
+            own.sendto(VECTORS["U1"].octets, relay)
+            payload, outgoing = world.datagrams[ranges.NAMES].recvfrom(65536)
+            assert payload == b"\xde\xad"
+            world.datagrams[ranges.NAMES].sendto(b"\xbe\xef", outgoing)
+            assert own.recvfrom(65536) == (VECTORS["U12"].octets, relay)
+        client.close()
+
+    def record(self) -> Record:
+        return {"event": "session.end", "command": "udp-associate", "packets_up": 1, "packets_down": 1}
+
+
+Outcome = Dials | Refuses | Answers | Ends | Chooses | Listens | Associates
+
+OUTCOMES: dict[str, Outcome] = {
+    "G1": Chooses(0), "G2": Chooses(0), "G3": Chooses(0), "G4": Ends("method.none", b"\x05\xff"),
+    "G5": Chooses(0), "G6": Ends("method.none", b"\x05\xff"),
+    "Q1": Dials(ranges.WEB, 80, "192.0.2.10:80"),
+    "Q2": Dials(ranges.WEB, 443, "example.com:443"),
+    "Q3": Dials(ranges.WEB6, 80, "[2001:db8::1]:80"),
+    "Q4": Dials(ranges.WEB, 80, "192.0.2.10:80"),
+    "Q5": Dials(ranges.WEB, 80, "192.0.2.10:80"),
+    "Q6": Refuses("request.name"),
+    "Q7": Refuses("request.name"),
+    "Q8": Refuses("deny.policy", 2),
+    "Q9": Dials(ranges.WEB6, 80, "[2001:db8::1]:80"),
+    "Q10": Refuses("name.impossible", 4),
+    "Q11": Refuses("name.impossible", 4),
+    "Q12": Refuses("request.port"),
+    "Q13": Refuses("deny.unspecified", 2),
+    "Q14": Refuses("address_type.unknown", 8),
+    "Q15": Refuses("command.unknown", 7),
+    "Q16": Refuses("command.unknown", 7),
+    "Q17": Ends("request.version"),
+    "Q18": Listens(ranges.STRANGER),
+    "Q19": Listens(ranges.PEER, stranger=ranges.STRANGER),
+    "Q20": Refuses("deny.policy", 2),
+    "Q21": Associates(),
+    "Q22": Associates(),
+    "Q23": Associates(),
+    "Q24": Answers(VECTORS["P6"].octets),
+    "Q25": Answers(VECTORS["P7"].octets),
+    "Q26": Refuses("address_type.unknown", 8),
+    "C1": Dials(ranges.WEB, 80, "192.0.2.10:80", b"GET /\r\n"),
+    "C4": Dials(ranges.WEB, 80, "192.0.2.10:80", b"HI", 4),
+    "K1": Dials(ranges.WEB, 80, "192.0.2.10:80", version=4),
+    "K2": Dials(ranges.WEB, 80, "example.com:80", version=4),
+    "K3": Refuses("deny.policy", version=4),
+    "K4": Refuses("request.name", version=4),
+    "K5": Listens(ranges.PEER, 4),
+    "K6": Answers(VECTORS["V3"].octets),
+    "K7": Refuses("command.unknown", version=4),
+}  # fmt: skip
+
+# Vectors that their codecs' tests judge, and no conversation here.
+ELSEWHERE = {
+    "M": "what a client reads", "P": "what a client reads", "V": "what a client reads", "B": "what a client reads",
+    "R": "what an upstream answers", "L": "lines for people, not requests",
+    "A": "needs a password listener", "C2": "needs a password listener", "C3": "needs a password listener",
+    "W": "needs Kerberos", "U": "datagrams, below", "H": "heads, judged by their codec",
+    "Y": "needs a trusted sender", "Q27": "a request that its codec judges", "Q28": "a request that its codec judges",
+}  # fmt: skip
+
+
+def test_every_vector_is_played_or_says_why_not() -> None:
+    other = {label for label in VECTORS if label in ELSEWHERE or label[0] in ELSEWHERE}
+    assert set(VECTORS) - other == set(OUTCOMES)
+
+
+def test_the_outcomes_are_those_of_the_files() -> None:
+    """What the files say to people, where it is a code or a reason, is what is asserted here."""
+    for label, outcome in OUTCOMES.items():
+        expected = VECTORS[label].expected
+        assert set(re.findall(r"\b(?:request|name|deny|method)\.\w+", expected)) <= {outcome.record().get("reason")}
+        if label[0] == "Q" and (code := re.match(r"0[1-8]\b", expected)):
+            assert outcome == Refuses(outcome.reason, int(code[0]))
+
+
+# --- Playing ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world(namespaces: None) -> Iterator[Ranges]:
+    with closing(Ranges()) as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def proxy(world: Ranges, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all of them: what a conversation leaves behind, the next one meets."""
+    folder: Path = tmp_path_factory.mktemp("vectors") / "server"
+    server = Server(folder, config=ranges.CONFIG, host=ranges.PROXY[0], port=ranges.PROXY[1], namespace=world.proxy)
+    yield server
+    server.finish()
+
+
+def ways_to_cut(octets: bytes) -> list[list[bytes]]:
+    """Whole, at each position (a few of a long one's), octet by octet."""
+    size = len(octets)
+    cuts = range(1, size) if size < CUT_EVERYWHERE_BELOW else (1, 2, 3, 4, 5, size // 2, size - 2, size - 1)
+    single = [octets[index : index + 1] for index in range(size)]
+    return [[octets], *([octets[:cut], octets[cut:]] for cut in cuts), single]
+
+
+def greeted(world: Ranges) -> socket.socket:
+    client = world.dial()
+    client.sendall(raw_socks.GREETING)
+    assert raw_socks.receive(client, 2) == raw_socks.METHOD_NONE
+    return client
+
+
+def send_in_step(conversations: list[tuple[socket.socket, list[bytes]]], may_end: bool) -> None:
+    """The first piece of each, a pause, the second of each, and so on."""
+    for number in range(max(len(pieces) for _, pieces in conversations)):
+        for client, pieces in conversations:
+            try:
+                client.sendall(b"".join(pieces[number : number + 1]))
+            except OSError:
+                assert may_end, "the server ended a conversation that it should hear to its end"
+        time.sleep(PAUSE)
+
+
+def records_of(proxy: Server, mark: int, clients: list[str]) -> dict[str, Record]:
+    """The last record of each of these clients, once all have one."""
+    found: dict[str, Record] = {}
+
+    def complete() -> bool:
+        over = (record for record in proxy.records()[mark:] if record["event"] != "session.start")
+        found.update({str(record["client"]): record for record in over})
+        return set(clients) <= set(found)
+
+    wait_until("every conversation has its record", complete)
+    return {client: found[client] for client in clients}
+
+
+@pytest.mark.parametrize("label", OUTCOMES)
+def test_vector(world: Ranges, proxy: Server, label: str) -> None:
+    octets, outcome = VECTORS[label].octets, OUTCOMES[label]
+    mark, dialled, asked = len(proxy.records()), world.connections_made(), len(world.names.asked)
+    conversations = [(greeted(world) if label[0] == "Q" else world.dial(), pieces) for pieces in ways_to_cut(octets)]
+    if label[0] == "Q":
+        conversations.append((world.dial(), [raw_socks.GREETING + octets]))
+    try:
+        send_in_step(conversations, may_end=isinstance(outcome, Ends))
+        names = ["{}:{}".format(*client.getsockname()) for client, _ in conversations]
+        for client, pieces in conversations:
+            if label == "C1" or b"".join(pieces) != octets:
+                assert raw_socks.receive(client, 2) == raw_socks.METHOD_NONE
+            outcome.judge(world, client)
+    finally:
+        raw_socks.close_all()
+    for client, record in records_of(proxy, mark, names).items():
+        assert outcome.record().items() <= record.items(), (client, record)
+    if isinstance(outcome, Refuses):
+        assert world.connections_made() == dialled and len(world.names.asked) == asked
+
+
+# --- Datagrams ----------------------------------------------------------------------------------------------------
+
+# What is sent, and what then leaves for which address; nothing where it is dropped.
+DATAGRAMS: list[tuple[list[str], bytes | None, str]] = [
+    (["U1"], b"\xde\xad", ranges.NAMES),
+    (["U2"], b"\xde\xad", ranges.WEB),
+    (["U3"], b"", ranges.NAMES),
+    (["U4", "U5"], b"ABCD", ranges.NAMES),
+    (["U6"], b"AB", ranges.NAMES),
+    (["U4", "U7", "U5"], None, ranges.NAMES),
+    (["U4", "U8", "U5"], None, ranges.NAMES),
+    (["U9"], None, ranges.NAMES),
+    (["U10"], None, ranges.NAMES),
+    (["U11"], None, ranges.NAMES),
+]
+
+
+def test_every_datagram_is_sent() -> None:
+    sent = {label for labels, _, _ in DATAGRAMS for label in labels}
+    assert sent | {"U12"} == {label for label in VECTORS if label[0] == "U"}  # U12 is the answer to each U1 below
+
+
+def test_datagrams(world: Ranges, proxy: Server) -> None:
+    """All through one association, which none of them ends: behind each, U1 goes through and is answered by U12."""
+    control = greeted(world)
+    control.sendall(VECTORS["Q21"].octets)
+    reply = raw_socks.receive_reply(control)
+    with world.datagram_socket(ranges.CLIENT) as client:
+        client.connect((reply.host, reply.port))
+        for labels, payload, host in DATAGRAMS:
+            for label in labels:
+                client.send(VECTORS[label].octets)
+            if payload is not None:
+                assert world.datagrams[host].recv(65536) == payload, labels
+            client.send(VECTORS["U1"].octets)
+            marker, outgoing = world.datagrams[ranges.NAMES].recvfrom(65536)
+            assert marker == b"\xde\xad", labels
+            world.datagrams[ranges.NAMES].sendto(b"\xbe\xef", outgoing)
+            assert client.recv(65536) == VECTORS["U12"].octets, labels
+    control.close()
