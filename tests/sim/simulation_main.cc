@@ -1,11 +1,11 @@
 // A whole server on the simulated engine: seeds times faults. `simulation --seeds N [--from K]` runs N seeds from K (1)
-// on; `simulation
-// --seed K` runs one and prints what happened. A seed that fails prints itself and every connection's last steps, and
-// replays exactly.
+// on; `simulation --seed K` runs one and prints what happened. `--only KIND`: conversations of that kind alone. A seed
+// that fails prints itself and every connection's last steps, and replays exactly.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <string>
+#include <string_view>
 
 #include "sim/town.h"
 
@@ -40,48 +40,49 @@ engine::SimFaults faults_for(engine::Prng& prng, bool undisturbed) {
 
 // One seed in two is undisturbed: then everything must arrive. The other half has resets, failing connects and one
 // call that fails, out of all that the server makes.
-Outcome run(std::uint64_t seed, std::uint64_t fail_at, std::uint64_t* calls) {
+Outcome run(std::uint64_t seed, std::uint64_t fail_at, std::string_view only, std::uint64_t* calls) {
   engine::Prng prng({seed, 0x9E3779B97F4A7C15U, ~seed, 1});
   const bool undisturbed = seed % 2 == 0 && fail_at == 0;
-  Town town(seed, faults_for(prng, undisturbed));
-  if (undisturbed) town.expect_undisturbed();
+  Town town(seed, faults_for(prng, undisturbed), undisturbed);
   if (fail_at != 0) {
     const ErrorKind kinds[] = {ErrorKind::no_descriptors, ErrorKind::no_memory, ErrorKind::reset, ErrorKind::other};
     town.engine().fail_nth(fail_at, {kinds[prng.next() % 4], 0});
   }
   const std::size_t conversations = 1 + prng.next() % 6;
-  for (std::size_t i = 0; i < conversations; ++i) town.add(random_script(prng));
+  for (std::size_t i = 0; i < conversations; ++i) town.add_random(prng, only);
   town.run();
   if (calls != nullptr) *calls = town.engine().calls();
   return {town.complaint(), town.engine().trace_hash(), town.traces()};
 }
 
-bool report(std::uint64_t seed, std::uint64_t fail_at, const Outcome& outcome) {
+bool report(std::uint64_t seed, std::uint64_t fail_at, std::string_view only, const Outcome& outcome) {
   if (!outcome.complaint) return true;
-  std::printf("seed %llu fails (replay: simulation --seed %llu --fail-at %llu): %s\n%s",
+  const std::string kind = only.empty() ? std::string() : " --only " + std::string(only);
+  std::printf("seed %llu fails (replay: simulation --seed %llu --fail-at %llu%s): %s\n%s",
               static_cast<unsigned long long>(seed), static_cast<unsigned long long>(seed),
-              static_cast<unsigned long long>(fail_at), outcome.complaint->c_str(), outcome.traces.c_str());
+              static_cast<unsigned long long>(fail_at), kind.c_str(), outcome.complaint->c_str(),
+              outcome.traces.c_str());
   return false;
 }
 
-int run_one(std::uint64_t seed, std::uint64_t fail_at) {
-  const Outcome first = run(seed, fail_at, nullptr);
-  const Outcome second = run(seed, fail_at, nullptr);
+int run_one(std::uint64_t seed, std::uint64_t fail_at, std::string_view only) {
+  const Outcome first = run(seed, fail_at, only, nullptr);
+  const Outcome second = run(seed, fail_at, only, nullptr);
   std::printf("seed %llu: trace %016llx, %s\n", static_cast<unsigned long long>(seed),
               static_cast<unsigned long long>(first.trace_hash),
               first.trace_hash == second.trace_hash ? "replays exactly" : "DOES NOT REPLAY");
-  return report(seed, fail_at, first) && first.trace_hash == second.trace_hash ? 0 : 1;
+  return report(seed, fail_at, only, first) && first.trace_hash == second.trace_hash ? 0 : 1;
 }
 
 // Every seed; for each also one failing call, chosen from those the seed makes (the sweep of the driver).
-int run_many(std::uint64_t first, std::uint64_t count) {
+int run_many(std::uint64_t first, std::uint64_t count, std::string_view only) {
   std::uint64_t failed = 0;
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     std::uint64_t calls = 0;
-    if (!report(seed, 0, run(seed, 0, &calls))) ++failed;
+    if (!report(seed, 0, only, run(seed, 0, only, &calls))) ++failed;
     if (calls > 0 && seed % 4 == 1) {
       const std::uint64_t fail_at = 1 + (seed * 2654435761U) % calls;
-      if (!report(seed, fail_at, run(seed, fail_at, nullptr))) ++failed;
+      if (!report(seed, fail_at, only, run(seed, fail_at, only, nullptr))) ++failed;
     }
   }
   std::printf("%llu seeds, %llu failed\n", static_cast<unsigned long long>(count),
@@ -96,15 +97,18 @@ int main(int argc, char** argv) {
   std::uint64_t seeds = 0;
   std::uint64_t from = 1;
   std::uint64_t fail_at = 0;
+  std::string_view only;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::uint64_t value = std::strtoull(argv[i + 1], nullptr, 10);
     if (std::strcmp(argv[i], "--seed") == 0) seed = value;
     if (std::strcmp(argv[i], "--seeds") == 0) seeds = value;
     if (std::strcmp(argv[i], "--from") == 0) from = value;
     if (std::strcmp(argv[i], "--fail-at") == 0) fail_at = value;
+    if (std::strcmp(argv[i], "--only") == 0) only = argv[i + 1];
   }
-  if (seed != 0) return run_one(seed, fail_at);
-  if (seeds != 0) return run_many(from, seeds);
-  std::fprintf(stderr, "usage: %s --seeds N [--from K] | --seed K [--fail-at CALL]\n", argv[0]);
+  if (seed != 0) return run_one(seed, fail_at, only);
+  if (seeds != 0) return run_many(from, seeds, only);
+  std::fprintf(stderr, "usage: %s --seeds N [--from K] [--only KIND] | --seed K [--fail-at CALL] [--only KIND]\n",
+               argv[0]);
   return 2;
 }

@@ -1,14 +1,20 @@
-// The simulated town's people: a client that follows a script, and the origin it wants to reach. See town.h.
+// What every simulated party to a stream has in common: it is written in pieces and read to its end, through the same
+// engine as the server, as a bystander. Each command's actors derive theirs. Threading: the simulation's one.
 #pragma once
 
-#include <array>
 #include <string>
 
-#include "sim/town.h"
+#include "engine/sim/sim_engine.h"
 
 namespace stile::sim_test {
 
-/// What client and origin have in common: a stream that is written in pieces and read to its end.
+/// What one side saw.
+struct Seen {
+  std::string octets;
+  bool fin = false;
+  bool failed = false;
+};
+
 class Talker {
  public:
   explicit Talker(engine::SimEngine& engine) : engine_(engine) {
@@ -20,6 +26,8 @@ class Talker {
   Talker& operator=(const Talker&) = delete;
 
   [[nodiscard]] const Seen& seen() const noexcept { return seen_; }
+  /// Its own end of the connection; known from the connect or accept on.
+  [[nodiscard]] const std::optional<Endpoint>& local() const noexcept { return local_; }
   /// Closed and nothing pending.
   [[nodiscard]] bool done() const noexcept { return !socket_.is_open() && !socket_.pending() && !pause_.pending(); }
   void close();
@@ -27,6 +35,8 @@ class Talker {
   [[nodiscard]] std::string state() const;
 
  protected:
+  /// Connects as somebody at `from`.
+  void connect(const Address& from, const Endpoint& to);
   /// The socket is there: begin.
   void act();
   /// Called when something was received, a pause ended, or all was written: decide what to do next.
@@ -43,6 +53,7 @@ class Talker {
 
   engine::SimEngine& engine_;
   engine::Socket socket_;
+  std::optional<Endpoint> local_;
   bool connecting_ = false;
   bool reading_ = true;
   std::size_t segment_ = 65536;
@@ -59,43 +70,6 @@ class Talker {
   bool fin_wanted_ = false;
   bool fin_written_ = false;
   Seen seen_;
-};
-
-class Client final : public Talker {
- public:
-  Client(engine::SimEngine& engine, const Script& script, std::string request);
-  void begin();
-  /// What came behind the method choice and the reply.
-  [[nodiscard]] std::string payload() const;
-  /// The reply's code; -1 before it came.
-  [[nodiscard]] int reply() const;
-
- private:
-  void step() override;
-  [[nodiscard]] std::size_t reply_end() const;
-
-  const Script& script_;
-  std::string handshake_;
-  std::size_t sent_ = 0;  // of the handshake
-  bool payload_begun_ = false;
-};
-
-class Origin final : public Talker {
- public:
-  Origin(engine::SimEngine& engine, const Script& script, const Endpoint& at);
-  /// Somebody connected.
-  [[nodiscard]] bool visited() const noexcept { return visited_; }
-  [[nodiscard]] bool quiet() const noexcept { return done() && !listener_.is_open() && !listener_.pending(); }
-  void close_all();
-
- private:
-  void on_accept(engine::Status status);
-  void step() override;
-
-  const Script& script_;
-  engine::Socket listener_;
-  bool visited_ = false;
-  bool begun_ = false;
 };
 
 }  // namespace stile::sim_test

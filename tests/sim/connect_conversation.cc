@@ -1,0 +1,315 @@
+#include "sim/connect_conversation.h"
+
+#include <algorithm>
+
+#include "sim/places.h"
+#include "sim/talker.h"
+
+namespace stile::sim_test {
+namespace {
+
+using Bystander = engine::SimEngine::Bystander;
+constexpr auto slowness = std::chrono::seconds(2);
+
+/// Where a client wants to go, and what must come of it when nothing else goes wrong.
+enum class Errand : std::uint8_t {
+  address,      // an origin by its address
+  name,         // by its name
+  dead_first,   // by a name whose first address never answers
+  refused,      // nobody listens there
+  silent,       // no answer at all
+  denied,       // the policy forbids the address
+  denied_name,  // a name that resolves into a forbidden range
+  unknown_name,
+  malformed,   // a request that no server could serve
+  unfinished,  // the client stops in the middle of its request
+};
+inline constexpr int errand_count = static_cast<int>(Errand::unfinished) + 1;
+
+/// One conversation, as its script says.
+struct Script {
+  Errand errand = Errand::address;
+  std::string up;                // client to origin
+  std::string down;              // origin to client
+  std::size_t optimistic = 0;    // octets of `up` sent behind the request at once
+  std::size_t segment = 65536;   // the client writes at most this much at a time
+  Duration pause{};              // between the client's segments of its handshake
+  bool client_fin_first = true;  // who closes its direction without waiting for the other
+  bool client_resets = false;    // in the middle
+  bool origin_resets = false;
+  bool slow_client = false;  // reads nothing for two seconds
+  bool slow_origin = false;
+};
+
+std::uint16_t origin_port(std::size_t number) {
+  return static_cast<std::uint16_t>(10'000 + number);
+}
+
+std::string request_for(Errand errand, std::size_t number) {
+  const std::uint16_t port = origin_port(number);
+  switch (errand) {
+    case Errand::address:
+      return socks5_request(1, origin_address, port);
+    case Errand::name:
+    case Errand::dead_first:
+    case Errand::denied_name:
+      return socks5_request(1, name_of("origin", number), port);
+    case Errand::refused:
+      return socks5_request(1, origin_address, static_cast<std::uint16_t>(port + 10'000));
+    case Errand::silent:
+      return socks5_request(1, dead_address, port);
+    case Errand::denied:
+      return socks5_request(1, denied_address, 80);
+    case Errand::unknown_name:
+      return socks5_request(1, "nowhere.example", port);
+    case Errand::malformed:
+      return std::string("\x05\x09\x00\x09", 4);
+    case Errand::unfinished:
+      return socks5_request(1, origin_address, port).substr(0, 5);
+  }
+  return {};
+}
+
+// What the client is told when nothing else goes wrong; -1: the connection just ends.
+int expected_reply(Errand errand) {
+  switch (errand) {
+    case Errand::address:
+    case Errand::name:
+    case Errand::dead_first:
+      return 0;
+    case Errand::refused:
+      return 5;
+    case Errand::silent:
+    case Errand::unknown_name:
+      return 4;
+    case Errand::denied:
+    case Errand::denied_name:
+      return 2;
+    case Errand::malformed:
+      return 7;
+    case Errand::unfinished:
+      return -1;
+  }
+  return -1;
+}
+
+Script random_script(engine::Prng& prng) {
+  const auto chance = [&](unsigned in) { return prng.next() % in == 0; };
+  Script script;
+  script.errand = chance(2) ? Errand::address : static_cast<Errand>(prng.next() % errand_count);
+  script.up = random_octets(prng);
+  script.down = random_octets(prng);
+  if (script.errand != Errand::unfinished && chance(3))
+    script.optimistic = std::min<std::size_t>(script.up.size(), prng.next() % 3000);
+  if (chance(3)) script.segment = 1 + prng.next() % 12;
+  if (chance(4)) script.pause = std::chrono::milliseconds(prng.next() % 30);
+  script.client_fin_first = chance(2);
+  script.client_resets = chance(10);
+  script.origin_resets = chance(10);
+  script.slow_client = chance(6);
+  script.slow_origin = chance(6);
+  return script;
+}
+
+// ── the actors ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+class Client final : public Talker {
+ public:
+  Client(engine::SimEngine& engine, const Script& script, std::string request);
+  void begin() { connect(client_address, server_endpoint); }
+  /// What came behind the method choice and the reply.
+  [[nodiscard]] std::string payload() const;
+  /// The reply's code; -1 before it came.
+  [[nodiscard]] int reply() const;
+
+ private:
+  void step() override;
+  [[nodiscard]] std::size_t reply_end() const;
+
+  const Script& script_;
+  std::string handshake_;
+  std::size_t sent_ = 0;  // of the handshake
+  bool payload_begun_ = false;
+};
+
+class Origin final : public Talker {
+ public:
+  Origin(engine::SimEngine& engine, const Script& script, const Endpoint& at);
+  /// Somebody connected.
+  [[nodiscard]] bool visited() const noexcept { return visited_; }
+  [[nodiscard]] bool quiet() const noexcept { return done() && !listener_.is_open() && !listener_.pending(); }
+  void close_all();
+
+ private:
+  void on_accept(engine::Status status);
+  void step() override;
+
+  const Script& script_;
+  engine::Socket listener_;
+  bool visited_ = false;
+  bool begun_ = false;
+};
+
+// ── Client ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Client::Client(engine::SimEngine& engine, const Script& script, std::string request)
+    : Talker(engine), script_(script), handshake_(std::string("\x05\x01\x00", 3) + request) {
+  handshake_ += script.up.substr(0, script.optimistic);
+  segment_ = script.segment;
+}
+
+// The method choice takes two octets, an address of family 1 or 4 decides how long the reply is.
+std::size_t Client::reply_end() const {
+  const std::string& octets = seen().octets;
+  if (octets.size() < 6) return std::string::npos;
+  const std::size_t length = octets[5] == 4 ? 22 : 10;
+  return octets.size() < 2 + length ? std::string::npos : 2 + length;
+}
+
+int Client::reply() const {
+  return reply_end() == std::string::npos ? -1 : static_cast<unsigned char>(seen().octets[3]);
+}
+
+std::string Client::payload() const {
+  return reply_end() == std::string::npos ? std::string() : seen().octets.substr(reply_end());
+}
+
+void Client::step() {
+  if (asleep()) return;
+  if (sent_ < handshake_.size()) {
+    const std::size_t size = std::min(script_.segment, handshake_.size() - sent_);
+    write(handshake_.substr(sent_, size));
+    sent_ += size;
+    if (script_.pause > Duration::zero() || sent_ < handshake_.size()) return sleep(script_.pause);
+  }
+  if (script_.errand == Errand::unfinished) return write_fin();
+  if (reply() < 0 && !seen().fin) return;
+  if (reply() != 0) return write_fin();
+  if (!payload_begun_) {
+    payload_begun_ = true;
+    write(script_.up.substr(script_.optimistic));
+    if (script_.slow_client) {
+      reading_ = false;
+      return sleep(slowness);
+    }
+  }
+  reading_ = true;
+  if (script_.client_resets) return reset();
+  if (script_.client_fin_first || seen().fin) write_fin();
+}
+
+// ── Origin ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Origin::Origin(engine::SimEngine& engine, const Script& script, const Endpoint& at) : Talker(engine), script_(script) {
+  const Bystander bystander(engine_);
+  listener_.bind<&Origin::on_accept>(this);
+  if (engine_.listen(listener_, at, {})) engine_.wait(listener_, engine::Interest::readable);
+}
+
+void Origin::on_accept(engine::Status) {
+  const Bystander bystander(engine_);
+  if (!listener_.is_open()) return;
+  if (!visited_ && engine_.try_accept(listener_, socket_)) {
+    visited_ = true;
+    return act();
+  }
+  engine_.wait(listener_, engine::Interest::readable);
+}
+
+void Origin::step() {
+  if (asleep()) return;
+  if (!begun_) {
+    begun_ = true;
+    write(script_.down);
+    if (script_.slow_origin) {
+      reading_ = false;
+      return sleep(slowness);
+    }
+  }
+  reading_ = true;
+  if (script_.origin_resets && !seen().octets.empty()) return reset();
+  if (!script_.client_fin_first || seen().fin) write_fin();
+}
+
+void Origin::close_all() {
+  close();
+  const Bystander bystander(engine_);
+  if (listener_.is_open()) engine_.close(listener_);
+}
+
+// ── the conversation ────────────────────────────────────────────────────────────────────────────────────────────────
+
+class ConnectConversation final : public Conversation {
+ public:
+  ConnectConversation(const Surroundings& surroundings, Script script)
+      : undisturbed_(surroundings.undisturbed),
+        script_(std::move(script)),
+        origin_(surroundings.engine, script_, {origin_address, origin_port(surroundings.number)}),
+        client_(surroundings.engine, script_, request_for(script_.errand, surroundings.number)) {
+    std::vector<Address> addresses{origin_address};
+    if (script_.errand == Errand::dead_first) addresses.insert(addresses.begin(), dead_address);
+    if (script_.errand == Errand::denied_name) addresses = {denied_address};
+    add_name(surroundings.names, name_of("origin", surroundings.number), addresses);
+  }
+
+  void begin() override { client_.begin(); }
+  [[nodiscard]] bool done() const override { return client_.done(); }
+  [[nodiscard]] std::string state() const override { return client_.state(); }
+  void close() override {
+    client_.close();
+    origin_.close_all();
+  }
+  [[nodiscard]] std::optional<std::string> complaint(const Ledger& ledger) const override;
+
+ private:
+  [[nodiscard]] std::optional<std::string> complaint_about_records(const std::vector<Ledger::Entry>& records) const;
+
+  bool undisturbed_;
+  Script script_;
+  Origin origin_;
+  Client client_;
+};
+
+std::optional<std::string> ConnectConversation::complaint(const Ledger& ledger) const {
+  const int expected = expected_reply(script_.errand);
+  if (!is_prefix(client_.payload(), script_.down)) return "I1, I7: the client received what the origin did not send";
+  if (!is_prefix(origin_.seen().octets, script_.up)) return "I1: the origin received what the client did not send";
+  if (origin_.visited() && expected != 0) return "I2, I3: an origin was reached that must not be";
+  const std::vector<Ledger::Entry> records = ledger.of(client_.local());
+  for (const Ledger::Entry& record : records) {
+    if (record.address && record.address->address != origin_address) {
+      return "I3: dialled " + record.address->to_string();
+    }
+  }
+  if (!undisturbed_) return std::nullopt;
+  if (client_.reply() != expected) {
+    return "reply " + std::to_string(client_.reply()) + " instead of " + std::to_string(expected);
+  }
+  if (auto found = complaint_about_records(records)) return found;
+  if (expected != 0 || script_.client_resets || script_.origin_resets) return std::nullopt;
+  if (client_.payload() != script_.down) return "I1: octets for the client are missing";
+  if (origin_.seen().octets != script_.up) return "I1: octets for the origin are missing";
+  if (!client_.seen().fin || !origin_.seen().fin) return "I8: a FIN did not travel";
+  if (client_.seen().failed || origin_.seen().failed) return "I8: an orderly end became a reset";
+  return std::nullopt;
+}
+
+std::optional<std::string> ConnectConversation::complaint_about_records(
+    const std::vector<Ledger::Entry>& records) const {
+  const bool granted = expected_reply(script_.errand) == 0;
+  if (records.size() != (granted ? 2U : 1U)) return "I6: " + std::to_string(records.size()) + " records";
+  const bool exact = !script_.client_resets && !script_.origin_resets;
+  const Ledger::Entry& end = records.back();
+  if (granted && exact && (end.bytes_up != script_.up.size() || end.bytes_down != script_.down.size())) {
+    return "I6: the record's octets are not what was sent";
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::unique_ptr<Conversation> make_connect(const Surroundings& surroundings, engine::Prng& prng) {
+  return std::make_unique<ConnectConversation>(surroundings, random_script(prng));
+}
+
+}  // namespace stile::sim_test

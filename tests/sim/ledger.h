@@ -1,0 +1,62 @@
+// What the simulated server recorded, as plain values, and what must hold of every session's records.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "observe/record.h"
+#include "server/worker.h"
+
+namespace stile::sim_test {
+
+class Ledger final : public server::Reporter {
+ public:
+  struct Entry {
+    observe::Event event;
+    std::uint64_t session;
+    Reason reason;
+    std::optional<ReplyCode> reply;
+    std::optional<Endpoint> client;
+    std::optional<Endpoint> address;
+    std::uint64_t bytes_up;
+    std::uint64_t bytes_down;
+    std::uint64_t packets_up;
+    std::uint64_t packets_down;
+  };
+  void report(const observe::Record& record) noexcept override {
+    entries_.push_back({record.event, record.session, record.reason, record.reply, record.client, record.address,
+                        record.bytes_up.value_or(0), record.bytes_down.value_or(0), record.packets_up.value_or(0),
+                        record.packets_down.value_or(0)});
+  }
+
+  /// The records of the connection that came from there, in order.
+  [[nodiscard]] std::vector<Entry> of(const std::optional<Endpoint>& client) const {
+    std::vector<Entry> found;
+    for (const Entry& entry : entries_) {
+      if (client && entry.client == client) found.push_back(entry);
+    }
+    return found;
+  }
+
+  /// An admitted session has one start and then one end; every other one outcome.
+  [[nodiscard]] std::optional<std::string> complaint() const {
+    std::map<std::uint64_t, std::string> sessions;
+    for (const Entry& entry : entries_) {
+      sessions[entry.session] += entry.event == observe::Event::session_start ? 's'
+                                 : entry.event == observe::Event::session_end ? 'e'
+                                                                              : 'o';
+    }
+    for (const auto& [session, outcome] : sessions) {
+      if (outcome != "se" && outcome != "o") return "I6: a session with the records '" + outcome + "'";
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+}  // namespace stile::sim_test
