@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 import raw_socks
-from networks import Namespace
-from origins import Origin, echo
-from processes import Daemon, free_port, run, wait_until
+from origins import echo
+from processes import free_port, run, wait_until
 from server import Server
 from web import WebServer
 
@@ -245,39 +244,3 @@ def test_node_socks(serve, origin, tmp_path: Path) -> None:
     shown_host, shown_port = far.peers[-1]
     assert f'"host":"{shown_host}","port":{shown_port}' in result.stdout, "BND as the library read it"
     went_through(server, f"localhost:{far.port}")
-
-
-# --- The judge ----------------------------------------------------------------------------------------------------
-
-
-def tshark(capture: Path, *words: str) -> str:
-    result = run("tshark", "-r", capture, *words)
-    assert result.returncode == 0
-    return result.stdout.strip()
-
-
-def test_tshark_decodes_the_handshake(serve, lone_host: Namespace, daemon, tmp_path: Path) -> None:
-    """Every octet of a handshake, as an independent dissector reads it on SOCKS's own port."""
-    capture = tmp_path / "handshake.pcapng"
-    with lone_host.inside():
-        server = serve(port=1080, namespace=lone_host)
-        far, far6 = Origin(echo), Origin(echo, "::1")
-        with closing(far), closing(far6):
-            sniffer: Daemon = daemon("dumpcap", "-q", "-i", "lo", "-f", "tcp port 1080", "-w", capture)
-            wait_until("dumpcap captures", lambda: "Capturing on" in sniffer.log.read_text() and capture.exists())
-            for host, port in ((far.host, far.port), ("::1", far6.port), ("localhost", far.port)):
-                with raw_socks.tunnel(server.proxy, host, port) as client:
-                    client.sendall(b"hello")
-                    assert raw_socks.receive(client, 5) == b"hello"
-            closed = raw_socks.ask(server.proxy, raw_socks.request("127.0.0.1", free_port()))[1]
-            assert closed.code == 5
-            last = raw_socks.FAILURE_TAIL
-            wait_until("all of it is captured", lambda: last in capture.read_bytes())
-            sniffer.close()
-    judged = tshark(capture, "-Y", "_ws.malformed || _ws.short || (socks && _ws.expert.severity >= 0x600000)")
-    assert judged == "", judged
-    fields = ("-T", "fields", "-E", "separator=/s")
-    assert tshark(capture, "-Y", "socks.results", *fields, "-e", "socks.results").split() == ["0", "0", "0", "5"]
-    assert tshark(capture, "-Y", "socks.remote_name", *fields, "-e", "socks.remote_name") == "localhost"
-    assert "::1" in tshark(capture, "-Y", "socks.dstV6", *fields, "-e", "socks.dstV6").split()
-    assert set(tshark(capture, "-Y", "socks.version", *fields, "-e", "socks.version").split()) == {"5"}
