@@ -250,13 +250,14 @@ bool ServerSession::performs(wire::Command command) const noexcept {
 void ServerSession::judge_request(Actions& actions) {
   if (!performs(request_->command)) return fail(Reason::command_unknown, actions);
   const wire::AddressField& destination = request_->destination;
-  const bool may_be_open =
-      request_->command == wire::Command::bind || request_->command == wire::Command::udp_associate;
+  // BIND may leave the other end open: zeros, or an empty name. What UDP ASSOCIATE names is a mere claim, and some
+  // clients put there what is nobody's address (PySocks: the name "0").
+  const bool claims = request_->command == wire::Command::udp_associate;
+  const bool may_be_open = claims || request_->command == wire::Command::bind;
   if (const auto target = destination.target()) {
     target_ = *target;
-    // BIND and UDP ASSOCIATE may leave the other end open: zeros, or an empty name.
     has_target_ = !may_be_open || target->address() == nullptr || !target->address()->is_unspecified();
-  } else if (!may_be_open || !destination.is_empty_name()) {
+  } else if (!claims && !(may_be_open && destination.is_empty_name())) {
     return fail(wire::reason_of(destination.host.error()), actions);
   }
   switch (request_->command) {

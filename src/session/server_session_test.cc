@@ -296,6 +296,7 @@ TEST(ServerSession, AssociatesWhateverTheClientClaims) {  // Q21, Q22, Q23
   EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 1, 0, 0, 0, 0, 0, 0}).transcript(), begin + "anything" + end);
   EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 3, 0, 0, 0}).transcript(), begin + "anything" + end);
   EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 1, 203, 0, 113, 9, 0, 53}).transcript(), begin + "203.0.113.9:53" + end);
+  EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 3, 1, '0', 0, 0}).transcript(), begin + "anything" + end);  // PySocks
 }
 
 TEST(ServerSession, KeepsATraceForPeople) {
