@@ -5,19 +5,15 @@ import os
 import shutil
 import socket
 import subprocess
-import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-import raw_socks
 from origins import echo
 from processes import free_port, run, wait_until
 from server import Server
 from web import WebServer
-
-NODE_MODULES = "/usr/share/nodejs"
 
 
 @pytest.fixture
@@ -196,51 +192,3 @@ def test_telnet(serve, origin, tmp_path: Path) -> None:
         client.stdin.close()
         client.wait(20)
     went_through(server, f"127.0.0.1:{far.port}")
-
-
-# --- Libraries ----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("remote_names", [True, False])
-def test_pysocks(serve, origin, remote_names: bool) -> None:
-    socks = pytest.importorskip("socks", reason="PySocks (python3-socks) is not installed")
-    server, far = serve(), origin(echo)
-    with socks.socksocket() as client:
-        client.set_proxy(socks.SOCKS5, *server.proxy, rdns=remote_names)
-        client.settimeout(20)
-        client.connect(("localhost" if remote_names else "127.0.0.1", far.port))
-        client.sendall(b"through PySocks")
-        assert raw_socks.receive(client, 15) == b"through PySocks"
-        assert far.peers[-1] == client.get_proxy_sockname()
-
-
-def test_pysocks_names_the_failure(serve) -> None:
-    socks = pytest.importorskip("socks", reason="PySocks (python3-socks) is not installed")
-    with socks.socksocket() as client:
-        client.set_proxy(socks.SOCKS5, *serve().proxy)
-        with pytest.raises(socks.ProxyError, match="0x05: Connection refused"):
-            client.connect(("127.0.0.1", free_port()))
-
-
-def test_node_socks(serve, origin, tmp_path: Path) -> None:
-    server, far = serve(), origin(echo)
-    script = tmp_path / "client.js"
-    script.write_text(
-        textwrap.dedent("""
-            const { SocksClient } = require("socks");
-            const [proxyHost, proxyPort, host, port] = process.argv.slice(2);
-            SocksClient.createConnection({
-              proxy: { host: proxyHost, port: Number(proxyPort), type: 5 },
-              command: "connect", destination: { host, port: Number(port) },
-            }).then(({ socket, remoteHost }) => {
-              socket.on("data", (data) => { console.log(String(data), JSON.stringify(remoteHost)); socket.end(); });
-              socket.write("through node");
-              socket.resume();
-            }).catch((error) => { console.log(error.message); process.exit(1); });
-        """)
-    )
-    result = run("/usr/bin/node", script, *server.proxy, "localhost", far.port, environment={"NODE_PATH": NODE_MODULES})
-    assert result.returncode == 0 and "through node" in result.stdout
-    shown_host, shown_port = far.peers[-1]
-    assert f'"host":"{shown_host}","port":{shown_port}' in result.stdout, "BND as the library read it"
-    went_through(server, f"localhost:{far.port}")
