@@ -10,6 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from ftp_site import start_vsftpd
 from origins import echo
 from processes import free_port, run, wait_until
 from server import Server
@@ -22,10 +23,10 @@ def web(serve) -> Iterator[Callable[..., WebServer]]:
         yield lambda *arguments: stack.enter_context(closing(WebServer(*arguments)))
 
 
-def went_through(server: Server, target: str) -> None:
+def went_through(server: Server, target: str, protocol: str = "socks5") -> None:
     """The proxy's own word that it carried the conversation."""
     start = server.wait_for_record(event="session.start", target=target)
-    assert start["protocol"] == "socks5", start
+    assert start["protocol"] == protocol, start
     server.wait_for_record(event="session.end", session=start["session"])
 
 
@@ -40,6 +41,8 @@ def went_through(server: Server, target: str) -> None:
         ("socks5", "::1", "[::1]"),
         ("socks5h", "::1", "[::1]"),
         ("socks5h", "localhost", "localhost"),
+        ("socks4", "127.0.0.1", "127.0.0.1"),
+        ("socks4a", "localhost", "localhost"),
     ],
 )
 def test_curl(serve, web, scheme: str, host: str, asked: str) -> None:
@@ -47,7 +50,7 @@ def test_curl(serve, web, scheme: str, host: str, asked: str) -> None:
     url = f"http://{asked}:{site.port}/"
     result = run("curl", "-sS", "--noproxy", "", "-x", "{}://{}:{}".format(scheme, *server.proxy), url)
     assert result.returncode == 0 and "second.js" in result.stdout
-    went_through(server, f"{asked}:{site.port}")
+    went_through(server, f"{asked}:{site.port}", scheme[:6])
 
 
 def test_curl_shows_why_it_was_refused(serve) -> None:
@@ -124,34 +127,9 @@ def test_ssh(serve, ssh_server: tuple[int, list[str]], bridge: str) -> None:
     went_through(server, f"127.0.0.1:{port}")
 
 
-@pytest.fixture
-def ftp_server(serve, daemon, tmp_path: Path) -> tuple[int, Path]:
-    """vsftpd for anonymous users, in passive mode; returns its port and its folder for uploads."""
-    if os.geteuid() != 0:
-        pytest.skip("vsftpd needs root to confine its users")
-    root, port = tmp_path / "ftp", free_port()
-    (root / "incoming").mkdir(parents=True)
-    for folder in (root, *list(root.parents)[:-2]):
-        folder.chmod(folder.stat().st_mode | 0o005)  # the anonymous user has to get there
-    (root / "incoming").chmod(0o777)
-    (root / "large").write_bytes(os.urandom(5_000_000))
-    (root / "large").chmod(0o644)
-    Path("/var/run/vsftpd/empty").mkdir(parents=True, exist_ok=True)
-    config = tmp_path / "vsftpd.conf"
-    settings = {
-        "listen": "YES", "listen_ipv6": "NO", "background": "NO", "listen_address": "127.0.0.1", "listen_port": port,
-        "anonymous_enable": "YES", "local_enable": "NO", "anon_root": root, "no_anon_password": "YES",
-        "write_enable": "YES", "anon_upload_enable": "YES", "pasv_enable": "YES", "port_enable": "NO",
-        "anon_umask": "022", "seccomp_sandbox": "NO", "secure_chroot_dir": "/var/run/vsftpd/empty",
-    }  # fmt: skip
-    config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    daemon("/usr/sbin/vsftpd", config).wait_for_port("127.0.0.1", port)
-    return port, root
-
-
-def test_ftp_in_passive_mode(serve, ftp_server: tuple[int, Path], tmp_path: Path) -> None:
+def test_ftp_in_passive_mode(serve, daemon, tmp_path: Path) -> None:
     """Control and data connection both go through the proxy, down and up."""
-    server, (port, root) = serve(), ftp_server
+    server, (port, root) = serve(), start_vsftpd(daemon, tmp_path, passive=True)
     proxy = ("--noproxy", "", "-x", "socks5h://{}:{}".format(*server.proxy))
     url = f"ftp://127.0.0.1:{port}"
     assert run("curl", "-sS", *proxy, "-o", tmp_path / "got", f"{url}/large").returncode == 0

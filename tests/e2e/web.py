@@ -63,9 +63,9 @@ class WebServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, host: str = "127.0.0.1", repositories: Path = Path("/nonexistent")) -> None:
+    def __init__(self, host: str = "127.0.0.1", repositories: Path = Path("/nonexistent"), port: int = 0) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, 0), Handler)
+        super().__init__((host, port), Handler)
         self.repositories = repositories
         self.peers: list[tuple[str, int]] = []
         self.port = self.server_address[1]

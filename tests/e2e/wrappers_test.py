@@ -1,0 +1,104 @@
+"""Unchanged programs behind a wrapper that speaks SOCKS for them: Dante's socksify, Tor's torsocks."""
+
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from datagrams import DatagramEcho
+from ftp_site import start_vsftpd
+from networks import Namespace
+from processes import run
+from server import Server
+from web import WebServer
+
+FETCH = ("curl", "-sS", "--noproxy", "*")
+
+
+@pytest.fixture
+def socksify(tmp_path: Path) -> Callable[..., CompletedProcess[str]]:
+    """Runs a program under Dante's client library."""
+
+    def wrapped(server: Server, *command: object, version: int = 5, **options) -> CompletedProcess[str]:
+        configuration = tmp_path / "dante.conf"
+        address, port = server.proxy
+        configuration.write_text(
+            textwrap.dedent(f"""
+                resolveprotocol: fake
+                route {{
+                  from: 0.0.0.0/0 to: 0.0.0.0/0 via: {address} port = {port}
+                  protocol: tcp{" udp" if version == 5 else ""}
+                  proxyprotocol: socks_v{version}
+                  method: none
+                  command: bind connect{" udpassociate" if version == 5 else ""}
+                }}
+            """)
+        )
+        # Loopback counts as a network at hand, which Dante would go to directly.
+        environment = {"SOCKS_CONF": str(configuration), "SOCKS_AUTOADD_LANROUTES": "no", "HOME": str(tmp_path)}
+        return run("socksify", *command, environment=environment, **options)
+
+    return wrapped
+
+
+@pytest.fixture
+def site() -> Iterator[WebServer]:
+    with closing(WebServer()) as server:
+        yield server
+
+
+@pytest.mark.parametrize("version", [4, 5])
+def test_dante_connects(serve, socksify, site: WebServer, version: int) -> None:
+    server = serve()
+    result = socksify(server, *FETCH, site.url, version=version)
+    assert result.returncode == 0 and "second.js" in result.stdout
+    server.wait_for_record(event="session.end", protocol=f"socks{version}", target=f"127.0.0.1:{site.port}")
+
+
+def test_dante_leaves_names_to_the_proxy(serve, socksify, site: WebServer) -> None:
+    """Its library hands the program a made-up address and asks the proxy for the name."""
+    server = serve()
+    result = socksify(server, *FETCH, "-4", f"http://nobody.invalid:{site.port}/")
+    assert result.returncode != 0
+    assert server.wait_for_record(event="error", command="connect", reply=4)["target"] == f"nobody.invalid:{site.port}"
+
+
+def test_dante_sends_datagrams(serve, socksify) -> None:
+    """netcat, which connects its socket and knows nothing of the header on each datagram."""
+    server = serve()
+    with closing(DatagramEcho()) as far:
+        result = socksify(server, "nc", "-u", "-w", 1, far.host, far.port, input="a question\n")
+    assert result.stdout == "a question\n"
+    end = server.wait_for_record(event="session.end", command="udp-associate")
+    assert (end["packets_up"], end["packets_down"]) == (1, 1)
+
+
+def test_ftp_in_active_mode(serve, daemon, socksify, tmp_path: Path) -> None:
+    """The FTP server connects back: each data connection is a BIND, announced by the first reply, begun by the second."""
+    server, (port, root) = serve(), start_vsftpd(daemon, tmp_path, passive=False)
+    commands = f"binary\nget large {tmp_path}/got\ncd incoming\nput {tmp_path}/got sent\nquit\n"
+    assert socksify(server, "ftp", "-a", "-A", "-v", "127.0.0.1", port, input=commands).returncode == 0
+    assert (tmp_path / "got").read_bytes() == (root / "large").read_bytes()
+    assert (root / "incoming" / "sent").read_bytes() == (root / "large").read_bytes()
+    server.wait_for_record(event="session.end", command="connect", target=f"127.0.0.1:{port}")
+    down = server.wait_for_record(event="session.end", command="bind", bytes_down=5_000_000)
+    up = server.wait_for_record(event="session.end", command="bind", bytes_up=5_000_000)
+    assert down["session"] != up["session"]
+
+
+@pytest.mark.parametrize("host", ["192.0.2.10", "far.example"])
+def test_torsocks(serve, lone_host: Namespace, host: str) -> None:
+    """It asks for a name by RESOLVE, then for the address by CONNECT, and lets nothing go past the proxy."""
+    lone_host.run("ip", "address", "add", "192.0.2.10", "dev", "lo")
+    lone_host.file("hosts", "127.0.0.1 localhost\n192.0.2.10 far.example\n")
+    with lone_host.inside():
+        server = serve(namespace=lone_host)
+        with closing(WebServer("192.0.2.10")) as site:
+            wrapper = (*lone_host.prefix(), "torsocks", "-a", server.proxy[0], "-P", server.proxy[1])
+            result = run(*wrapper, *FETCH, f"http://{host}:{site.port}/")
+    assert result.returncode == 0 and "second.js" in result.stdout
+    server.wait_for_record(event="session.end", command="connect", target=f"192.0.2.10:{site.port}")
+    if host == "far.example":
+        assert str(server.wait_for_record(event="session.end", command="resolve")["target"]).startswith("far.example:")
