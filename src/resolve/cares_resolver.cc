@@ -19,7 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto probe_interval = 10s;
-constexpr std::uint16_t dns_port = 53;
+constexpr auto look_interval = 1s;
 
 /// What resolv.conf, or the operator instead of it, says.
 struct Configuration {
@@ -27,7 +27,7 @@ struct Configuration {
   bool rotate = false;
 };
 
-DnsServer server_of(const ares_addr_port_node& node) noexcept {
+DnsServer server_of(const ares_addr_port_node& node, std::uint16_t default_port) noexcept {
   DnsServer server;
   if (node.family == AF_INET) {
     std::array<std::uint8_t, 4> octets{};
@@ -38,7 +38,7 @@ DnsServer server_of(const ares_addr_port_node& node) noexcept {
     std::memcpy(octets.data(), &node.addr.addr6, octets.size());
     server.address = Address::v6(octets);
   }
-  server.port = node.udp_port == 0 ? dns_port : static_cast<std::uint16_t>(node.udp_port);
+  server.port = node.udp_port == 0 ? default_port : static_cast<std::uint16_t>(node.udp_port);
   return server;
 }
 
@@ -58,7 +58,8 @@ Result<Configuration> read_configuration(const CaresResolver::Options& options) 
   status = ares_get_servers_ports(channel, &nodes);
   if (status != ARES_SUCCESS) return std::unexpected(cares_error(status));
   Configuration configuration;
-  for (const auto* node = nodes; node != nullptr; node = node->next) configuration.servers.push_back(server_of(*node));
+  for (const auto* node = nodes; node != nullptr; node = node->next)
+    configuration.servers.push_back(server_of(*node, options.port));
   ares_free_data(nodes);
   ares_options saved{};
   int mask = 0;
@@ -179,26 +180,82 @@ struct CaresResolver::Attempt {
   bool server_failed = false;  // one of them answered SERVFAIL: better known than a later silence
 };
 
-Result<std::unique_ptr<CaresResolver>> CaresResolver::create(engine::EpollEngine& engine, const Options& options) {
-  const auto configuration = read_configuration(options);
-  if (!configuration) return std::unexpected(configuration.error());
-  std::unique_ptr<CaresResolver> made(new CaresResolver(engine, options));
-  made->rotate_ = configuration->rotate;
-  for (const DnsServer& server : configuration->servers) {
-    auto channel = CaresChannel::create(engine, server, options.try_time);
-    if (!channel) return std::unexpected(channel.error());
-    made->channels_.push_back(std::move(*channel));
+/// A channel that is asked nothing any longer, until nothing of it is pending in the engine.
+struct CaresResolver::Retired {
+  Retired(CaresResolver& owner, std::unique_ptr<CaresChannel> old) : resolver(owner), channel(std::move(old)) {
+    quiet.bind<&Retired::on_quiet>(this);
   }
+  void on_quiet(engine::Status) { resolver.buried(*this); }
+
+  CaresResolver& resolver;
+  std::unique_ptr<CaresChannel> channel;
+  engine::Operation quiet;
+};
+
+Result<std::unique_ptr<CaresResolver>> CaresResolver::create(engine::EpollEngine& engine, const Options& options) {
+  std::unique_ptr<CaresResolver> made(new CaresResolver(engine, options));
+  if (auto configured = made->configure(); !configured) return std::unexpected(configured.error());
   return made;
 }
 
 CaresResolver::CaresResolver(engine::EpollEngine& engine, const Options& options) : engine_(engine), options_(options) {
-  channel_closed_.bind<&CaresResolver::close_next>(this);
+  changed_.bind<&CaresResolver::on_changed>(this);
 }
 
 CaresResolver::~CaresResolver() {
-  STILE_ASSERT(exchanges_.empty());
+  STILE_ASSERT(exchanges_.empty() && retired_.empty());
 }
+
+// ── whom to ask ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+Result<void> CaresResolver::configure() {
+  // The stamp first: what is written between the two is found at the next look.
+  const auto stamp = sys::file_stamp(options_.resolv_conf_path);
+  const auto configuration = read_configuration(options_);
+  if (!configuration) return std::unexpected(configuration.error());
+  std::vector<std::unique_ptr<CaresChannel>> channels;
+  for (const DnsServer& server : configuration->servers) {
+    auto channel = CaresChannel::create(engine_, server, options_.try_time);
+    if (!channel) return std::unexpected(channel.error());
+    channels.push_back(std::move(*channel));
+  }
+  std::swap(channels_, channels);
+  rotate_ = configuration->rotate;
+  next_start_ = 0;
+  stamp_ = stamp ? std::optional(*stamp) : std::nullopt;
+  // Last: an open question goes to the servers above as its channel is closed.
+  retire(std::move(channels));
+  return {};
+}
+
+void CaresResolver::look_for_changes() {
+  const Instant now = engine_.now();
+  if (!options_.servers.empty() || (looked_ && now - *looked_ < look_interval)) return;
+  looked_ = now;
+  // A file that is gone is about to be written anew, or of no use: the servers known before go on.
+  const auto stamp = sys::file_stamp(options_.resolv_conf_path);
+  if (stamp && stamp_ != *stamp && !changed_.pending()) engine_.post(changed_);
+}
+
+// Where memory does not suffice the servers known before go on, too; it is tried again at the next look.
+void CaresResolver::on_changed(engine::Status) {
+  if (closed_ == nullptr) static_cast<void>(configure());
+  post_closed_if_quiet();
+}
+
+void CaresResolver::retire(std::vector<std::unique_ptr<CaresChannel>> channels) {
+  for (auto& channel : channels) {
+    Retired& old = *retired_.emplace_back(std::make_unique<Retired>(*this, std::move(channel)));
+    old.channel->close(old.quiet);
+  }
+}
+
+void CaresResolver::buried(Retired& retired) {
+  std::erase_if(retired_, [&](const auto& one) { return one.get() == &retired; });
+  post_closed_if_quiet();
+}
+
+// ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void CaresResolver::ask(std::uint64_t id, const HostName& name, Asker& asker) {
   open(id, name, asker, 2);
@@ -213,6 +270,7 @@ void CaresResolver::ask_name(std::uint64_t id, const Address& address, Asker& as
 
 void CaresResolver::open(std::uint64_t id, const HostName& name, Asker& asker, int answers) {
   STILE_ASSERT(closed_ == nullptr);
+  look_for_changes();
   exchanges_.emplace(id, Exchange{name, &asker, engine_.now(), next_start_, answers});
   if (rotate_) next_start_ = (next_start_ + 1) % std::max<std::size_t>(channels_.size(), 1);
 }
@@ -242,7 +300,11 @@ void CaresResolver::start(std::unique_ptr<Attempt> attempt) {
 }
 
 void CaresResolver::on_reply(std::unique_ptr<Attempt> attempt, int status, ConstBytes message) {
-  if (status == ARES_EDESTRUCTION) return;
+  if (status == ARES_EDESTRUCTION) {
+    attempt->number = 0;
+    if (closed_ == nullptr) start(std::move(attempt));
+    return;
+  }
   const auto exchange = exchanges_.find(attempt->id);
   if (exchange == exchanges_.end()) return;
   Reading answer = read_answer(attempt->type, status, message);
@@ -282,20 +344,19 @@ bool CaresResolver::prefers_ipv6() {
   return ipv6_route_;
 }
 
+// ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
 void CaresResolver::close(engine::Operation& closed) noexcept {
   STILE_ASSERT(closed_ == nullptr);
   closed_ = &closed;
   exchanges_.clear();
-  close_next(engine::Status::done);
+  retire(std::exchange(channels_, {}));
+  post_closed_if_quiet();
 }
 
-// One channel after the other: each says when it is quiet.
-void CaresResolver::close_next(engine::Status) {
-  if (channels_closed_ < channels_.size()) {
-    channels_[channels_closed_++]->close(channel_closed_);
-  } else {
-    engine_.post(*closed_);
-  }
+void CaresResolver::post_closed_if_quiet() {
+  if (closed_ == nullptr || !retired_.empty() || changed_.pending()) return;
+  engine_.post(*closed_);
 }
 
 }  // namespace stile::resolve

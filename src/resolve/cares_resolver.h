@@ -15,6 +15,7 @@
 #include "engine/epoll/epoll_engine.h"
 #include "resolve/backend.h"
 #include "resolve/cares_channel.h"
+#include "sys/file.h"
 
 namespace stile::resolve {
 
@@ -23,6 +24,7 @@ class CaresResolver final : public Backend {
   struct Options {
     std::string servers;  // "192.0.2.53,127.0.0.1:5353,[2001:db8::53]:53"; empty: as resolv.conf says
     std::string resolv_conf_path = "/etc/resolv.conf";
+    std::uint16_t port = 53;  // of a server that is named without one, as all of resolv.conf are
     Duration try_time = limits::dns_try;
     Duration total = limits::dns_total;
   };
@@ -42,6 +44,7 @@ class CaresResolver final : public Backend {
  private:
   struct Exchange;
   struct Attempt;
+  struct Retired;
 
   CaresResolver(engine::EpollEngine& engine, const Options& options);
 
@@ -49,7 +52,13 @@ class CaresResolver final : public Backend {
   void start(std::unique_ptr<Attempt> attempt);
   void on_reply(std::unique_ptr<Attempt> attempt, int status, ConstBytes message);
   [[nodiscard]] bool may_try_again(const Attempt& attempt, int status) const;
-  void close_next(engine::Status);
+  /// Reads what to ask whom; leaves everything as it is where it cannot.
+  Result<void> configure();
+  void look_for_changes();
+  void on_changed(engine::Status);
+  void retire(std::vector<std::unique_ptr<CaresChannel>> channels);
+  void buried(Retired& retired);
+  void post_closed_if_quiet();
 
   engine::EpollEngine& engine_;
   Options options_;
@@ -59,8 +68,10 @@ class CaresResolver final : public Backend {
   std::map<std::uint64_t, Exchange> exchanges_;
   std::optional<Instant> probed_;
   bool ipv6_route_ = false;
-  engine::Operation channel_closed_;
-  std::size_t channels_closed_ = 0;
+  std::optional<Instant> looked_;        // when resolv.conf was last looked at
+  std::optional<sys::FileStamp> stamp_;  // of the resolv.conf that is in force; none: it could not be read
+  engine::Operation changed_;            // outside of c-ares' callbacks, which forbid to end a channel
+  std::vector<std::unique_ptr<Retired>> retired_;
   engine::Operation* closed_ = nullptr;
 };
 

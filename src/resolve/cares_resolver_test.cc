@@ -111,9 +111,10 @@ class OddServer {
  public:
   enum class Way : std::uint8_t { silent, rcode, soa, garbage };
 
-  OddServer(EpollEngine& engine, Way way, std::uint8_t rcode = 0) : engine_(engine), way_(way), rcode_(rcode) {
+  OddServer(EpollEngine& engine, Way way, std::uint8_t rcode, const Endpoint& local)
+      : engine_(engine), way_(way), rcode_(rcode) {
     socket_.bind<&OddServer::on_ready>(this);
-    STILE_ASSERT(engine_.open_udp(socket_, loopback(0)));
+    STILE_ASSERT(engine_.open_udp(socket_, local));
     engine_.wait(socket_, engine::Interest::readable);
   }
   ~OddServer() { STILE_ASSERT(!socket_.is_open()); }
@@ -231,8 +232,8 @@ class CaresResolverTest : public testing::Test {
   [[nodiscard]] static bool has_dnsmasq() { return dnsmasq_ != nullptr && dnsmasq_->running(); }
   [[nodiscard]] static std::string dnsmasq_address() { return "127.0.0.1:" + std::to_string(dnsmasq_->port()); }
 
-  std::string odd(OddServer::Way way, std::uint8_t rcode = 0) {
-    odd_servers_.push_back(std::make_unique<OddServer>(*engine_, way, rcode));
+  std::string odd(OddServer::Way way, std::uint8_t rcode = 0, const Endpoint& local = loopback(0)) {
+    odd_servers_.push_back(std::make_unique<OddServer>(*engine_, way, rcode, local));
     return odd_servers_.back()->address();
   }
 
@@ -243,6 +244,11 @@ class CaresResolverTest : public testing::Test {
   }
   void use(const std::string& servers) {
     use(CaresResolver::Options{.servers = servers, .try_time = 200ms, .total = 400ms});
+  }
+  /// For an answer that no silence may hold up: one that waits for it takes this long at least.
+  static constexpr std::chrono::seconds patience{20};
+  void use_patiently(const std::string& servers) {
+    use(CaresResolver::Options{.servers = servers, .try_time = patience, .total = 2 * patience});
   }
 
   void close() {
@@ -405,6 +411,29 @@ TEST_F(CaresResolverTest, ReadsResolvConf) {
   EXPECT_NE(heard.ipv4->reason, Reason::none);
 }
 
+TEST_F(CaresResolverTest, ResolvConfIsReadAgainWhenItChanges) {
+  const std::string path = testing::TempDir() + "stile-resolv-test-" + std::to_string(::getpid());
+  const std::uint16_t port = free_port();
+  odd(OddServer::Way::silent, 0, {Address::v4(127, 0, 0, 1), port});
+  odd(OddServer::Way::soa, rcode_nxdomain, {Address::v4(127, 0, 0, 22), port});
+  std::ofstream(path) << "nameserver 127.0.0.1\n";
+  use({.servers = "", .resolv_conf_path = path, .port = port, .try_time = patience, .total = 2 * patience});
+  // Another length than before: two files written in one tick of the clock differ by nothing else.
+  std::ofstream(path) << "nameserver 127.0.0.22\n";
+  // The first server stays silent; the question goes on to the second as soon as that is known.
+  EXPECT_EQ(reason_of("a.test"), Reason::dns_not_found);
+  EXPECT_LT(took_, patience);
+  EXPECT_EQ(odd_servers_[1]->questions(), 2);
+  EXPECT_EQ(reason_of("b.test"), Reason::dns_not_found);
+  EXPECT_EQ(odd_servers_[1]->questions(), 4);
+  // A file that is gone changes nothing; it is looked at once a second.
+  std::remove(path.c_str());
+  std::this_thread::sleep_for(1100ms);
+  engine_->stop();
+  engine_->run();
+  EXPECT_EQ(reason_of("c.test"), Reason::dns_not_found);
+}
+
 TEST_F(CaresResolverTest, NoSearchList) {  // security reference, TN6
   NEED_DNSMASQ();
   const std::string path = testing::TempDir() + "stile-resolv-test-" + std::to_string(::getpid());
@@ -426,14 +455,13 @@ TEST_F(CaresResolverTest, ASilentServerIsAskedTwiceAndFails) {
   use(odd(OddServer::Way::silent));
   EXPECT_EQ(reason_of("a.test"), Reason::dns_failed);
   EXPECT_GE(took_, 390ms);
-  EXPECT_LT(took_, 2s);
   EXPECT_EQ(odd_servers_[0]->questions(), 4);
 }
 
 TEST_F(CaresResolverTest, AServerThatIsNotThereFailsAtOnce) {
-  use("127.0.0.1:" + std::to_string(free_port()));
+  use_patiently("127.0.0.1:" + std::to_string(free_port()));
   EXPECT_EQ(reason_of("a.test"), Reason::dns_failed);
-  EXPECT_LT(took_, 150ms);
+  EXPECT_LT(took_, patience);
 }
 
 TEST_F(CaresResolverTest, ResponseCodes) {  // protocol reference, section 2.5
@@ -442,9 +470,9 @@ TEST_F(CaresResolverTest, ResponseCodes) {  // protocol reference, section 2.5
       {rcode_servfail, Reason::dns_not_found},  {rcode_nxdomain, Reason::dns_not_found},
       {rcode_notimp, Reason::dns_failed},       {rcode_refused, Reason::dns_failed}};
   for (const auto& [rcode, reason] : rows) {
-    use(odd(OddServer::Way::rcode, rcode));
+    use_patiently(odd(OddServer::Way::rcode, rcode));
     EXPECT_EQ(reason_of("a.test"), reason) << int{rcode};
-    EXPECT_LT(took_, 150ms);
+    EXPECT_LT(took_, patience);
     close();
   }
 }
@@ -465,9 +493,9 @@ TEST_F(CaresResolverTest, DenialsCarryTheirTime) {  // RFC 2308 section 5
 TEST_F(CaresResolverTest, AFailingServerIsFollowedByTheNext) {
   NEED_DNSMASQ();
   for (const std::uint8_t rcode : {rcode_formerr, rcode_servfail, rcode_notimp, rcode_refused}) {
-    use(odd(OddServer::Way::rcode, rcode) + "," + dnsmasq_address());
+    use_patiently(odd(OddServer::Way::rcode, rcode) + "," + dnsmasq_address());
     EXPECT_EQ(reason_of("both.test"), Reason::none) << int{rcode};
-    EXPECT_LT(took_, 150ms);
+    EXPECT_LT(took_, patience);
     close();
   }
   use(odd(OddServer::Way::silent) + "," + dnsmasq_address());
