@@ -61,6 +61,7 @@ def test_rule(rule, tree: rules.Tree) -> None:
     none(rule(tree))
 
 
+@pytest.mark.timeout(900)  # a compiler run for each of them, perhaps beside a build
 def test_each_header_compiles_alone(tree: rules.Tree) -> None:
     memory = Path(os.environ.get("STILE_HOUSE_MEMORY", ROOT / "build" / "house")) / "headers.json"
     none(headers.alone(ROOT, tree, memory))
