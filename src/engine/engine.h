@@ -129,7 +129,8 @@ class Pipe {
   std::size_t held = 0;      // octets inside, kept by the splice calls
 };
 
-/// An ICMP error that the network sent about a connection attempt or a datagram (from the socket's error queue).
+/// An ICMP error that the network sent about a connection attempt, a datagram or an echo request (from the socket's
+/// error queue).
 struct IcmpReport {
   Family family = Family::ipv4;
   std::uint8_t type = 0;
@@ -155,6 +156,25 @@ struct Datagram {
   Endpoint peer;         // receive: who sent it; send: where it goes
   MutableBytes payload;  // receive: in = room, out = what came; send: what goes
   bool truncated = false;
+};
+
+/// An echo request (RFC 792, RFC 4443 section 4.1). The engine adds the socket's identifier.
+struct EchoProbe {
+  Address to;
+  std::uint16_t sequence = 0;
+  std::uint8_t hops_max = 64;  // TTL or hop limit; at least 1
+  ConstBytes payload;          // at most limits::ping_payload_octets
+};
+
+/// What came of a probe: its reply, or an ICMP error about it.
+struct EchoAnswer {
+  Address from;                     // who sent it
+  Address probed;                   // where the probe went: of an error, as the error quotes it
+  std::uint16_t sequence = 0;       // the probe's
+  std::uint8_t ttl = 0;             // left of the reply's TTL or hop limit; 0 for an error
+  std::optional<IcmpReport> error;  // absent: a reply
+  MutableBytes payload;             // the reply's, in the caller's buffer
+  Instant at{};                     // when it arrived at this host
 };
 
 class Engine {
@@ -248,6 +268,17 @@ class Engine {
   [[nodiscard]] virtual Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) = 0;
   /// Immediate. Sends front to back and says how many went; the error is that of the first one that did not go.
   [[nodiscard]] virtual Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) = 0;
+
+  // ── ICMP echo ─────────────────────────────────────────────────────────────────────────────────────────────────
+  /// Opens a socket for echo requests, with an identifier of its own. not_permitted where the system refuses them to
+  /// this process; no_descriptors where too many are open. `wait` tells when an answer may be there.
+  [[nodiscard]] virtual Result<void> open_icmp(Socket& socket, Family family) = 0;
+  /// Immediate. Says when the probe left. An ICMP error about an earlier probe is never taken for this one's.
+  [[nodiscard]] virtual Result<Instant> send_echo(Socket& socket, const EchoProbe& probe) = 0;
+  /// Immediate. The next answer that bears the socket's identifier; others are passed over. `room` takes the payload,
+  /// cut to it. Anybody can forge an answer: whether sequence, sender and payload are those of a probe under way is the
+  /// caller's to check.
+  [[nodiscard]] virtual Result<EchoAnswer> receive_echo(Socket& socket, MutableBytes room) = 0;
 
  protected:
   Engine() noexcept = default;

@@ -262,7 +262,8 @@ void EpollEngine::give_up(Socket& socket) noexcept {
     watch.socket = nullptr;
     ++watch.generation;
   }
-  if ((flags & epoll::adopted) == 0) ::close(fd);
+  const bool kept = (flags & epoll::adopted) != 0 || ((flags & epoll::icmp) != 0 && take_back_icmp(fd));
+  if (!kept) ::close(fd);
   SocketState::clear(socket);
   --open_sockets_;
 }

@@ -70,6 +70,14 @@ class EpollEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
   [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;
 
+  [[nodiscard]] Result<void> open_icmp(Socket& socket, Family family) override;
+  [[nodiscard]] Result<Instant> send_echo(Socket& socket, const EchoProbe& probe) override;
+  [[nodiscard]] Result<EchoAnswer> receive_echo(Socket& socket, MutableBytes room) override;
+
+  /// Opens limits::raw_icmp_sockets_max raw sockets of each family for which the system refuses datagram ones, for
+  /// `open_icmp` to lend out: before privileges are dropped. False where it refuses these as well, in both families.
+  bool prepare_icmp();
+
   /// Lets the closed `socket` watch a descriptor that a foreign library owns and reads by itself. Only `wait`, `cancel`
   /// and `release` are allowed on it; its waits are level-triggered, at one system call each, since the library does
   /// not say when a read would have blocked.
@@ -82,6 +90,14 @@ class EpollEngine final : public Engine {
   struct Watch {
     Socket* socket = nullptr;
     std::uint32_t generation = 0;
+  };
+
+  /// A raw socket and whose it is for the moment.
+  struct RawIcmp {
+    sys::UniqueFd fd;
+    Family family = Family::ipv4;
+    std::uint16_t identifier = 0;
+    bool lent = false;
   };
 
   EpollEngine(sys::UniqueFd epoll, sys::UniqueFd wake, sys::UniqueFd reserve,
@@ -103,10 +119,17 @@ class EpollEngine final : public Engine {
   /// The error behind errno of a stream call, remembered where it ended the stream.
   [[nodiscard]] Error stream_error(Socket& socket, int errno_value) noexcept;
 
+  /// nullptr for a datagram socket.
+  [[nodiscard]] RawIcmp* raw_icmp(int fd) noexcept;
+  /// False where `fd` is none of them.
+  bool take_back_icmp(int fd) noexcept;
+  [[nodiscard]] Result<EchoAnswer> receive_echo_reply(Socket& socket, MutableBytes room);
+
   sys::UniqueFd epoll_;
   sys::UniqueFd wake_;
   sys::UniqueFd reserve_;       // given up for a moment where no descriptor is left; see shed_one
   std::vector<Watch> watches_;  // by descriptor
+  std::vector<RawIcmp> raw_icmp_;
   CompletionQueue queue_;
   TimerQueue timers_;
   Prng prng_;

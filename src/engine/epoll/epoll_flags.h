@@ -23,6 +23,8 @@ inline constexpr std::uint8_t registered = 1;
 inline constexpr std::uint8_t stream = 2;  // connected, connecting or accepted
 inline constexpr std::uint8_t connecting = 4;
 inline constexpr std::uint8_t adopted = 8;  // the descriptor is not ours
+inline constexpr std::uint8_t icmp = 16;
+inline constexpr std::uint8_t v6 = 32;  // of icmp
 
 /// A registered socket whose cache says that nothing arrived since the last read would block: an edge will tell. Spares
 /// the read that only finds out.

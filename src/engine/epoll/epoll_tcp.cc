@@ -1,15 +1,14 @@
 // TCP on epoll: listening, accepting, connecting, octets.
 #include <fcntl.h>
-#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "engine/epoll/epoll_engine.h"
 #include "engine/epoll/epoll_flags.h"
+#include "engine/epoll/error_queue.h"
 #include "sys/errno_table.h"
 #include "sys/net_probe.h"
 #include "sys/retry.h"
@@ -61,37 +60,11 @@ bool concerns_one_connection(int errno_value) noexcept {
   }
 }
 
-/// What the control message says, if it is an ICMP message's report.
-std::optional<IcmpReport> icmp_report(const cmsghdr& control) noexcept {
-  const bool v4 = control.cmsg_level == IPPROTO_IP && control.cmsg_type == IP_RECVERR;
-  const bool v6 = control.cmsg_level == IPPROTO_IPV6 && control.cmsg_type == IPV6_RECVERR;
-  if (!v4 && !v6) return std::nullopt;
-  sock_extended_err record{};
-  std::memcpy(&record, CMSG_DATA(&control), sizeof record);
-  if (record.ee_origin != SO_EE_ORIGIN_ICMP && record.ee_origin != SO_EE_ORIGIN_ICMP6) return std::nullopt;
-  // The sender's address follows the record (SO_EE_OFFENDER).
-  const auto room = static_cast<socklen_t>(control.cmsg_len - CMSG_LEN(sizeof record));
-  const Endpoint offender = sys::endpoint_of(CMSG_DATA(&control) + sizeof record, room);
-  return IcmpReport{record.ee_origin == SO_EE_ORIGIN_ICMP ? Family::ipv4 : Family::ipv6, record.ee_type, record.ee_code,
-                    offender.address};
-}
-
 /// The ICMP message that ended a connection attempt; none where the peer or this host itself refused.
 std::optional<IcmpReport> read_icmp_report(int fd) noexcept {
-  for (;;) {
-    alignas(cmsghdr) std::uint8_t control[256];
-    std::uint8_t octet = 0;
-    iovec payload{&octet, sizeof octet};
-    msghdr message{};
-    message.msg_iov = &payload;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof control;
-    if (sys::retry([&] { return ::recvmsg(fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT); }) == -1) return std::nullopt;
-    for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
-      if (auto report = icmp_report(*one)) return report;
-    }
-  }
+  std::uint8_t octet = 0;  // what it quotes is of no interest
+  const auto queued = epoll::read_error_queue(fd, {&octet, 1});
+  return queued ? std::optional(queued->report) : std::nullopt;
 }
 
 }  // namespace

@@ -295,6 +295,8 @@ std::uint8_t SimEngine::ready_bits(const sim::Node& waited) const {
       return waited.backlog.empty() ? 0 : readable;
     case sim::Node::Kind::udp:
       return waited.packets.empty() ? writable : readable | writable;
+    case sim::Node::Kind::icmp:
+      return waited.echoes.empty() ? writable : readable | writable;
     case sim::Node::Kind::stream: {
       const sim::Connection& connection = connections_.at(waited.connection);
       const sim::Side& mine = connection.sides[waited.side];

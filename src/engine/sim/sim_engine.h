@@ -50,6 +50,11 @@ class SimEngine final : public Engine {
   void set_route(const Address& where, const SimBehaviour& behaviour);
   /// This host's address of that family, from which it connects to others than loopback.
   void set_own_address(const Address& address);
+  /// The routers between this host and there, nearest first: an echo request needs a hop for each, and a router whose
+  /// own route is silent drops the request that ends at it. The longest prefix decides; by default there are none.
+  void set_path(const Cidr& where, std::vector<Address> routers);
+  /// Sockets for echo requests are refused, as Linux does outside net.ipv4.ping_group_range.
+  void set_icmp_refused(bool refused) noexcept { icmp_refused_ = refused; }
   /// The source address of the connects that follow, for clients from elsewhere. nullopt: this host's own again.
   void connect_from(std::optional<Address> source) { source_ = source; }
   /// Opening more handles (a pipe needs two) than this fails with no_descriptors.
@@ -122,6 +127,10 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
   [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;
 
+  [[nodiscard]] Result<void> open_icmp(Socket& socket, Family family) override;
+  [[nodiscard]] Result<Instant> send_echo(Socket& socket, const EchoProbe& probe) override;
+  [[nodiscard]] Result<EchoAnswer> receive_echo(Socket& socket, MutableBytes room) override;
+
  private:
   static constexpr std::uint64_t turns_in_place_max = 1'000'000;
 
@@ -132,6 +141,10 @@ class SimEngine final : public Engine {
   struct Route {
     Cidr where;
     SimBehaviour behaviour;
+  };
+  struct Path {
+    Cidr where;
+    std::vector<Address> routers;
   };
   /// The two sides of a connection, as one of them sees it.
   struct View {
@@ -200,6 +213,11 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<void> send_one(const sim::Node& from, const Datagram& datagram);
   void deliver(const Endpoint& from, const Endpoint& to, const std::vector<std::uint8_t>& octets);
 
+  // ICMP (sim_icmp.cc).
+  [[nodiscard]] const std::vector<Address>& path_to(const Address& destination) const;
+  [[nodiscard]] bool echo_answer(const EchoProbe& probe, const SimBehaviour& behaviour, sim::Echo& answer) const;
+  void deliver_echo(const Wakeup& asker, const sim::Echo& answer);
+
   SimFaults faults_;
   Prng prng_;
   Prng callers_prng_;
@@ -232,6 +250,8 @@ class SimEngine final : public Engine {
   std::uint16_t next_port_;
 
   std::vector<Route> routes_;
+  std::vector<Path> paths_;
+  bool icmp_refused_ = false;
   Address own_v4_;
   Address own_v6_;
   std::optional<Address> source_;

@@ -19,8 +19,9 @@ struct SimFaults {
   double reset = 0;                  // a receive or send finds the connection reset, and so does the peer
   double split = 0;                  // a segment arrives in parts
   double reset_overtakes = 0;        // an aborted connection's octets under way are lost
-  double udp_drop = 0;
-  double udp_duplicate = 0;
+  double udp_drop = 0;               // of datagrams and of answers to echo requests
+  double udp_duplicate = 0;          // likewise
+  double icmp_forgery = 0;           // somebody guesses at an answer to an echo request
 
   Duration latency_min = std::chrono::microseconds{50};  // one way; a range lets flows, and datagrams, overtake others
   Duration latency_max = std::chrono::microseconds{50};
@@ -37,7 +38,7 @@ struct SimBehaviour {
   enum class Answer : std::uint8_t {
     normal,       // as its listeners are
     refused,      // RST to every SYN
-    silent,       // nothing, until the kernel gives up; datagrams vanish
+    silent,       // nothing, until the kernel gives up; datagrams and echo requests vanish
     icmp,         // the network sends `icmp`, and a connect fails with `error`; datagrams vanish
     local_error,  // this host itself fails the call with `error`
   };

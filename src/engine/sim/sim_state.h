@@ -69,9 +69,20 @@ struct Packet {
   std::vector<std::uint8_t> octets;
 };
 
+/// An answer to an echo request.
+struct Echo {
+  Address from;
+  Address probed;
+  std::uint16_t sequence = 0;
+  std::uint8_t ttl = 0;
+  std::optional<IcmpReport> error;
+  std::vector<std::uint8_t> octets;
+  Instant at{};
+};
+
 /// What stands behind a handle.
 struct Node {
-  enum class Kind : std::uint8_t { free, listener, stream, udp, pipe_read, pipe_write };
+  enum class Kind : std::uint8_t { free, listener, stream, udp, icmp, pipe_read, pipe_write };
 
   Kind kind = Kind::free;
   std::uint32_t generation = 0;
@@ -87,6 +98,8 @@ struct Node {
   // udp
   std::deque<Packet> packets;
   std::size_t packet_octets = 0;
+  // icmp
+  std::deque<Echo> echoes;
   // pipe_read
   OctetQueue pipe;
 };
