@@ -47,8 +47,13 @@ void BindWait::on_listener_ready(engine::Status) {
   if (!waiting_) return complete_when_quiet();
   for (int i = 0; i < accepts_per_turn; ++i) {
     const auto peer = engine_.try_accept(listener_, accepted_);
-    if (!peer && peer.error().kind == ErrorKind::would_block) break;
-    if (!peer) continue;
+    if (!peer) {
+      const ErrorKind kind = peer.error().kind;
+      if (kind == ErrorKind::would_block) break;
+      // The peer stays in the queue, so that waiting for it again would spin.
+      if (kind == ErrorKind::no_descriptors || kind == ErrorKind::no_memory) return finish(Reason::no_resources);
+      continue;
+    }
     peer_ = *peer;
     if (expects(*peer)) return finish(Reason::none);
     ++strangers_;

@@ -1,6 +1,6 @@
 // BIND: a listening socket that waits for one peer (RFC 1928 section 4, protocol reference 3.2). Bound and listening
 // before the first reply; closed on the first peer that is expected and admitted, at the time limit, or when the client
-// goes. Threading: one engine's thread. Tested in tests/e2e/commands_test.py.
+// goes. Threading: one engine's thread. Tested in bind_wait_test.cc.
 #pragma once
 
 #include <cstddef>

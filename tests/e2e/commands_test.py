@@ -21,9 +21,8 @@ def test_bind_answers_twice_and_takes_the_expected_peer(serve) -> None:
     server = serve()
     client, first = raw_socks.ask(server.proxy, raw_socks.request("127.0.0.2", 0, BIND))
     assert first.code == 0 and first.port != 0 and first.host.startswith("127.")
-    with raw_socks.dial((first.host, first.port), source="127.0.0.3") as stranger:
-        with pytest.raises(ConnectionResetError):
-            stranger.recv(1)
+    with pytest.raises(ConnectionResetError):
+        raw_socks.dial((first.host, first.port), source="127.0.0.3").recv(1)
     with raw_socks.dial((first.host, first.port), source="127.0.0.2") as peer:
         second = raw_socks.receive_reply(client)
         assert (second.code, second.host, second.port) == (0, *peer.getsockname())
@@ -43,6 +42,19 @@ def test_socks4_bind_answers_twice(serve) -> None:
             granted, port, address = struct.unpack("!xBH4s", raw_socks.receive(client, 8))
             assert (granted, socket.inet_ntoa(address), port) == (90, *peer.getsockname())
             exchange(client, peer)
+
+
+def test_a_stranger_ends_a_socks4_bind(serve) -> None:
+    """The SOCKS4 note: the second reply says so, and both connections are closed."""
+    server = serve()
+    with raw_socks.dial(server.proxy) as client:
+        client.sendall(bytes([4, 2, 0, 0, 127, 0, 0, 2]) + b"bob\0")
+        granted, port, address = struct.unpack("!xBH4s", raw_socks.receive(client, 8))
+        assert granted == 90
+        with pytest.raises(ConnectionResetError):
+            raw_socks.dial((socket.inet_ntoa(address), port), source="127.0.0.3").recv(1)
+        assert raw_socks.receive_all(client) == bytes([0, 91, 0, 0, 0, 0, 0, 0])
+    server.wait_for_record(event="error", command="bind", reason="bind.peer")
 
 
 def test_socks4_and_4a_connect(serve, origin) -> None:
