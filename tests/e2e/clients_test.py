@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from ftp_site import start_vsftpd
-from origins import echo
 from processes import free_port, run, wait_until
 from server import Server
 from web import WebServer

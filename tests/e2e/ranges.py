@@ -5,7 +5,6 @@
 """
 
 import socket
-import threading
 from contextlib import ExitStack, closing
 
 import raw_socks
