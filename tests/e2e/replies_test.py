@@ -8,6 +8,7 @@ import pytest
 import raw_socks
 import town
 from origins import echo
+from processes import wait_until
 from raw_socks import Reply, name, request
 from server import Server
 from town import Town
@@ -226,3 +227,23 @@ def test_a_literal_or_denied_name_is_no_question(shared_town: Town, serve) -> No
     assert shared_town.ask("service.onion", town.OPEN).code == HOST
     assert shared_town.ask_octets(CONNECT + name(town.TARGET.encode(), town.OPEN)).code == OK
     assert shared_town.names.asked[asked:] == []
+
+
+@pytest.mark.parametrize("behaviour", ["stays silent", "goes on sending"])
+@pytest.mark.parametrize("octets", [request("192.0.2.10", 80, command=9), b"\x04\x03\x00\x50\xc0\x00\x02\x0a\x00"], ids=["5", "4"])
+def test_a_refused_client_that_stays_is_let_go(serve, octets: bytes, behaviour: str) -> None:
+    """The connection is gone within 10 s of the failure, whatever the client does (RFC 1928 section 6)."""
+    server = serve()
+    client = raw_socks.dial(server.proxy)
+    client.sendall(octets if octets[0] == 4 else raw_socks.GREETING + octets)
+    assert client.recv(1, socket.MSG_PEEK)
+
+    def gone() -> bool:
+        if behaviour == "goes on sending":
+            try:
+                client.sendall(b"x" * 1024)
+            except OSError:
+                pass  # it has been let go
+        return server.sockets() <= server.sockets_at_rest
+
+    wait_until("the server holds no socket for it", gone, seconds=10)
