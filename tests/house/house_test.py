@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import compliance
 import documents
 import headers
 import pytest
@@ -54,6 +55,7 @@ def test_the_tree_is_read(tree: rules.Tree) -> None:
         rules.dead_files,
         documents.links,
         documents.unreachable,
+        compliance.book,
     ],
     ids=lambda rule: rule.__name__,
 )

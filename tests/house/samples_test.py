@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import compliance
 import documents
 import headers
 import pytest
@@ -18,6 +19,20 @@ def lines(count: int) -> str:
 def function(count: int, head: str = "void f() {") -> str:
     """A function of that many lines, head and closing brace included."""
     return f"{head}\n{lines(count - 2)}}}\n"
+
+
+def book_of(*entries: str) -> dict[str, str]:
+    """A compliance book of one file, with a C++ and a Python test to name."""
+    whole = "".join(f"[[rule]]\nsection = '3'\nkeyword = 'MUST'\nsays = 'so'\n{entry}\n" for entry in entries)
+    tests = {
+        "src/wire/a_test.cc": "TEST(Suite, Name) {}\nTEST_F(Other, Name) {}\nINSTANTIATE_TYPED_TEST_SUITE_P(A, CodecTest, X);\n",
+        "tests/e2e/a_test.py": 'CASES = {"one": 1}\ndef test_it() -> None: ...\n',
+    }
+    return tests | {"docs/compliance/a.toml": whole}
+
+
+def met(*tests: str, label: str = "1") -> str:
+    return f"id = '{label}'\nstatus = 'met'\ntests = {list(tests)}"
 
 
 # rule, what the fault says, a tree that has it, a tree that has it not
@@ -174,6 +189,45 @@ SAMPLES = [
         {"docs/a.md": "alone\n"},
         {"README.md": "[a](docs/a.md)\n", "docs/a.md": "found\n"},
     ),
+    (
+        compliance.book,
+        "has no test Suite.Gone",
+        book_of(met("src/wire/a_test.cc::Suite.Gone")),
+        book_of(met("src/wire/a_test.cc::Suite.Name", "src/wire/a_test.cc::Other.Name", "src/wire/a_test.cc::A/CodecTest")),
+    ),
+    (
+        compliance.book,
+        "has no test test_gone",
+        book_of(met("tests/e2e/a_test.py::test_gone")),
+        book_of(met("tests/e2e/a_test.py::test_it")),
+    ),
+    (
+        compliance.book,
+        "has no case two",
+        book_of(met("tests/e2e/a_test.py::test_it[two]")),
+        book_of(met("tests/e2e/a_test.py::test_it[one]")),
+    ),
+    (compliance.book, "there is no test file", book_of(met("src/wire/b_test.cc::Suite.Name")), {}),
+    (
+        compliance.book,
+        "every id is unique",
+        book_of(met("tests/e2e/a_test.py::test_it"), met("tests/e2e/a_test.py::test_it")),
+        book_of(met("tests/e2e/a_test.py::test_it"), met("tests/e2e/a_test.py::test_it", label="2")),
+    ),
+    (
+        compliance.book,
+        "met, but no tests",
+        book_of("id = '1'\nstatus = 'met'\n"),
+        book_of("id = '1'\nstatus = 'open'\nreason = 'later'\n"),
+    ),
+    (
+        compliance.book,
+        "exception, but no reason",
+        book_of("id = '1'\nstatus = 'exception'\n"),
+        book_of("id = '1'\nstatus = 'exception'\nreason = 'harm'\n"),
+    ),
+    (compliance.book, "status maybe", book_of("id = '1'\nstatus = 'maybe'\n"), {}),
+    (compliance.book, "no [[rule]]", {"docs/compliance/a.toml": ""}, {"docs/compliance/README.md": ""}),
 ]
 
 
