@@ -1,46 +1,40 @@
 """Unchanged programs behind a wrapper that speaks SOCKS for them: Dante's socksify, Tor's torsocks."""
 
+import subprocess
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import pytest
 from datagrams import DatagramEcho
 from ftp_site import start_vsftpd
 from networks import Namespace
-from processes import run
+from processes import ENVIRONMENT, run
 from server import Server
 from web import WebServer
 
 FETCH = ("curl", "-sS", "--noproxy", "*")
 
 
-@pytest.fixture
-def socksify(tmp_path: Path) -> Callable[..., CompletedProcess[str]]:
-    """Runs a program under Dante's client library."""
-
-    def wrapped(server: Server, *command: object, version: int = 5, **options) -> CompletedProcess[str]:
-        configuration = tmp_path / "dante.conf"
-        address, port = server.proxy
-        configuration.write_text(
-            textwrap.dedent(f"""
-                resolveprotocol: fake
-                route {{
-                  from: 0.0.0.0/0 to: 0.0.0.0/0 via: {address} port = {port}
-                  protocol: tcp{" udp" if version == 5 else ""}
-                  proxyprotocol: socks_v{version}
-                  method: none
-                  command: bind connect{" udpassociate" if version == 5 else ""}
-                }}
-            """)
-        )
-        # Loopback counts as a network at hand, which Dante would go to directly.
-        environment = {"SOCKS_CONF": str(configuration), "SOCKS_AUTOADD_LANROUTES": "no", "HOME": str(tmp_path)}
-        return run("socksify", *command, environment=environment, **options)
-
-    return wrapped
+def behind(server: Server, folder: Path, version: int = 5) -> dict[str, str]:
+    """The environment in which socksify, Dante's wrapper, uses this server."""
+    address, port = server.proxy
+    configuration = folder / "dante.conf"
+    configuration.write_text(
+        textwrap.dedent(f"""
+            resolveprotocol: fake
+            route {{
+              from: 0.0.0.0/0 to: 0.0.0.0/0 via: {address} port = {port}
+              protocol: tcp{" udp" if version == 5 else ""}
+              proxyprotocol: socks_v{version}
+              method: none
+              command: bind connect{" udpassociate" if version == 5 else ""}
+            }}
+        """)
+    )
+    # Loopback counts as a network at hand, which Dante would go to directly.
+    return {"SOCKS_CONF": str(configuration), "SOCKS_AUTOADD_LANROUTES": "no", "HOME": str(folder)}
 
 
 @pytest.fixture
@@ -50,36 +44,44 @@ def site() -> Iterator[WebServer]:
 
 
 @pytest.mark.parametrize("version", [4, 5])
-def test_dante_connects(serve, socksify, site: WebServer, version: int) -> None:
+def test_dante_connects(serve, site: WebServer, tmp_path: Path, version: int) -> None:
     server = serve()
-    result = socksify(server, *FETCH, site.url, version=version)
+    result = run("socksify", *FETCH, site.url, environment=behind(server, tmp_path, version))
     assert result.returncode == 0 and "second.js" in result.stdout
     server.wait_for_record(event="session.end", protocol=f"socks{version}", target=f"127.0.0.1:{site.port}")
 
 
-def test_dante_leaves_names_to_the_proxy(serve, socksify, site: WebServer) -> None:
+def test_dante_leaves_names_to_the_proxy(serve, site: WebServer, tmp_path: Path) -> None:
     """Its library hands the program a made-up address and asks the proxy for the name."""
     server = serve()
-    result = socksify(server, *FETCH, "-4", f"http://nobody.invalid:{site.port}/")
+    url = f"http://nobody.invalid:{site.port}/"
+    result = run("socksify", *FETCH, "-4", url, environment=behind(server, tmp_path))
     assert result.returncode != 0
     assert server.wait_for_record(event="error", command="connect", reply=4)["target"] == f"nobody.invalid:{site.port}"
 
 
-def test_dante_sends_datagrams(serve, socksify) -> None:
+def test_dante_sends_datagrams(serve, tmp_path: Path) -> None:
     """netcat, which connects its socket and knows nothing of the header on each datagram."""
     server = serve()
     with closing(DatagramEcho()) as far:
-        result = socksify(server, "nc", "-u", "-w", 1, far.host, far.port, input="a question\n")
-    assert result.stdout == "a question\n"
+        command = ["socksify", "nc", "-u", far.host, str(far.port)]
+        environment = ENVIRONMENT | behind(server, tmp_path)
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as client:
+            assert client.stdin and client.stdout
+            client.stdin.write(b"a question\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == b"a question\n"
+            client.terminate()
     end = server.wait_for_record(event="session.end", command="udp-associate")
     assert (end["packets_up"], end["packets_down"]) == (1, 1)
 
 
-def test_ftp_in_active_mode(serve, daemon, socksify, tmp_path: Path) -> None:
+def test_ftp_in_active_mode(serve, daemon, tmp_path: Path) -> None:
     """The FTP server connects back: each data connection is a BIND, announced by the first reply, begun by the second."""
     server, (port, root) = serve(), start_vsftpd(daemon, tmp_path, passive=False)
     commands = f"binary\nget large {tmp_path}/got\ncd incoming\nput {tmp_path}/got sent\nquit\n"
-    assert socksify(server, "ftp", "-a", "-A", "-v", "127.0.0.1", port, input=commands).returncode == 0
+    client = ("socksify", "ftp", "-a", "-A", "-v", "127.0.0.1", port)
+    assert run(*client, input=commands, environment=behind(server, tmp_path)).returncode == 0
     assert (tmp_path / "got").read_bytes() == (root / "large").read_bytes()
     assert (root / "incoming" / "sent").read_bytes() == (root / "large").read_bytes()
     server.wait_for_record(event="session.end", command="connect", target=f"127.0.0.1:{port}")
