@@ -125,6 +125,24 @@ ParseResult<Reply> decode_reply(ConstBytes input) {
                        .consumed = reader.consumed()};
 }
 
+std::size_t reply_octets_missing(ConstBytes beginning) noexcept {
+  ByteReader reader(beginning);
+  const std::uint8_t version = reader.u8();
+  if (!beginning.empty() && version != socks5_version) return 0;
+  (void)reader.take(2);
+  const auto type = known_address_type(reader.u8());
+  if (!reader.short_of_input() && !type) return 0;
+  const std::uint8_t name_octets = reader.u8();
+  // Every address has at least one octet, and a name's first tells its length.
+  constexpr std::size_t head_octets = 5;
+  if (reader.short_of_input()) return head_octets - beginning.size();
+  const std::size_t address_octets = *type == AddressType::ipv4   ? 4U
+                                     : *type == AddressType::ipv6 ? 16U
+                                                                  : 1U + name_octets;
+  const std::size_t octets = head_octets - 1 + address_octets + 2;
+  return octets > beginning.size() ? octets - beginning.size() : 0;
+}
+
 WireBuffer<reply_octets_max> encode_reply(ReplyCode code, const Target& bound) noexcept {
   return WireBuffer<reply_octets_max>([&](ByteWriter& writer) {
     writer.u8(socks5_version);

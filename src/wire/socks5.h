@@ -95,6 +95,10 @@ inline constexpr std::size_t reply_octets_max = request_octets_max;
 /// As a client reads it. Malformed: protocol_unknown after 1 octet, address_type_unknown after 4.
 [[nodiscard]] ParseResult<Reply> decode_reply(ConstBytes input);
 
+/// How many octets of a reply are certain to follow its `beginning`, so that a client that must not take what stands
+/// behind the reply can read that many. 0 exactly where decode_reply has its verdict.
+[[nodiscard]] std::size_t reply_octets_missing(ConstBytes beginning) noexcept;
+
 /// At most 255 methods (asserted), in order of preference.
 [[nodiscard]] WireBuffer<greeting_octets_max> encode_greeting(std::span<const Method> methods) noexcept;
 [[nodiscard]] std::array<std::uint8_t, 2> encode_method_choice(Method method) noexcept;

@@ -37,6 +37,21 @@ void check_reply_survives(ConstBytes input) {
   STILE_ASSERT(reply->value.bound.target() == bound);
 }
 
+/// Reading what the codec says is missing leads to its verdict and no octet further.
+void check_reply_is_read_exactly(ConstBytes input) {
+  const auto verdict = decode_reply(input);
+  std::size_t held = 0;
+  while (const std::size_t missing = reply_octets_missing(input.first(held))) {
+    if (missing > input.size() - held) {
+      STILE_ASSERT(!std::holds_alternative<Parsed<Reply>>(verdict));
+      return;
+    }
+    held += missing;
+  }
+  STILE_ASSERT(decode_reply(input.first(held)) == verdict);
+  if (const auto* parsed = std::get_if<Parsed<Reply>>(&verdict)) STILE_ASSERT(parsed->consumed == held);
+}
+
 }  // namespace
 }  // namespace stile::wire
 
@@ -52,5 +67,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   assert_one_verdict<Reply>(decode_reply, input);
   check_request_survives(input);
   check_reply_survives(input);
+  check_reply_is_read_exactly(input);
   return 0;
 }

@@ -240,6 +240,26 @@ TEST(Socks5Reply, BoundNamesOfAllLengths) {
   }
 }
 
+// Read as the codec asks, a reply ends at its own last octet, whatever stands behind it.
+TEST(Socks5Reply, IsReadWithoutTakingWhatFollows) {
+  Random random(4);
+  std::vector<Octets> replies;
+  for (const Vector& vector : ReplyCodec::vectors()) replies.push_back(vector.octets);
+  for (int i = 0; i < 2'000; ++i) replies.push_back(ReplyCodec::example(random).encoded);
+  for (const Octets& reply : replies) {
+    std::size_t held = 0;
+    for (int reads = 0; reply_octets_missing(ConstBytes(reply).first(held)) != 0; ++reads) {
+      ASSERT_LT(reads, 3);
+      held += reply_octets_missing(ConstBytes(reply).first(held));
+      ASSERT_LE(held, reply.size());
+    }
+    EXPECT_EQ(held, reply.size());
+    for (std::size_t size = 0; size <= reply.size(); ++size) {
+      EXPECT_LE(reply_octets_missing(ConstBytes(reply).first(size)), reply.size() - size) << size;
+    }
+  }
+}
+
 TEST(Socks5Messages, CoalescedStagesConsumeExactlyTheirOctets) {
   const Octets c1 = vector_octets(vectors_path, "C1");
   const auto greeting = decode_greeting(c1);
