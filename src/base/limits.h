@@ -85,6 +85,11 @@ inline constexpr std::size_t probe_clients_max = 4'096;  // whose last probe is 
 inline constexpr std::size_t raw_icmp_sockets_max = 8;   // a worker and family, where datagram sockets are refused
 inline constexpr std::size_t icmp_line_octets_max = 1'024;
 
+// Clients: the conversation with a proxy, up to its reply; then what PING and TRACEROUTE stream.
+inline constexpr auto proxy_conversation = 60s;
+inline constexpr auto probe_silence = 60s;   // a proxy that writes no line for so long has gone
+inline constexpr auto probe_farewell = 10s;  // for the statistics, behind the end octet
+
 // SOCKS4: octets before the NUL.
 inline constexpr std::size_t socks4_user_octets_max = 255;
 inline constexpr std::size_t socks4_name_octets_max = 255;
@@ -125,6 +130,9 @@ static_assert(label_octets_max < name_octets_max);
 static_assert(dns_try <= dns_total);
 static_assert(trace_payload_octets <= ping_payload_octets);
 static_assert(ping_probes_max <= UINT16_MAX, "an echo's sequence");
+static_assert(proxy_conversation >= handshake + dns_total + connect_total, "a slow success of our own server");
+static_assert(probe_silence > trace_probes_per_hop * trace_probe_wait + trace_name_wait, "a hop that is silent");
+static_assert(probe_silence > ping_wait + ping_interval);
 static_assert(udp_fragment_wait >= 5s, "RFC 1928 section 7");
 static_assert(udp_waiting_datagrams_max <= udp_batch_datagrams_max, "what waited leaves in one batch");
 static_assert(udp_payload_octets_max <= udp_waiting_octets_max);

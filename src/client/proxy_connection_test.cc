@@ -1,0 +1,292 @@
+// Names, dialling, the conversation and the hand-over, with each call of the engine failing in turn.
+#include "client/proxy_connection.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <string>
+
+#include "client/proxy_for_tests.h"
+#include "sys/errno_table.h"
+
+namespace stile::client {
+namespace {
+
+using engine::SimBehaviour;
+using engine::Status;
+
+const std::string greeting = octets({5, 1, 0});
+const std::string login_greeting = octets({5, 2, 0, 2});
+const std::string login = octets({1, 5}) + "alice" + octets({6}) + "secret";
+const std::string request = octets({5, 1, 0, 1, 192, 0, 2, 10, 0, 80});
+const std::string granted = octets({5, 0, 0, 1, 198, 51, 100, 7, 0x9C, 0x40});
+const std::string refused = octets({5, 5, 0, 1, 0, 0, 0, 0, 0, 0});
+
+Script plain(const std::string& reply = granted) {
+  return {.turns = {{greeting, octets({5, 0})}, {request, reply}}};
+}
+
+/// A connection and what became of it.
+class Customer {
+ public:
+  Customer(ClientRig& rig, const Proxy& proxy, const Ask& ask)
+      : rig_(rig), proxy_(proxy), connection_(rig.engine, rig.resolver, proxy_, ask) {
+    connection_.bind<&Customer::on_connected>(this);
+    stream_.bind<&Customer::ignore>(this);
+  }
+  ~Customer() { rig_.engine.close(stream_); }
+  Customer(const Customer&) = delete;
+  Customer& operator=(const Customer&) = delete;
+
+  void start() {
+    connection_.start();
+    EXPECT_EQ(completions_, 0) << "completed inline";
+    EXPECT_TRUE(connection_.pending());
+  }
+  Obstacle run() {
+    start();
+    EXPECT_TRUE(rig_.engine.run_until_idle());
+    EXPECT_EQ(completions_, 1);
+    return connection_.trouble().obstacle;
+  }
+  /// What is in the stream by now.
+  std::string read_stream() {
+    std::array<std::uint8_t, 256> buffer;
+    const auto received = rig_.engine.receive(stream_, buffer);
+    if (!received) return "nothing";
+    return {buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*received)};
+  }
+  [[nodiscard]] ProxyConnection& connection() { return connection_; }
+  [[nodiscard]] int completions() const { return completions_; }
+
+ private:
+  void on_connected(Status) {
+    ++completions_;
+    EXPECT_FALSE(connection_.pending());
+    if (connection_.trouble().obstacle == Obstacle::none) connection_.take(stream_);
+  }
+  void ignore(Status) {}
+
+  ClientRig& rig_;
+  Proxy proxy_;
+  ProxyConnection connection_;
+  engine::Socket stream_;
+  int completions_ = 0;
+};
+
+const Ask to_literal{.command = wire::Command::connect, .target = target_of("192.0.2.10")};
+const Ask to_name{.command = wire::Command::connect, .target = target_of("example.com")};
+
+class ProxyConnectionTest : public testing::Test {
+ protected:
+  /// A proxy at 127.0.0.1:1080 that follows `script`.
+  ScriptedProxy& serve(Script script, std::string_view at = "127.0.0.1:1080") {
+    proxy_ = std::make_unique<ScriptedProxy>(rig_.engine, Endpoint::parse(at).value(), std::move(script));
+    return *proxy_;
+  }
+  void TearDown() override {
+    if (proxy_) proxy_->close_all();
+    (void)rig_.engine.run_until_idle();
+    proxy_.reset();
+  }
+
+  ClientRig rig_;
+  std::unique_ptr<ScriptedProxy> proxy_;
+};
+
+TEST_F(ProxyConnectionTest, HandsOverTheStreamWithNothingReadOfIt) {
+  ScriptedProxy& proxy = serve(plain(granted + "SSH-2.0"));
+  Customer customer(rig_, proxy_at("socks5h://127.0.0.1"), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(customer.connection().bound().target()->to_string(), "198.51.100.7:40000");
+  EXPECT_EQ(customer.connection().peer().to_string(), "127.0.0.1:1080");
+  EXPECT_EQ(customer.read_stream(), "SSH-2.0");
+  EXPECT_EQ(proxy.heard(), greeting + request);
+}
+
+TEST_F(ProxyConnectionTest, LogsIn) {
+  ScriptedProxy& proxy =
+      serve({.turns = {{login_greeting, octets({5, 2})}, {login, octets({1, 0})}, {request, granted}}});
+  Customer customer(rig_, proxy_at("socks5h://alice:secret@127.0.0.1"), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(proxy.heard(), login_greeting + login + request);
+}
+
+// Threat TP1: what the proxy has to resolve is never resolved here.
+TEST_F(ProxyConnectionTest, NamesGoToTheProxyUnderSocks5h) {
+  const std::string by_name = octets({5, 1, 0, 3, 11}) + "example.com" + octets({0, 80});
+  ScriptedProxy& proxy = serve({.turns = {{greeting, octets({5, 0})}, {by_name, granted}}});
+  Customer customer(rig_, proxy_at("socks5h://127.0.0.1"), to_name);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(proxy.heard(), greeting + by_name);
+  EXPECT_EQ(rig_.questions(), 0U);
+}
+
+TEST_F(ProxyConnectionTest, NamesAreResolvedHereUnderSocks5) {
+  rig_.add_name("example.com", {Address::v4(192, 0, 2, 10)});
+  ScriptedProxy& proxy = serve(plain());
+  Customer customer(rig_, proxy_at("socks5://127.0.0.1"), to_name);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(proxy.heard(), greeting + request);
+}
+
+TEST_F(ProxyConnectionTest, Socks4TakesTheFirstIpv4Address) {
+  rig_.add_name("example.com", {Address::v4(192, 0, 2, 10)}, {Address::parse("2001:db8::1").value()});
+  const std::string request4 = octets({4, 1, 0, 80, 192, 0, 2, 10}) + "bob" + octets({0});
+  ScriptedProxy& proxy = serve({.turns = {{request4, octets({0, 90, 0, 0, 0, 0, 0, 0})}}});
+  Customer customer(rig_, proxy_at("socks4://bob@127.0.0.1"), to_name);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(proxy.heard(), request4);
+}
+
+TEST_F(ProxyConnectionTest, Socks4HasNoIpv6) {
+  Customer customer(rig_, proxy_at("socks4://127.0.0.1"), {.target = target_of("2001:db8::1")});
+  EXPECT_EQ(customer.run(), Obstacle::target_family);
+}
+
+TEST_F(ProxyConnectionTest, TheProxysNameIsResolvedAndItsAddressesTriedInTurn) {
+  rig_.add_name("proxy.example", {Address::v4(127, 0, 0, 2), Address::v4(127, 0, 0, 1)});
+  serve(plain());
+  Customer customer(rig_, proxy_at("socks5h://proxy.example"), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(customer.connection().peer().to_string(), "127.0.0.1:1080");
+}
+
+TEST_F(ProxyConnectionTest, EveryObstacleIsTold) {
+  const auto met = [this](std::string_view url, const Ask& ask) {
+    Customer customer(rig_, proxy_at(url), ask);
+    const Obstacle obstacle = customer.run();
+    const session::Advice advice = explain(customer.connection().trouble());
+    EXPECT_FALSE(advice.why.empty());
+    EXPECT_EQ(customer.completions(), 1);
+    return obstacle;
+  };
+  EXPECT_EQ(met("socks5h://nowhere.example", to_literal), Obstacle::proxy_name);
+  EXPECT_EQ(met("socks5://127.0.0.1", to_name), Obstacle::target_name);
+  EXPECT_EQ(met("socks5h://127.0.0.1", to_literal), Obstacle::dial);
+  EXPECT_EQ(met("socks5h://alice@127.0.0.1", to_literal), Obstacle::login_half);
+  serve(plain(refused));
+  EXPECT_EQ(met("socks5h://127.0.0.1", to_literal), Obstacle::conversation);
+  EXPECT_EQ(met("socks4://127.0.0.1", {.command = wire::Command::ping, .target = target_of("192.0.2.10")}),
+            Obstacle::conversation);
+}
+
+// Threat TA8.
+TEST_F(ProxyConnectionTest, APasswordDoesNotCrossTheNetworkInClear) {
+  const Endpoint afar{Address::v4(192, 0, 2, 1), 1080};
+  ScriptedProxy& proxy = serve(
+      {.turns = {{login_greeting, octets({5, 2})}, {login, octets({1, 0})}, {request, granted}}}, afar.to_string());
+  Proxy named = proxy_at("socks5h://alice:secret@192.0.2.1");
+  {
+    Customer customer(rig_, named, to_literal);
+    EXPECT_EQ(customer.run(), Obstacle::clear_password);
+    EXPECT_EQ(proxy.visitors(), 0) << "not even a connection";
+  }
+  rig_.add_name("proxy.example", {Address::v4(127, 0, 0, 1), afar.address});
+  {
+    Customer customer(rig_, proxy_at("socks5h://alice:secret@proxy.example"), to_literal);
+    EXPECT_EQ(customer.run(), Obstacle::clear_password) << "one of its addresses is elsewhere";
+  }
+  named.clear_password_allowed = true;
+  Customer customer(rig_, named, to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+}
+
+TEST_F(ProxyConnectionTest, AProxyThatStopsAtAnyOctetIsTold) {
+  const std::string answers = octets({5, 0}) + granted;
+  for (const Script::End end : {Script::End::fin, Script::End::reset, Script::End::stay}) {
+    for (std::size_t size = 0; size < answers.size(); ++size) {
+      SCOPED_TRACE(size);
+      Script script{.turns = {{greeting, answers.substr(0, std::min<std::size_t>(size, 2))}}, .end = end};
+      if (size >= 2) script.turns.push_back({request, answers.substr(2, size - 2)});
+      serve(script);
+      Customer customer(rig_, proxy_at("socks5h://127.0.0.1"), to_literal);
+      EXPECT_EQ(customer.run(), Obstacle::conversation);
+      const session::ProxyFault fault = customer.connection().trouble().failure.fault;
+      EXPECT_EQ(fault, end == Script::End::fin     ? session::ProxyFault::closed
+                       : end == Script::End::reset ? session::ProxyFault::lost
+                                                   : session::ProxyFault::timed_out);
+      TearDown();
+    }
+  }
+}
+
+// A reset overtakes nothing here: what the proxy said before it is read first.
+TEST_F(ProxyConnectionTest, ARefusalBeforeAResetIsRead) {
+  Script script = plain(refused);
+  script.end = Script::End::reset;
+  serve(script);
+  Customer customer(rig_, proxy_at("socks5h://127.0.0.1"), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::conversation);
+  EXPECT_EQ(customer.connection().trouble().failure.fault, session::ProxyFault::refused);
+  EXPECT_EQ(customer.connection().trouble().failure.octet, 5);
+}
+
+TEST_F(ProxyConnectionTest, SplitsAndShortCallsChangeNothing) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    ClientRig rig(seed);
+    rig.engine.faults().short_read = 0.5;
+    rig.engine.faults().short_write = 0.5;
+    rig.engine.faults().split = 0.5;
+    rig.engine.faults().spurious_ready = 0.3;
+    rig.engine.faults().late_completion = 0.3;
+    ScriptedProxy proxy(rig.engine, {Address::v4(127, 0, 0, 1), 1080},
+                        {.turns = {{login_greeting, octets({5, 2})}, {login, octets({1, 0})}, {request, granted}}});
+    Customer customer(rig, proxy_at("socks5h://alice:secret@127.0.0.1"), to_literal);
+    // The actor's own short writes may cut what it says: then the deadline ends it, and all of it is said so.
+    const Obstacle obstacle = customer.run();
+    EXPECT_TRUE(obstacle == Obstacle::none || obstacle == Obstacle::conversation) << seed;
+    proxy.close_all();
+    (void)rig.engine.run_until_idle();
+  }
+}
+
+TEST_F(ProxyConnectionTest, CancellingAtAnyTimeCompletesOnce) {
+  rig_.add_name("proxy.example", {Address::v4(127, 0, 0, 1)});
+  rig_.add_name("example.com", {Address::v4(192, 0, 2, 10)});
+  for (int microseconds = 0; microseconds < 1'000; microseconds += 25) {
+    serve(plain());
+    Customer customer(rig_, proxy_at("socks5://proxy.example"), to_name);
+    customer.start();
+    (void)rig_.engine.run_for(std::chrono::microseconds(microseconds));
+    customer.connection().cancel();
+    EXPECT_TRUE(rig_.engine.run_until_idle());
+    EXPECT_EQ(customer.completions(), 1) << microseconds;
+    TearDown();
+  }
+}
+
+// Habit 16: fail the i-th operation, for every i and error.
+TEST(ProxyConnectionFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
+  const auto run = [](std::uint64_t fail_at, int error) {
+    ClientRig rig;
+    rig.add_name("proxy.example", {Address::v4(127, 0, 0, 1)});
+    rig.add_name("example.com", {Address::v4(192, 0, 2, 10)});
+    ScriptedProxy proxy(rig.engine, {Address::v4(127, 0, 0, 1), 1080},
+                        {.turns = {{login_greeting, octets({5, 2})}, {login, octets({1, 0})}, {request, granted}}});
+    rig.engine.fail_nth(fail_at, sys::make_error(error));
+    std::uint64_t calls = 0;
+    {
+      Customer customer(rig, proxy_at("socks5://alice:secret@proxy.example"), to_name);
+      const Obstacle obstacle = customer.run();
+      calls = rig.engine.calls();
+      if (fail_at == 0) EXPECT_EQ(obstacle, Obstacle::none);
+      if (obstacle != Obstacle::none) EXPECT_FALSE(explain(customer.connection().trouble()).why.empty());
+    }
+    proxy.close_all();
+    (void)rig.engine.run_until_idle();
+    return calls;
+  };
+  const std::uint64_t calls = run(0, EIO);
+  EXPECT_GT(calls, 6U);
+  for (const int error : {EAGAIN, ECONNRESET, EPIPE, ENOBUFS, ENOMEM, EMFILE, EIO, ECONNREFUSED, ETIMEDOUT}) {
+    for (std::uint64_t call = 1; call <= calls; ++call) {
+      SCOPED_TRACE(testing::Message() << "call " << call << " fails with errno " << error);
+      (void)run(call, error);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stile::client

@@ -1,0 +1,158 @@
+// A proxy that follows a script, on the simulated engine, and the names around it. For tests only.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "client/proxy_connection.h"
+#include "engine/sim/sim_engine.h"
+#include "resolve/caching_resolver.h"
+#include "resolve/table_resolver.h"
+
+namespace stile::client {
+
+[[nodiscard]] inline std::string octets(std::initializer_list<int> values) {
+  std::string text;
+  for (const int value : values) text += static_cast<char>(value);
+  return text;
+}
+
+/// What a client says, and what the proxy answers to it.
+struct Turn {
+  std::string hears;  // so many octets are awaited
+  std::string says;
+};
+
+struct Script {
+  enum class End : std::uint8_t { stay, fin, reset };
+  std::vector<Turn> turns;
+  End end = End::stay;  // behind the last turn
+};
+
+/// Takes one connection after the other, with the same script for each.
+class ScriptedProxy {
+ public:
+  ScriptedProxy(engine::SimEngine& engine, const Endpoint& at, Script script)
+      : engine_(engine), script_(std::move(script)) {
+    const engine::SimEngine::Bystander bystander(engine_);
+    listener_.bind<&ScriptedProxy::on_accept>(this);
+    socket_.bind<&ScriptedProxy::on_ready>(this);
+    STILE_ASSERT(engine_.listen(listener_, at, {}));
+    engine_.wait(listener_, engine::Interest::readable);
+  }
+  ScriptedProxy(const ScriptedProxy&) = delete;
+  ScriptedProxy& operator=(const ScriptedProxy&) = delete;
+  /// After `close_all` and a run.
+  ~ScriptedProxy() = default;
+
+  void close_all() {
+    engine_.close(listener_);
+    engine_.close(socket_);
+  }
+  void say(const std::string& text) {
+    const engine::SimEngine::Bystander bystander(engine_);
+    send(text);
+  }
+  void fin() {
+    const engine::SimEngine::Bystander bystander(engine_);
+    (void)engine_.shutdown_write(socket_);
+  }
+
+  /// Everything that the clients sent.
+  [[nodiscard]] const std::string& heard() const noexcept { return heard_; }
+  [[nodiscard]] int visitors() const noexcept { return visitors_; }
+
+ private:
+  void on_accept(engine::Status) {
+    const engine::SimEngine::Bystander bystander(engine_);
+    if (!listener_.is_open() || socket_.is_open() || !engine_.try_accept(listener_, socket_)) return;
+    ++visitors_;
+    turn_ = 0;
+    in_turn_ = 0;
+    act();
+    if (socket_.is_open()) engine_.wait(socket_, engine::Interest::readable);
+  }
+
+  void on_ready(engine::Status) {
+    if (!socket_.is_open()) return;
+    const engine::SimEngine::Bystander bystander(engine_);
+    std::array<std::uint8_t, 1024> buffer;
+    const auto received = engine_.receive(socket_, buffer);
+    if (received && *received > 0) {
+      heard_.append(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*received));
+      in_turn_ += *received;
+      act();
+    } else if (received || received.error().kind != ErrorKind::would_block) {
+      engine_.close(socket_);
+      engine_.wait(listener_, engine::Interest::readable);
+    }
+    if (socket_.is_open()) engine_.wait(socket_, engine::Interest::readable);
+  }
+
+  void act() {
+    while (turn_ < script_.turns.size() && in_turn_ >= script_.turns[turn_].hears.size()) {
+      in_turn_ -= script_.turns[turn_].hears.size();
+      send(script_.turns[turn_++].says);
+    }
+    if (turn_ < script_.turns.size() || script_.end == Script::End::stay) return;
+    if (script_.end == Script::End::fin) {
+      (void)engine_.shutdown_write(socket_);
+    } else {
+      engine_.abort(socket_);
+      engine_.wait(listener_, engine::Interest::readable);
+    }
+  }
+
+  void send(const std::string& text) {
+    if (text.empty() || !socket_.is_open()) return;
+    (void)engine_.send(socket_, ConstBytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+  }
+
+  engine::SimEngine& engine_;
+  Script script_;
+  engine::Socket listener_;
+  engine::Socket socket_;
+  std::string heard_;
+  std::size_t turn_ = 0;
+  std::size_t in_turn_ = 0;
+  int visitors_ = 0;
+};
+
+/// The engine with a resolver that knows a few names. Checks the balance at its end.
+class ClientRig {
+ public:
+  explicit ClientRig(std::uint64_t seed = 1) : engine(seed), table_(engine), resolver(engine, table_, {}) {}
+  ~ClientRig() {
+    EXPECT_EQ(engine.open_sockets(), 0U);
+    EXPECT_EQ(engine.pending_timers(), 0U);
+  }
+
+  void add_name(const std::string& name, std::vector<Address> ipv4, std::vector<Address> ipv6 = {}) {
+    table_.add(std::get<HostName>(canonical_host(name).value()),
+               {.ipv4 = resolve::TableResolver::half(std::move(ipv4), std::chrono::seconds(60)),
+                .ipv6 = resolve::TableResolver::half(std::move(ipv6), std::chrono::seconds(60))});
+  }
+  [[nodiscard]] std::size_t questions() const { return table_.questions(); }
+
+  engine::SimEngine engine;
+
+ private:
+  resolve::TableResolver table_;
+
+ public:
+  resolve::CachingResolver resolver;
+};
+
+[[nodiscard]] inline Proxy proxy_at(std::string_view url) {
+  return {.url = wire::parse_proxy_url(url).value(), .clear_password_allowed = false};
+}
+
+[[nodiscard]] inline Target target_of(std::string_view host, std::uint16_t port = 80) {
+  return {.host = canonical_host(host).value(), .port = port};
+}
+
+}  // namespace stile::client
