@@ -74,7 +74,9 @@ Output run_and_capture(const std::vector<std::string>& words, const Environment&
   testing::internal::CaptureStdout();
   testing::internal::CaptureStderr();
   Output output;
-  output.exit_code = words.front() == "check" ? run_check(arguments, environment) : run_explain(arguments, environment);
+  const std::map<std::string_view, int (*)(const Arguments&, const Environment&)> runs{
+      {"check", run_check}, {"explain", run_explain}, {"ping", run_ping}, {"trace", run_trace}};
+  output.exit_code = runs.at(words.front())(arguments, environment);
   output.out = testing::internal::GetCapturedStdout();
   output.err = testing::internal::GetCapturedStderr();
   return output;
@@ -135,6 +137,35 @@ TEST(CommandLine, OperandsAreNotTakenForCommands) {
   EXPECT_EQ(understood({"man", "serve"}).operand, "serve");
   EXPECT_EQ(understood({"man"}).operand, "");
   EXPECT_EQ(understood({"completions", "zsh"}).operand, "zsh");
+}
+
+TEST(CommandLine, ShortFlagsAndFreeOperands) {
+  const Arguments arguments = understood({"ping", "-n", "-c", "3", "example.com", "-v", "-q", "--via", "socks5h://h"});
+  EXPECT_EQ(arguments.operand, "example.com");
+  EXPECT_EQ(arguments.value("--count"), "3");
+  for (const std::string_view flag : {"--numeric", "--verbose", "--quiet"}) EXPECT_TRUE(arguments.has(flag)) << flag;
+  EXPECT_EQ(understood({"trace", "2001:db8::1", "-nv"}).operand, "2001:db8::1");
+  EXPECT_EQ(mistake({"ping"}), "'ping' needs HOST: a name or an address (see 'stile ping --help')\n");
+  EXPECT_EQ(mistake({"ping", "h", "-c"}), "--count needs a value, N (see 'stile ping --help')\n");
+  EXPECT_EQ(mistake({"ping", "h", "-x"}), "unknown flag '-x' (see 'stile ping --help')\n");
+  EXPECT_EQ(mistake({"trace", "h", "--count", "1"}), "unknown flag '--count' (see 'stile trace --help')\n");
+}
+
+TEST(Ping, MistakesAreUsage) {
+  const auto fault = [](const std::vector<std::string>& words) {
+    const Output output = run_and_capture(words);
+    EXPECT_EQ(output.exit_code, exit_usage);
+    EXPECT_EQ(output.out, "");
+    return output.err;
+  };
+  EXPECT_EQ(fault({"ping", "a b", "--via", "socks5h://h"}).rfind("stile: cannot use HOST 'a b': ", 0), 0U);
+  for (const std::string count : {"0", "3601", "-1", "x", "1x", "99999999999"}) {
+    EXPECT_EQ(fault({"ping", "h", "--via", "socks5h://h", "--count=" + count}).rfind("stile: cannot use --count ", 0),
+              0U)
+        << count;
+  }
+  EXPECT_EQ(fault({"trace", "h"}),
+            "stile: cannot trace: no proxy is named (add --via socks5h://HOST:PORT, or set ALL_PROXY)\n");
 }
 
 TEST(CommandLine, MistakesAreCorrected) {

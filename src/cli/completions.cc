@@ -107,7 +107,9 @@ std::string zsh() {
     cases += fmt::format("    {}) _arguments", command.name);
     for (const Flag& flag : command.flags) cases += " \\\n" + zsh_flag(flag);
     if (!command.operand.name.empty()) {
-      cases += fmt::format(" \\\n      '1:{}:({})'", command.operand.name, joined(command.operand.choices));
+      const std::string words = joined(command.operand.choices);
+      cases += fmt::format(" \\\n      '1:{}:{}'", command.operand.name,
+                           words.empty() ? "_hosts" : fmt::format("({})", words));
     }
     cases += ";;\n";
   }

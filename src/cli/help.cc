@@ -46,7 +46,7 @@ std::string columns(const std::vector<Row>& rows) {
 }
 
 Row row_of(const Flag& flag) {
-  const std::string_view short_name = flag.name == "--help" ? "-h, " : "    ";
+  const std::string short_name = flag.short_name.empty() ? "    " : fmt::format("{}, ", flag.short_name);
   Row row{fmt::format("{}{}{}{}", short_name, flag.name, flag.value.empty() ? "" : " ", flag.value),
           std::string(flag.help)};
   if (!flag.default_text.empty()) row.right += fmt::format(" [default: {}]", flag.default_text);

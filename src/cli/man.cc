@@ -35,8 +35,11 @@ std::string title(std::string_view page, std::string_view summary) {
 
 std::string flag_item(const Flag& flag) {
   std::string text = ".TP\n";
-  if (flag.name == "--help") {
-    text += ".BR \\-h \", \" \\-\\-help\n";
+  if (!flag.short_name.empty() && flag.value.empty()) {
+    text += fmt::format(".BR {} \", \" {}\n", escaped(flag.short_name), escaped(flag.name));
+  } else if (!flag.short_name.empty()) {
+    text += fmt::format(".BI {} \" {}\" \", {}\" \" {}\"\n", escaped(flag.short_name), escaped(flag.value),
+                        escaped(flag.name), escaped(flag.value));
   } else if (flag.value.empty()) {
     text += fmt::format(".B {}\n", escaped(flag.name));
   } else {

@@ -9,7 +9,8 @@ namespace {
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 5> page_choices{"serve", "check", "explain", "completions", "man"};
+constexpr std::array<std::string_view, 7> page_choices{"serve", "check",       "explain", "ping",
+                                                       "trace", "completions", "man"};
 
 constexpr Flag listen{.name = "--listen",
                       .value = "ADDR:PORT",
@@ -39,7 +40,32 @@ constexpr Flag config{.name = "--config",
                       .default_text = "no file",
                       .names_a_file = true};
 constexpr Flag json{.name = "--json", .help = "print JSON"};
-constexpr Flag help{.name = "--help", .help = "print this help"};
+constexpr Flag help{.name = "--help", .help = "print this help", .short_name = "-h"};
+constexpr Flag via{
+    .name = "--via",
+    .value = "URL",
+    .environment = "STILE_VIA",
+    .help =
+        "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, or behind socks5://, which looks names "
+        "up here; a password here shows in the list of processes for a moment",
+    .default_text = "all_proxy, ALL_PROXY"};
+constexpr Flag password_file{.name = "--password-file",
+                             .value = "FILE",
+                             .help = "the first line of this file is the password of the proxy's user",
+                             .names_a_file = true};
+constexpr Flag clear_password{
+    .name = "--clear-password",
+    .help = "send the password to a proxy on another host, though others on the way can read it"};
+constexpr Flag count{.name = "--count",
+                     .value = "N",
+                     .help = "ask for the end after N answers, timeouts and errors, 1 to 3600",
+                     .default_text = "until interrupted",
+                     .short_name = "-c"};
+constexpr Flag numeric{.name = "--numeric", .help = "show addresses only, look up no names", .short_name = "-n"};
+constexpr Flag verbose{
+    .name = "--verbose", .help = "show the way taken, and type and code of each ICMP message", .short_name = "-v"};
+constexpr Flag quiet{.name = "--quiet", .help = "show the first line and the statistics only", .short_name = "-q"};
+constexpr Flag json_events{.name = "--json", .help = "print one JSON object an event and line"};
 
 constexpr std::array serve_flags{config, listen, workers, log, help};
 constexpr std::array check_flags{
@@ -62,6 +88,8 @@ constexpr std::array explain_flags{
     Flag{.name = "--target", .value = "HOST:PORT", .help = "where it wants to go; ping and resolve need no port"},
     json,
     help};
+constexpr std::array ping_flags{via, count, numeric, quiet, verbose, json_events, password_file, clear_password, help};
+constexpr std::array trace_flags{via, numeric, verbose, json_events, password_file, clear_password, help};
 constexpr std::array help_only{help};
 constexpr std::array root_flags{help, Flag{.name = "--version", .help = "print the version and the features built in"}};
 
@@ -87,6 +115,23 @@ constexpr Command command_rows[] = {
                     "never asked: for a name whose address would decide, ask about the address as well.",
      .example = "stile explain --config stile.toml --source 192.168.1.9 --command connect --target example.com:443",
      .flags = explain_flags},
+    {.name = "ping",
+     .summary = "ping a host from where a proxy stands",
+     .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "
+                    "come. An interrupt asks for the statistics and the end; a second one ends at once. NO_PROXY means "
+                    "nothing here. Exits with 0 when at least one answer came and 1 when none did.",
+     .example = "stile ping --via socks5h://127.0.0.1:1080 -c 3 example.com",
+     .flags = ping_flags,
+     .operand = {.name = "HOST", .help = "a name or an address", .required = true}},
+    {.name = "trace",
+     .summary = "trace the route to a host from where a proxy stands",
+     .description =
+         "Asks the proxy to find the routers on the way, with the TRACEROUTE command of SOCKS5, and shows its "
+         "lines as they come. An interrupt ends it. NO_PROXY means nothing here. Exits with 0 when the "
+         "target was reached and 1 when it was not.",
+     .example = "stile trace --via socks5h://127.0.0.1:1080 -n example.com",
+     .flags = trace_flags,
+     .operand = {.name = "HOST", .help = "a name or an address", .required = true}},
     {.name = "completions",
      .summary = "print a completion script for a shell",
      .description = "Prints a script that completes commands, flags and their values.",

@@ -28,6 +28,7 @@ struct Flag {
   bool repeatable = false;
   bool names_a_file = false;
   std::span<const std::string_view> choices = {};
+  std::string_view short_name = {};  // "-c"; empty: none
 };
 
 /// The one word that a command may take.
@@ -35,7 +36,7 @@ struct Operand {
   std::string_view name;  // "SHELL"; empty: the command takes none
   std::string_view help;
   bool required = false;
-  std::span<const std::string_view> choices = {};
+  std::span<const std::string_view> choices = {};  // empty: any word
 };
 
 struct Command {

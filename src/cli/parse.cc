@@ -34,9 +34,9 @@ class FlagParser {
       Slot& slot = slots_.emplace_back();
       slot.flag = &flag;
       if (flag.value.empty()) {
-        slot.option = app_.add_flag(flag.name == "--help" ? "-h,--help" : std::string(flag.name));
+        slot.option = app_.add_flag(spelling(flag));
       } else {
-        slot.option = app_.add_option(std::string(flag.name), slot.values)->allow_extra_args(false);
+        slot.option = app_.add_option(spelling(flag), slot.values)->allow_extra_args(false);
         slot.option->type_name(std::string(flag.value));
       }
     }
@@ -64,6 +64,11 @@ class FlagParser {
     CLI::Option* option = nullptr;
     std::vector<std::string> values;
   };
+
+  static std::string spelling(const Flag& flag) {
+    if (flag.short_name.empty()) return std::string(flag.name);
+    return fmt::format("{},{}", flag.short_name, flag.name);
+  }
 
   CLI::App app_;
   std::deque<Slot> slots_;  // the library keeps references into it
@@ -100,9 +105,8 @@ std::optional<Answer> take_operand(const std::vector<std::string>& words, Argume
     return mistake(fmt::format("'{}' needs {}: {}", command.name, command.operand.name, command.operand.help),
                    help_hint(&command));
   }
-  if (std::ranges::find(command.operand.choices, arguments.operand) != command.operand.choices.end()) {
-    return std::nullopt;
-  }
+  const auto& choices = command.operand.choices;
+  if (choices.empty() || std::ranges::find(choices, arguments.operand) != choices.end()) return std::nullopt;
   const auto meant = nearest(arguments.operand, command.operand.choices);
   return mistake(fmt::format("{} '{}' is unknown", command.operand.name, arguments.operand),
                  meant ? fmt::format("did you mean '{}'?", *meant) : help_hint(&command));
@@ -120,7 +124,8 @@ std::optional<Answer> repeated_flag(const Arguments& arguments) {
 // A flag at the end of the line without its value; the library's own words name its types, not ours.
 Answer answer_for(const CLI::ParseError& error, const std::vector<std::string>& words, const Command& command) {
   for (const Flag& flag : command.flags) {
-    if (flag.value.empty() || words.empty() || flag.name != words.back()) continue;
+    if (flag.value.empty() || words.empty()) continue;
+    if (words.back() != flag.name && (flag.short_name.empty() || words.back() != flag.short_name)) continue;
     return mistake(fmt::format("{} needs a value, {}", flag.name, flag.value), help_hint(&command));
   }
   return mistake(error.what(), help_hint(&command));

@@ -211,6 +211,16 @@ TEST_F(ProxyConnectionTest, AProxyThatStopsAtAnyOctetIsTold) {
   }
 }
 
+// RFC 1928 section 3: "If the selected METHOD is X'FF' […] the client MUST close the connection."
+TEST_F(ProxyConnectionTest, AProxyThatRefusesEveryMethodIsLeftAtOnce) {
+  ScriptedProxy& proxy = serve({.turns = {{greeting, octets({5, 0xFF})}}});
+  Customer customer(rig_, proxy_at("socks5h://127.0.0.1"), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::conversation);
+  EXPECT_EQ(customer.connection().trouble().failure.fault, session::ProxyFault::no_method);
+  EXPECT_TRUE(proxy.left()) << "the customer still exists, and has closed";
+  EXPECT_EQ(proxy.heard(), greeting);
+}
+
 // A reset overtakes nothing here: what the proxy said before it is read first.
 TEST_F(ProxyConnectionTest, ARefusalBeforeAResetIsRead) {
   Script script = plain(refused);

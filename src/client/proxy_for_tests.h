@@ -65,6 +65,8 @@ class ScriptedProxy {
   /// Everything that the clients sent.
   [[nodiscard]] const std::string& heard() const noexcept { return heard_; }
   [[nodiscard]] int visitors() const noexcept { return visitors_; }
+  /// The last one has closed.
+  [[nodiscard]] bool left() const noexcept { return visitors_ > 0 && !socket_.is_open(); }
 
  private:
   void on_accept(engine::Status) {

@@ -1,0 +1,93 @@
+#include "cli/proxy_choice.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "sys/trusted_file.h"
+#include "wire/proxy_url.h"
+
+namespace stile::cli {
+namespace {
+
+constexpr std::size_t password_file_octets_max = 4'096;
+constexpr std::size_t password_octets_max = 255;  // RFC 1929 section 2
+
+struct Given {
+  std::string url;
+  std::string_view where;  // "--via", or the name of a variable
+};
+
+std::optional<Given> given_url(const Arguments& arguments, const Environment& environment) {
+  if (const auto flag = arguments.value("--via")) return Given{*flag, "--via"};
+  for (const std::string_view variable : {"STILE_VIA", "all_proxy", "ALL_PROXY"}) {
+    const auto value = environment(variable);
+    if (value && !value->empty()) return Given{*value, variable};
+  }
+  return std::nullopt;
+}
+
+std::expected<std::string, std::string> password_in(const std::string& path) {
+  const auto text = sys::read_trusted_file(path, password_file_octets_max);
+  if (!text) {
+    const std::string cure = text.error().cure.empty() ? "" : fmt::format(" ({})", text.error().cure);
+    return std::unexpected(fmt::format("stile: cannot read {}: {}{}", path, text.error().why, cure));
+  }
+  const std::string password = text->substr(0, text->find_first_of("\r\n"));
+  if (password.empty() || password.size() > password_octets_max) {
+    return std::unexpected(fmt::format("stile: cannot use {}: its first line is no password (1 to 255 octets)", path));
+  }
+  return password;
+}
+
+}  // namespace
+
+std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments, const Environment& environment) {
+  const auto given = given_url(arguments, environment);
+  if (!given) {
+    return std::unexpected(
+        fmt::format("stile: cannot {}: no proxy is named (add --via socks5h://HOST:PORT, or set ALL_PROXY)",
+                    arguments.command->name));
+  }
+  auto url = wire::parse_proxy_url(given->url);
+  if (!url) {
+    const wire::ProxyUrlError& error = url.error();
+    return std::unexpected(fmt::format("stile: cannot use {}: at character {}: {} ({})", given->where, error.column,
+                                       error.why, error.cure));
+  }
+  ProxyChoice choice;
+  if (given->where == "--via" && url->password) {
+    choice.warning =
+        "stile: warning: a password on the command line shows in the list of processes (put the URL into STILE_VIA, or "
+        "the password into a file for --password-file)";
+  }
+  if (const auto path = arguments.value("--password-file")) {
+    if (!url->user || url->password || url->protocol != wire::ProxyProtocol::socks5) {
+      return std::unexpected(
+          "stile: cannot use --password-file: it goes with a SOCKS5 proxy's user that has no password yet (write "
+          "socks5h://USER@HOST:PORT)");
+    }
+    auto password = password_in(*path);
+    if (!password) return std::unexpected(std::move(password.error()));
+    url->password = *std::move(password);
+  }
+  choice.proxy = {.url = *std::move(url), .clear_password_allowed = arguments.has("--clear-password")};
+  return choice;
+}
+
+void conceal_passwords(std::span<char* const> words) noexcept {
+  for (char* const word : words) {
+    const std::string_view text(word);
+    const std::size_t at = text.rfind('@');
+    if (at == std::string_view::npos) continue;
+    const std::size_t scheme = text.find("://");
+    const std::size_t colon = text.find(':', scheme == std::string_view::npos ? 0 : scheme + 3);
+    if (colon < at) std::fill(word + colon + 1, word + at, '*');
+  }
+}
+
+}  // namespace stile::cli

@@ -1,0 +1,30 @@
+// Which proxy a client command goes through: --via, else STILE_VIA, else all_proxy, else ALL_PROXY (protocol reference,
+// section 10), with the password out of a file where one is named. NO_PROXY is for clients that have another way; these
+// commands have none.
+// Refuses: to repeat a password in any message. Reads a file; the environment is passed in. Tested in
+// proxy_choice_test.cc.
+#pragma once
+
+#include <expected>
+#include <span>
+#include <string>
+
+#include "cli/options.h"
+#include "cli/settings.h"
+#include "client/proxy_connection.h"
+
+namespace stile::cli {
+
+struct ProxyChoice {
+  client::Proxy proxy;
+  std::string warning;  // for standard error; may be empty
+};
+
+/// The error is a whole message without its newline: "stile: cannot …: … (…)".
+[[nodiscard]] std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
+                                                                   const Environment& environment);
+
+/// Overwrites every password of the form USER:PASSWORD@ where the process list shows it. `words` are those of main().
+void conceal_passwords(std::span<char* const> words) noexcept;
+
+}  // namespace stile::cli
