@@ -80,7 +80,7 @@ def test_ftp_in_active_mode(serve, daemon, tmp_path: Path) -> None:
     """The FTP server connects back: each data connection is a BIND, announced by the first reply, begun by the second."""
     server, (port, root) = serve(), start_vsftpd(daemon, tmp_path, passive=False)
     commands = f"binary\nget large {tmp_path}/got\ncd incoming\nput {tmp_path}/got sent\nquit\n"
-    client = ("socksify", "ftp", "-a", "-A", "-v", "127.0.0.1", port)
+    client = ("socksify", "tnftp", "-a", "-A", "-v", "127.0.0.1", port)
     assert run(*client, input=commands, environment=behind(server, tmp_path)).returncode == 0
     assert (tmp_path / "got").read_bytes() == (root / "large").read_bytes()
     assert (root / "incoming" / "sent").read_bytes() == (root / "large").read_bytes()
