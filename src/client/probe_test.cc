@@ -290,7 +290,9 @@ TEST(ProbeFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
       Runner runner(rig, ping(2));
       const ProbeResult& result = runner.run();
       calls = rig.engine.calls();
-      if (fail_at == 0) EXPECT_TRUE(result.succeeded && result.trouble.why.empty());
+      if (fail_at == 0) {
+        EXPECT_TRUE(result.succeeded && result.trouble.why.empty());
+      }
     }
     proxy.close_all();
     (void)rig.engine.run_until_idle();

@@ -280,8 +280,12 @@ TEST(ProxyConnectionFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
       Customer customer(rig, proxy_at("socks5://alice:secret@proxy.example"), to_name);
       const Obstacle obstacle = customer.run();
       calls = rig.engine.calls();
-      if (fail_at == 0) EXPECT_EQ(obstacle, Obstacle::none);
-      if (obstacle != Obstacle::none) EXPECT_FALSE(explain(customer.connection().trouble()).why.empty());
+      if (fail_at == 0) {
+        EXPECT_EQ(obstacle, Obstacle::none);
+      }
+      if (obstacle != Obstacle::none) {
+        EXPECT_FALSE(explain(customer.connection().trouble()).why.empty());
+      }
     }
     proxy.close_all();
     (void)rig.engine.run_until_idle();

@@ -65,7 +65,9 @@ ClientConversation talk(const ProxyRequest& request, const Octets& from_proxy, s
     const ClientConversation split(request, stream, step);
     EXPECT_EQ(split.transcript(), whole.transcript()) << step;
     // A failure may be seen before or after octets that came with it: nobody reads on then.
-    if (whole.session().failure() == ProxyFailure{}) EXPECT_EQ(split.rest().size(), whole.rest().size()) << step;
+    if (whole.session().failure() == ProxyFailure{}) {
+      EXPECT_EQ(split.rest().size(), whole.rest().size()) << step;
+    }
   }
   return ClientConversation(request, stream, stream.size());
 }
