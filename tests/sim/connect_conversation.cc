@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "sim/places.h"
+#include "sim/socks_client.h"
 #include "sim/talker.h"
 
 namespace stile::sim_test {
@@ -28,6 +29,8 @@ inline constexpr int errand_count = static_cast<int>(Errand::unfinished) + 1;
 
 /// One conversation, as its script says.
 struct Script {
+  Version version = Version::socks5;
+  bool ipv6 = false;  // from the client to the server
   Errand errand = Errand::address;
   std::string up;                // client to origin
   std::string down;              // origin to client
@@ -45,27 +48,30 @@ std::uint16_t origin_port(std::size_t number) {
   return static_cast<std::uint16_t>(10'000 + number);
 }
 
-std::string request_for(Errand errand, std::size_t number) {
+std::string request_for(const Script& script, std::size_t number) {
   const std::uint16_t port = origin_port(number);
-  switch (errand) {
+  const auto to = [&](const auto& host, std::uint16_t at) {
+    return request(script.version, Command::connect, host, at);
+  };
+  switch (script.errand) {
     case Errand::address:
-      return socks5_request(1, origin_address, port);
+      return to(origin_address, port);
     case Errand::name:
     case Errand::dead_first:
     case Errand::denied_name:
-      return socks5_request(1, name_of("origin", number), port);
+      return to(name_of("origin", number), port);
     case Errand::refused:
-      return socks5_request(1, origin_address, static_cast<std::uint16_t>(port + 10'000));
+      return to(origin_address, static_cast<std::uint16_t>(port + 10'000));
     case Errand::silent:
-      return socks5_request(1, dead_address, port);
+      return to(dead_address, port);
     case Errand::denied:
-      return socks5_request(1, denied_address, 80);
+      return to(denied_address, 80);
     case Errand::unknown_name:
-      return socks5_request(1, "nowhere.example", port);
+      return to(std::string("nowhere.example"), port);
     case Errand::malformed:
-      return std::string("\x05\x09\x00\x09", 4);
+      return script.version == Version::socks5 ? std::string{5, 9, 0, 9} : std::string{4, 9, 0, 80, 1, 1, 1, 1, 0};
     case Errand::unfinished:
-      return socks5_request(1, origin_address, port).substr(0, 5);
+      return to(origin_address, port).substr(0, 5);
   }
   return {};
 }
@@ -96,6 +102,8 @@ int expected_reply(Errand errand) {
 Script random_script(engine::Prng& prng) {
   const auto chance = [&](unsigned in) { return prng.next() % in == 0; };
   Script script;
+  if (chance(3)) script.version = Version::socks4;
+  script.ipv6 = chance(4);
   script.errand = chance(2) ? Errand::address : static_cast<Errand>(prng.next() % errand_count);
   script.up = random_octets(prng);
   script.down = random_octets(prng);
@@ -113,22 +121,21 @@ Script random_script(engine::Prng& prng) {
 
 // ── the actors ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-class Client final : public Talker {
+class Client final : public SocksClient {
  public:
-  Client(engine::SimEngine& engine, const Script& script, std::string request);
-  void begin() { connect(client_address, server_endpoint); }
-  /// What came behind the method choice and the reply.
-  [[nodiscard]] std::string payload() const;
-  /// The reply's code; -1 before it came.
-  [[nodiscard]] int reply() const;
+  Client(engine::SimEngine& engine, const Script& script, std::size_t number)
+      : SocksClient(engine, {.ipv6 = script.ipv6,
+                             .version = script.version,
+                             .request = request_for(script, number),
+                             .early = script.up.substr(0, script.optimistic),
+                             .segment = script.segment,
+                             .pause = script.pause}),
+        script_(script) {}
 
  private:
-  void step() override;
-  [[nodiscard]] std::size_t reply_end() const;
+  void proceed() override;
 
   const Script& script_;
-  std::string handshake_;
-  std::size_t sent_ = 0;  // of the handshake
   bool payload_begun_ = false;
 };
 
@@ -150,41 +157,10 @@ class Origin final : public Talker {
   bool begun_ = false;
 };
 
-// ── Client ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-Client::Client(engine::SimEngine& engine, const Script& script, std::string request)
-    : Talker(engine), script_(script), handshake_(std::string("\x05\x01\x00", 3) + request) {
-  handshake_ += script.up.substr(0, script.optimistic);
-  segment_ = script.segment;
-}
-
-// The method choice takes two octets, an address of family 1 or 4 decides how long the reply is.
-std::size_t Client::reply_end() const {
-  const std::string& octets = seen().octets;
-  if (octets.size() < 6) return std::string::npos;
-  const std::size_t length = octets[5] == 4 ? 22 : 10;
-  return octets.size() < 2 + length ? std::string::npos : 2 + length;
-}
-
-int Client::reply() const {
-  return reply_end() == std::string::npos ? -1 : static_cast<unsigned char>(seen().octets[3]);
-}
-
-std::string Client::payload() const {
-  return reply_end() == std::string::npos ? std::string() : seen().octets.substr(reply_end());
-}
-
-void Client::step() {
-  if (asleep()) return;
-  if (sent_ < handshake_.size()) {
-    const std::size_t size = std::min(script_.segment, handshake_.size() - sent_);
-    write(handshake_.substr(sent_, size));
-    sent_ += size;
-    if (script_.pause > Duration::zero() || sent_ < handshake_.size()) return sleep(script_.pause);
-  }
+void Client::proceed() {
   if (script_.errand == Errand::unfinished) return write_fin();
-  if (reply() < 0 && !seen().fin) return;
-  if (reply() != 0) return write_fin();
+  if (code() < 0 && !seen().fin) return;
+  if (code() != 0) return write_fin();
   if (!payload_begun_) {
     payload_begun_ = true;
     write(script_.up.substr(script_.optimistic));
@@ -245,7 +221,7 @@ class ConnectConversation final : public Conversation {
       : undisturbed_(surroundings.undisturbed),
         script_(std::move(script)),
         origin_(surroundings.engine, script_, {origin_address, origin_port(surroundings.number)}),
-        client_(surroundings.engine, script_, request_for(script_.errand, surroundings.number)) {
+        client_(surroundings.engine, script_, surroundings.number) {
     std::vector<Address> addresses{origin_address};
     if (script_.errand == Errand::dead_first) addresses.insert(addresses.begin(), dead_address);
     if (script_.errand == Errand::denied_name) addresses = {denied_address};
@@ -271,7 +247,7 @@ class ConnectConversation final : public Conversation {
 };
 
 std::optional<std::string> ConnectConversation::complaint(const Ledger& ledger) const {
-  const int expected = expected_reply(script_.errand);
+  const int expected = code_for(script_.version, expected_reply(script_.errand));
   if (!is_prefix(client_.payload(), script_.down)) return "I1, I7: the client received what the origin did not send";
   if (!is_prefix(origin_.seen().octets, script_.up)) return "I1: the origin received what the client did not send";
   if (origin_.visited() && expected != 0) return "I2, I3: an origin was reached that must not be";
@@ -282,8 +258,8 @@ std::optional<std::string> ConnectConversation::complaint(const Ledger& ledger) 
     }
   }
   if (!undisturbed_) return std::nullopt;
-  if (client_.reply() != expected) {
-    return "reply " + std::to_string(client_.reply()) + " instead of " + std::to_string(expected);
+  if (client_.code() != expected) {
+    return "reply " + std::to_string(client_.code()) + " instead of " + std::to_string(expected);
   }
   if (auto found = complaint_about_records(records)) return found;
   if (expected != 0 || script_.client_resets || script_.origin_resets) return std::nullopt;

@@ -12,15 +12,17 @@
 namespace stile::sim_test {
 
 inline const Address client_address = Address::v4(203, 0, 113, 9);
+inline const Address client_address6 = Address::parse("2001:db8:c::9").value();
 inline const Address origin_address = Address::v4(192, 0, 2, 10);  // "reserved" for documentation: the policy names it
 inline const Address dead_address = Address::v4(192, 0, 2, 66);    // allowed, but nothing answers
 inline const Address denied_address = Address::v4(169, 254, 169, 254);
 
 /// The server's own.
 inline const Endpoint server_endpoint{Address::v4(198, 51, 100, 1), 1080};
+inline const Endpoint server_endpoint6{Address::parse("2001:db8:5::1").value(), 1080};
 
 inline constexpr std::string_view rules = R"(
-town: allow anyone from 203.0.113.0/24 to tcp 192.0.2.0/24
+tcp:  allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to tcp 192.0.2.0/24
 )";
 
 /// 0 to nearly a megabyte.
@@ -30,9 +32,5 @@ town: allow anyone from 203.0.113.0/24 to tcp 192.0.2.0/24
 [[nodiscard]] std::string name_of(std::string_view who, std::size_t number);
 /// Resolves `name` to these from the start on.
 void add_name(resolve::TableResolver& names, const std::string& name, const std::vector<Address>& addresses);
-
-/// A SOCKS5 request, without the greeting.
-[[nodiscard]] std::string socks5_request(std::uint8_t command, const Address& address, std::uint16_t port);
-[[nodiscard]] std::string socks5_request(std::uint8_t command, const std::string& name, std::uint16_t port);
 
 }  // namespace stile::sim_test

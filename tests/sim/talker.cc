@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace stile::sim_test {
 
@@ -13,6 +14,11 @@ void Talker::connect(const Address& from, const Endpoint& to) {
   connecting_ = engine_.connect(socket_, to).has_value();
   engine_.connect_from(std::nullopt);
   if (const auto local = engine_.local_endpoint(socket_)) local_ = *local;
+}
+
+void Talker::connect_later(const Address& from, const Endpoint& to, Duration delay) {
+  appointment_ = {from, to};
+  sleep(delay);
 }
 
 void Talker::close() {
@@ -43,7 +49,9 @@ void Talker::on_ready(engine::Status status) {
 
 void Talker::on_pause(engine::Status status) {
   const Bystander bystander(engine_);
-  if (status == engine::Status::done && socket_.is_open()) act();
+  if (status != engine::Status::done) return;
+  if (const auto due = std::exchange(appointment_, std::nullopt)) return connect(due->from, due->to);
+  if (socket_.is_open()) act();
 }
 
 void Talker::act() {

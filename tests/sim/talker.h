@@ -2,6 +2,7 @@
 // engine as the server, as a bystander. Each command's actors derive theirs. Threading: the simulation's one.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "engine/sim/sim_engine.h"
@@ -37,6 +38,7 @@ class Talker {
  protected:
   /// Connects as somebody at `from`.
   void connect(const Address& from, const Endpoint& to);
+  void connect_later(const Address& from, const Endpoint& to, Duration delay);
   /// The socket is there: begin.
   void act();
   /// Called when something was received, a pause ended, or all was written: decide what to do next.
@@ -64,6 +66,11 @@ class Talker {
   bool write_some();
   void read_some();
 
+  struct Appointment {
+    Address from;
+    Endpoint to;
+  };
+  std::optional<Appointment> appointment_;  // the pause under way ends with a connect
   engine::Timer pause_;
   std::string to_write_;
   std::size_t written_ = 0;

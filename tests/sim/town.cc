@@ -39,13 +39,15 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed
       undisturbed_(undisturbed) {
   engine_->set_route(dead_address, engine::SimBehaviour::silent());
   engine_->set_own_address(server_endpoint.address);
+  engine_->set_own_address(server_endpoint6.address);
   auto common = std::make_shared<server::Common>();
   common->limits.drain = std::chrono::seconds(1);
   common->policy = std::make_shared<const policy::Policy>(std::move(*policy::Policy::compile(rules)));
-  common->own.sockets = {server_endpoint};
+  common->own.sockets = {server_endpoint, server_endpoint6};
   common->live_sockets = std::make_shared<relay::LiveSockets>();
   worker_ = std::make_unique<server::Worker>(*engine_, *resolver_, counters_, &ledger_, std::move(common));
   STILE_ASSERT(worker_->listen(server_endpoint, false).has_value());
+  STILE_ASSERT(worker_->listen(server_endpoint6, false).has_value());
   worker_->start();
 }
 
