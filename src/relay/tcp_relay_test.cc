@@ -105,6 +105,22 @@ TYPED_TEST(TcpRelay, AResetTravelsAsAReset) {
   }
 }
 
+// A side that has sent its FIN is not read any more; its reset must be noticed all the same, and not waited on for
+// ever.
+TYPED_TEST(TcpRelay, AResetBehindAFinTravels) {
+  for (const bool client_resets : {true, false}) {
+    RelayRig rig(*this->engine);
+    rig.begin();
+    Peer& resetting = client_resets ? rig.client : rig.target;
+    Peer& other = client_resets ? rig.target : rig.client;
+    resetting.fin();
+    rig.run_until([&] { return other.saw_fin(); });
+    resetting.reset();
+    rig.run_until([&] { return rig.end.has_value() && other.saw_reset(); });
+    EXPECT_EQ(rig.end->reason, client_resets ? Reason::reset_client : Reason::reset_target);
+  }
+}
+
 TYPED_TEST(TcpRelay, AResetIsNoticedWhileTheOtherSideStandsStill) {
   RelayRig rig(*this->engine);
   rig.begin();

@@ -49,10 +49,10 @@ void Tunnel::advance(engine::Socket& woken) {
   engine::Socket& other = client_woke ? target_ : client_;
 
   if (writing.blocked && pump(writing, other, woken) == Progress::failed) return;
-  if (!reading.blocked) {
-    if (pump(reading, woken, other) == Progress::failed) return;
-  } else if (relay_.engine_.failed(woken)) {
-    // What it sent before it failed can no longer be delivered in order: the far side must not take it for complete.
+  if (!reading.blocked && pump(reading, woken, other) == Progress::failed) return;
+  // A side that is not read, blocked or behind its FIN, does not tell of its failure by itself, and what it sent before
+  // it failed can no longer be delivered in order: the far side must not take it for complete.
+  if ((reading.blocked || reading.fin_received) && relay_.engine_.failed(woken)) {
     static_cast<void>(lost(woken, Error{ErrorKind::reset, 0}));
     return;
   }
