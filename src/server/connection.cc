@@ -64,7 +64,7 @@ void Connection::drive(session::Event event) {
 
 void Connection::perform(const session::ReadMore&, Next&) {
   reading_ = true;
-  worker_.engine_.wait(client_, engine::Interest::readable);
+  watch_client();
 }
 
 void Connection::perform(const session::Send& action, Next&) {
@@ -141,30 +141,35 @@ void Connection::perform(const session::Close& action, Next&) {
 void Connection::on_client_ready(engine::Status) {
   if (ending_) return release_when_quiet();
   if (relay_due_) return start_relay();
-  if (after_flush_ != AfterFlush::nothing) return flush();
+  if (!out_.empty() && !send_rest()) return finish(Reason::client_reset);
+  if (after_flush_ != AfterFlush::nothing) return after_flush();
   if (controlling_) return watch_control();
   if (draining_) return discard_input();
   if (reading_) return receive();
-  if (!worker_.engine_.failed(client_)) return;  // a wait that was cancelled, or an interest that changed
+  if (!worker_.engine_.failed(client_)) return watch_client();
   drive(session::ClientFailed{});
 }
 
 void Connection::receive() {
   std::array<std::uint8_t, receive_octets> buffer;
   const auto received = worker_.engine_.receive(client_, buffer);
-  if (!received && received.error().kind == ErrorKind::would_block) {
-    return worker_.engine_.wait(client_, engine::Interest::readable);
-  }
+  if (!received && received.error().kind == ErrorKind::would_block) return watch_client();
   reading_ = false;
+  watch_client();  // its RST is noticed even where the session has no room to read more
   if (!received) return drive(session::ClientFailed{});
   if (*received == 0) return drive(session::ClientFin{});
   drive(session::Received{ConstBytes(buffer).first(*received)});
 }
 
-void Connection::flush() {
+// What the client has not taken yet; false when it never will.
+bool Connection::send_rest() {
   const auto sent = worker_.engine_.send(client_, out_);
-  if (!sent && sent.error().kind != ErrorKind::would_block) return finish(Reason::client_reset);
-  if (sent) out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(*sent));
+  if (!sent) return sent.error().kind == ErrorKind::would_block;
+  out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(*sent));
+  return true;
+}
+
+void Connection::after_flush() {
   if (!out_.empty()) return worker_.engine_.wait(client_, engine::Interest::writable);
   switch (std::exchange(after_flush_, AfterFlush::nothing)) {
     case AfterFlush::start_relay:
@@ -210,10 +215,12 @@ void Connection::on_deadline(engine::Status status) {
 
 // ── the target ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-// Nothing is read while the target is sought: what the client sends waits in its socket. Its RST is noticed all the
-// same.
+// While the session does not read, what the client sends waits in its socket; its RST is noticed all the same. What it
+// has not taken yet goes out as soon as it takes it.
 void Connection::watch_client() {
-  worker_.engine_.wait(client_, engine::Interest::none);
+  const int wanted = (reading_ ? static_cast<int>(engine::Interest::readable) : 0) |
+                     (out_.empty() ? 0 : static_cast<int>(engine::Interest::writable));
+  worker_.engine_.wait(client_, static_cast<engine::Interest>(wanted));
 }
 
 const policy::Policy& Connection::policy() const noexcept {

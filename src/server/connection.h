@@ -63,7 +63,7 @@ class Connection final : private relay::AssociationOwner {
   void perform(const session::Close& action, Next& next);
 
   void receive();
-  void flush();
+  [[nodiscard]] bool send_rest();
   void after_flush();
   void start_relay();
   void control_association();
