@@ -8,27 +8,24 @@ namespace {
 
 constexpr int peers_waiting_max = 16;  // one is expected; more are strangers
 constexpr int accepts_per_turn = 16;
-constexpr int port_draws_max = 64;
+
+// A wide range that others on this host have filled is not searched to its end: each look is a system call.
+constexpr int listens_max = 1'024;
+
+constexpr bool is_exhaustion(ErrorKind kind) {
+  return kind == ErrorKind::no_descriptors || kind == ErrorKind::no_memory;
+}
 
 }  // namespace
 
 BindWait::BindWait(engine::Engine& engine, relay::LiveSockets& live) : engine_(engine), live_(live) {
   listener_.bind<&BindWait::on_listener_ready>(this);
   timer_.bind<&BindWait::on_deadline>(this);
+  accept_retry_.bind<&BindWait::on_accept_retry>(this);
 }
 
 Result<Endpoint> BindWait::start(const Address& local, std::uint16_t wanted, const PortRange& ports, Rules rules) {
-  const bool any_port = ports.first == 0;
-  const engine::ListenOptions options{.backlog = peers_waiting_max};
-  const bool may_have_wanted = wanted != 0 && (any_port || (ports.first <= wanted && wanted <= ports.last));
-  Result<void> opened = std::unexpected(Error{ErrorKind::address_in_use, 0});
-  if (may_have_wanted) opened = engine_.listen(listener_, {local, wanted}, options);
-  for (int draw = 0; !opened && draw < port_draws_max; ++draw) {
-    const auto port = static_cast<std::uint16_t>(any_port ? 0 : ports.first + engine_.random() % ports.size());
-    opened = engine_.listen(listener_, {local, port}, options);
-    if (!opened && opened.error().kind != ErrorKind::address_in_use) break;
-  }
-  if (!opened) return std::unexpected(opened.error());
+  if (const auto opened = open(local, wanted, ports); !opened) return std::unexpected(opened.error());
   const auto where = engine_.local_endpoint(listener_);
   if (!where) {
     engine_.close(listener_);
@@ -41,6 +38,22 @@ Result<Endpoint> BindWait::start(const Address& local, std::uint16_t wanted, con
   engine_.start_timer(timer_, engine_.now() + rules_.limit);
   engine_.wait(listener_, engine::Interest::readable);
   return *where;
+}
+
+// At `wanted` where it may be had, else from a random port of the range on, each once.
+Result<void> BindWait::open(const Address& local, std::uint16_t wanted, const PortRange& ports) {
+  const engine::ListenOptions options{.backlog = peers_waiting_max};
+  const bool any_port = ports.first == 0;
+  const bool may_have_wanted = wanted != 0 && (any_port || (ports.first <= wanted && wanted <= ports.last));
+  if (may_have_wanted && engine_.listen(listener_, {local, wanted}, options)) return {};
+  const std::uint64_t offset = any_port ? 0 : engine_.random() % ports.size();
+  Result<void> opened = std::unexpected(Error{ErrorKind::address_in_use, 0});
+  for (std::uint32_t i = 0; i < ports.size() && i < listens_max; ++i) {
+    const auto port = static_cast<std::uint16_t>(ports.first + (offset + i) % ports.size());
+    opened = engine_.listen(listener_, {local, port}, options);
+    if (opened || opened.error().kind != ErrorKind::address_in_use) break;
+  }
+  return opened;
 }
 
 void BindWait::on_listener_ready(engine::Status) {
@@ -74,6 +87,11 @@ void BindWait::on_deadline(engine::Status status) {
   if (status == engine::Status::done) finish(Reason::bind_timeout);
 }
 
+void BindWait::on_accept_retry(engine::Status status) {
+  if (!waiting_) return complete_when_quiet();
+  if (status == engine::Status::done) engine_.wait(listener_, engine::Interest::readable);
+}
+
 void BindWait::cancel() noexcept {
   if (waiting_) finish(Reason::client_reset);
   if (accepted_.is_open()) engine_.abort(accepted_);
@@ -86,11 +104,12 @@ void BindWait::finish(Reason reason) noexcept {
   live_.remove(local_);
   engine_.close(listener_);
   engine_.cancel(timer_);
+  engine_.cancel(accept_retry_);
   complete_when_quiet();
 }
 
 void BindWait::complete_when_quiet() noexcept {
-  if (listener_.pending() || timer_.pending() || !std::exchange(finished_, false)) return;
+  if (listener_.pending() || timer_.pending() || accept_retry_.pending() || !std::exchange(finished_, false)) return;
   engine_.post(done_);
 }
 

@@ -41,12 +41,12 @@ class BindWait {
   }
 
   /// Listens on `local`, at `wanted` if that is in `ports` and free, else at any free port of the range, drawn at
-  /// random. One completion follows, unless this fails.
+  /// random. One completion follows, unless this fails: address_in_use where no port is free, or as the system says.
   [[nodiscard]] Result<Endpoint> start(const Address& local, std::uint16_t wanted, const PortRange& ports, Rules rules);
   /// Stops waiting; its completion, if one is due, still comes. A no-op when nothing waits.
   void cancel() noexcept;
   [[nodiscard]] bool pending() const noexcept {
-    return done_.pending() || listener_.pending() || timer_.pending() || waiting_;
+    return done_.pending() || listener_.pending() || timer_.pending() || accept_retry_.pending() || waiting_;
   }
 
   /// After completion. Reason::none: a peer came.
@@ -60,6 +60,8 @@ class BindWait {
  private:
   void on_listener_ready(engine::Status status);
   void on_deadline(engine::Status status);
+  void on_accept_retry(engine::Status status);
+  [[nodiscard]] Result<void> open(const Address& local, std::uint16_t wanted, const PortRange& ports);
   [[nodiscard]] bool expects(const Endpoint& peer) const;
   void finish(Reason reason) noexcept;
   void complete_when_quiet() noexcept;
@@ -70,6 +72,7 @@ class BindWait {
   engine::Socket listener_;
   engine::Socket accepted_;
   engine::Timer timer_;
+  engine::Timer accept_retry_;  // descriptors or memory are exhausted
   Rules rules_;
   Endpoint local_;
   Endpoint peer_;
