@@ -14,7 +14,12 @@ namespace stile::sim_test {
 inline const Address client_address = Address::v4(203, 0, 113, 9);
 inline const Address client_address6 = Address::parse("2001:db8:c::9").value();
 inline const Address origin_address = Address::v4(192, 0, 2, 10);  // "reserved" for documentation: the policy names it
-inline const Address dead_address = Address::v4(192, 0, 2, 66);    // allowed, but nothing answers
+inline const Address origin_address6 = Address::parse("2001:db8:a::10").value();
+inline const Address other_address = Address::v4(192, 0, 2, 77);  // admitted as well, but not whom anybody asks for
+inline const Address other_address6 = Address::parse("2001:db8:a::77").value();
+inline const Address stranger_address = Address::v4(203, 0, 113, 200);  // admitted nowhere
+inline const Address stranger_address6 = Address::parse("2001:db8:f::200").value();
+inline const Address dead_address = Address::v4(192, 0, 2, 66);  // allowed, but nothing answers
 inline const Address denied_address = Address::v4(169, 254, 169, 254);
 
 /// The server's own.
@@ -23,6 +28,7 @@ inline const Endpoint server_endpoint6{Address::parse("2001:db8:5::1").value(), 
 
 inline constexpr std::string_view rules = R"(
 tcp:  allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to tcp 192.0.2.0/24
+bind: allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to bind 192.0.2.0/24, 2001:db8:a::/48
 )";
 
 /// 0 to nearly a megabyte.

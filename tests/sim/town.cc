@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "sim/bind_conversation.h"
 #include "sim/connect_conversation.h"
 #include "sim/places.h"
 
@@ -17,6 +18,7 @@ struct Kind {
 
 constexpr std::array kinds{
     Kind{"connect", 4, make_connect},
+    Kind{"bind", 2, make_bind},
 };
 
 const Kind& random_kind(engine::Prng& prng) {
@@ -73,6 +75,9 @@ void Town::run() {
   }
   if (engine_->spun()) never_ended_ += " (something completes and waits again for ever)";
   traces_ = worker_->traces();
+  for (std::size_t i = 0; i < conversations_.size(); ++i) {
+    traces_ += "conversation " + std::to_string(i) + ": " + conversations_[i]->state() + "\n";
+  }
   for (const auto& conversation : conversations_) conversation->close();
   engine_->run_for(std::chrono::seconds(1));
   stop_server();
