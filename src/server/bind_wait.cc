@@ -12,16 +12,11 @@ constexpr int accepts_per_turn = 16;
 // A wide range that others on this host have filled is not searched to its end: each look is a system call.
 constexpr int listens_max = 1'024;
 
-constexpr bool is_exhaustion(ErrorKind kind) {
-  return kind == ErrorKind::no_descriptors || kind == ErrorKind::no_memory;
-}
-
 }  // namespace
 
 BindWait::BindWait(engine::Engine& engine, relay::LiveSockets& live) : engine_(engine), live_(live) {
   listener_.bind<&BindWait::on_listener_ready>(this);
   timer_.bind<&BindWait::on_deadline>(this);
-  accept_retry_.bind<&BindWait::on_accept_retry>(this);
 }
 
 Result<Endpoint> BindWait::start(const Address& local, std::uint16_t wanted, const PortRange& ports, Rules rules) {
@@ -87,11 +82,6 @@ void BindWait::on_deadline(engine::Status status) {
   if (status == engine::Status::done) finish(Reason::bind_timeout);
 }
 
-void BindWait::on_accept_retry(engine::Status status) {
-  if (!waiting_) return complete_when_quiet();
-  if (status == engine::Status::done) engine_.wait(listener_, engine::Interest::readable);
-}
-
 void BindWait::cancel() noexcept {
   if (waiting_) finish(Reason::client_reset);
   if (accepted_.is_open()) engine_.abort(accepted_);
@@ -104,12 +94,11 @@ void BindWait::finish(Reason reason) noexcept {
   live_.remove(local_);
   engine_.close(listener_);
   engine_.cancel(timer_);
-  engine_.cancel(accept_retry_);
   complete_when_quiet();
 }
 
 void BindWait::complete_when_quiet() noexcept {
-  if (listener_.pending() || timer_.pending() || accept_retry_.pending() || !std::exchange(finished_, false)) return;
+  if (listener_.pending() || timer_.pending() || !std::exchange(finished_, false)) return;
   engine_.post(done_);
 }
 

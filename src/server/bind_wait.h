@@ -46,7 +46,7 @@ class BindWait {
   /// Stops waiting; its completion, if one is due, still comes. A no-op when nothing waits.
   void cancel() noexcept;
   [[nodiscard]] bool pending() const noexcept {
-    return done_.pending() || listener_.pending() || timer_.pending() || accept_retry_.pending() || waiting_;
+    return done_.pending() || listener_.pending() || timer_.pending() || waiting_;
   }
 
   /// After completion. Reason::none: a peer came.
@@ -60,7 +60,6 @@ class BindWait {
  private:
   void on_listener_ready(engine::Status status);
   void on_deadline(engine::Status status);
-  void on_accept_retry(engine::Status status);
   [[nodiscard]] Result<void> open(const Address& local, std::uint16_t wanted, const PortRange& ports);
   [[nodiscard]] bool expects(const Endpoint& peer) const;
   void finish(Reason reason) noexcept;
@@ -72,7 +71,6 @@ class BindWait {
   engine::Socket listener_;
   engine::Socket accepted_;
   engine::Timer timer_;
-  engine::Timer accept_retry_;  // descriptors or memory are exhausted
   Rules rules_;
   Endpoint local_;
   Endpoint peer_;

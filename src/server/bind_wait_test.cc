@@ -175,6 +175,20 @@ TEST_F(BindWaitTest, PortsComeFromTheRange) {
   EXPECT_TRUE(ports.first <= drawn.port && drawn.port <= ports.last && drawn.port != wanted.port) << drawn.port;
 }
 
+TEST_F(BindWaitTest, ANearlyFullRangeIsSearchedToItsEnd) {
+  const PortRange ports{40'000, 40'127};
+  std::vector<engine::Socket> others(ports.size() - 1);
+  for (std::size_t i = 0; i < others.size(); ++i) {
+    ASSERT_TRUE(engine_.listen(others[i], {proxy, static_cast<std::uint16_t>(ports.first + i)}, {}).has_value());
+  }
+  EXPECT_EQ(waiter_.start(expecting({friendly}), 0, ports).value().port, ports.last);
+  Waiter late(engine_, live_);
+  const auto nothing = late.start(expecting({friendly}), 0, ports);
+  ASSERT_FALSE(nothing.has_value());
+  EXPECT_EQ(nothing.error().kind, ErrorKind::address_in_use);
+  for (engine::Socket& other : others) engine_.close(other);
+}
+
 // Each call of the engine fails in turn: the wait begins and ends in good order, or does not begin. Nothing stays open.
 TEST(BindWaitFaults, NoFailureLeavesAnythingBehind) {
   for (std::uint64_t nth = 1;; ++nth) {
