@@ -29,6 +29,7 @@ inline const Endpoint server_endpoint6{Address::parse("2001:db8:5::1").value(), 
 inline constexpr std::string_view rules = R"(
 tcp:  allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to tcp 192.0.2.0/24
 bind: allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to bind 192.0.2.0/24, 2001:db8:a::/48
+udp:  allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to udp 192.0.2.0/24, 2001:db8:a::/48
 )";
 
 /// 0 to nearly a megabyte.

@@ -6,6 +6,7 @@
 #include "sim/bind_conversation.h"
 #include "sim/connect_conversation.h"
 #include "sim/places.h"
+#include "sim/udp_conversation.h"
 
 namespace stile::sim_test {
 namespace {
@@ -19,6 +20,7 @@ struct Kind {
 constexpr std::array kinds{
     Kind{"connect", 4, make_connect},
     Kind{"bind", 2, make_bind},
+    Kind{"udp", 4, make_udp},
 };
 
 const Kind& random_kind(engine::Prng& prng) {

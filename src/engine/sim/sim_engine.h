@@ -210,6 +210,7 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> send_now(Socket& socket, ConstBytes octets);
 
   // UDP (sim_udp.cc).
+  [[nodiscard]] std::optional<Error> leftover(sim::Node& of);
   [[nodiscard]] Result<void> send_one(const sim::Node& from, const Datagram& datagram);
   void deliver(const Endpoint& from, const Endpoint& to, const std::vector<std::uint8_t>& octets);
 

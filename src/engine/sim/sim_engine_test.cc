@@ -423,6 +423,24 @@ TEST(SimEngine, DatagramsAreDroppedDuplicatedAndReordered) {
   EXPECT_EQ(reordered, sent);
 }
 
+TEST(SimEngine, DatagramCallsFailAsAfterIcmpAndForWantOfBuffers) {
+  SimEngine engine(1, {.udp_leftover = 1});
+  Socket socket;
+  const Endpoint somewhere{Address::v4(127, 0, 0, 1), 53};
+  ASSERT_TRUE(engine.open_udp(socket, {Address::v4(127, 0, 0, 1), 0}));
+  std::array<std::uint8_t, 1> octet{};
+  const std::array datagrams{Datagram{somewhere, octet, false}};
+  EXPECT_FALSE(engine.send_datagrams(socket, datagrams).has_value());
+  EXPECT_TRUE(engine.send_datagrams(socket, datagrams).has_value()) << "one error, one call";
+  engine.faults().udp_leftover = 0;
+  engine.faults().udp_refusal = 1;
+  EXPECT_FALSE(engine.send_datagrams(socket, datagrams).has_value());
+  EXPECT_FALSE(engine.send_datagrams(socket, datagrams).has_value());
+  const SimEngine::Bystander aside(engine);
+  EXPECT_TRUE(engine.send_datagrams(socket, datagrams).has_value());
+  engine.close(socket);
+}
+
 TEST(SimEngine, BystandersAreNeitherCountedNorFailedNorLimited) {
   SimEngine engine(1);
   engine.set_descriptor_limit(0);

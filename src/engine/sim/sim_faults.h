@@ -21,6 +21,8 @@ struct SimFaults {
   double reset_overtakes = 0;        // an aborted connection's octets under way are lost
   double udp_drop = 0;               // of datagrams and of answers to echo requests
   double udp_duplicate = 0;          // likewise
+  double udp_leftover = 0;           // a call on a datagram socket meets what ICMP about an earlier datagram left, once
+  double udp_refusal = 0;            // a send of datagrams fails for want of buffers or room
   double icmp_forgery = 0;           // somebody guesses at an answer to an echo request
 
   Duration latency_min = std::chrono::microseconds{50};  // one way; a range lets flows, and datagrams, overtake others

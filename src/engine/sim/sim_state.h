@@ -98,6 +98,7 @@ struct Node {
   // udp
   std::deque<Packet> packets;
   std::size_t packet_octets = 0;
+  bool leftover_told = false;  // the last call failed as udp_leftover says: the next one does not
   // icmp
   std::deque<Echo> echoes;
   // pipe_read

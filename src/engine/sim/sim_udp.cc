@@ -1,6 +1,8 @@
 // Simulated UDP. Like an unconnected Linux socket, a sender is not told of refusals that the network sends.
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <utility>
 
 #include "engine/sim/sim_engine.h"
 #include "sys/errno_table.h"
@@ -33,11 +35,21 @@ Result<void> SimEngine::open_udp(Socket& socket, const Endpoint& local) {
   return {};
 }
 
+/// Linux keeps one such error a socket and gives it to whichever call comes next.
+std::optional<Error> SimEngine::leftover(sim::Node& of) {
+  constexpr std::array errors{ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, EPROTO, EACCES};
+  if (bystanders_ > 0 || std::exchange(of.leftover_told, false)) return std::nullopt;
+  of.leftover_told = prng_.chance(faults_.udp_leftover);
+  if (!of.leftover_told) return std::nullopt;
+  return sys::make_error(errors[prng_.below(errors.size())]);
+}
+
 Result<std::size_t> SimEngine::receive_datagrams(Socket& socket, std::span<Datagram> datagrams) {
   STILE_ASSERT(socket.is_open() && !datagrams.empty());
   if (const auto error = injected()) return std::unexpected(*error);
   sim::Node& from = node(socket);
   STILE_ASSERT(from.kind == sim::Node::Kind::udp);
+  if (const auto error = leftover(from)) return std::unexpected(*error);
   if (from.packets.empty()) return os_error(EAGAIN);
   std::size_t count = 0;
   while (count < datagrams.size() && !from.packets.empty()) {
@@ -57,8 +69,13 @@ Result<std::size_t> SimEngine::receive_datagrams(Socket& socket, std::span<Datag
 Result<std::size_t> SimEngine::send_datagrams(Socket& socket, std::span<const Datagram> datagrams) {
   STILE_ASSERT(socket.is_open() && !datagrams.empty());
   if (const auto error = injected()) return std::unexpected(*error);
-  const sim::Node& from = node(socket);
+  sim::Node& from = node(socket);
   STILE_ASSERT(from.kind == sim::Node::Kind::udp);
+  if (const auto error = leftover(from)) return std::unexpected(*error);
+  if (bystanders_ == 0 && prng_.chance(faults_.udp_refusal)) {
+    constexpr std::array errors{EAGAIN, ENOBUFS, EMSGSIZE, EPERM};
+    return os_error(errors[prng_.below(errors.size())]);
+  }
   std::size_t count = 0;
   for (const Datagram& datagram : datagrams) {
     const Result<void> sent = send_one(from, datagram);
