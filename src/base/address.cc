@@ -262,6 +262,10 @@ std::optional<Cidr> Cidr::parse(std::string_view text) noexcept {
   return Cidr{.base = *address, .length = static_cast<std::uint8_t>(length)};
 }
 
+Cidr Cidr::host(const Address& address) noexcept {
+  return Cidr{.base = address, .length = static_cast<std::uint8_t>(address.is_v4() ? 32 : 128)};
+}
+
 std::string Cidr::to_string() const {
   std::string text = base.to_string() + '/';
   append_number(text, length, 10);

@@ -87,6 +87,8 @@ struct Cidr {
   [[nodiscard]] bool contains(const Cidr& inner) const noexcept;
   /// "ADDRESS/LENGTH", or an address alone (a host prefix). Host bits must be zero.
   [[nodiscard]] static std::optional<Cidr> parse(std::string_view text) noexcept;
+  /// The one address.
+  [[nodiscard]] static Cidr host(const Address& address) noexcept;
   [[nodiscard]] std::string to_string() const;
 
   friend bool operator==(const Cidr&, const Cidr&) = default;

@@ -57,7 +57,7 @@ std::string as_json(const Findings& findings, bool effective) {
     object["effective"] = Json::object();
     for (const config::EffectiveValue& value : findings.values) {
       Json entry = {{"value", value.value}, {"origin", value.origin}};
-      if (value.number) entry["value"] = std::stoll(value.value);
+      if (value.form != config::EffectiveValue::Form::text) entry["value"] = Json::parse(value.value);
       object["effective"][value.key] = std::move(entry);
     }
   }
@@ -69,9 +69,9 @@ std::string effective_text(const std::vector<config::EffectiveValue>& values) {
   std::string text;
   for (const config::EffectiveValue& value : values) {
     const bool lines = value.value.find('\n') != std::string::npos;
-    const std::string quoted = value.number ? value.value
-                               : lines      ? fmt::format("'''\n{}'''", value.value)
-                                            : fmt::format("\"{}\"", value.value);
+    const std::string quoted = value.form != config::EffectiveValue::Form::text ? value.value
+                               : lines                                          ? fmt::format("'''\n{}'''", value.value)
+                                                                                : fmt::format("\"{}\"", value.value);
     text += fmt::format("{} = {}  # {}\n", value.key, quoted, value.origin);
   }
   return text;

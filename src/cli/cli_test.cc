@@ -271,7 +271,7 @@ TEST(Precedence, ABadFlagIsUsageABadVariableIsConfiguration) {
   EXPECT_EQ(
       to_text(flag.error().faults[0]),
       "stile: cannot use --listen 'localhost:1080': expected an IP address and a port, such as \"127.0.0.1:1080\" or "
-      "\"[::1]:1080\"; host names are not looked up here");
+      "\"[::1]:1080\", or \"unix:/PATH\"; host names are not looked up here");
   const auto variable = load_settings(understood({"serve"}), environment_of({{"STILE_LOG", "xml"}}));
   ASSERT_FALSE(variable);
   EXPECT_EQ(variable.error().exit_code, exit_configuration);

@@ -81,7 +81,12 @@ RequestOrMistake parse_request(const Arguments& arguments) {
 policy::OwnAddresses own_addresses_of(const config::Config& config) {
   policy::OwnAddresses own;
   if (auto routes = sys::own_addresses()) own.local_routes = std::move(*routes);
-  for (const config::Listener& listener : config.listeners) own.sockets.push_back(listener.address);
+  for (const config::Listener& listener : config.listeners) {
+    if (!listener.is_unix()) own.sockets.push_back(listener.address);
+  }
+  for (const config::Outside* const outside : {&config.udp.outside, &config.bind.outside}) {
+    for (const Address& address : outside->advertise) own.local_routes.push_back(Cidr::host(address));
+  }
   return own;
 }
 

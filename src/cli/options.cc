@@ -16,7 +16,9 @@ constexpr Flag listen{.name = "--listen",
                       .value = "ADDR:PORT",
                       .environment = "STILE_LISTEN",
                       .key = "listen",
-                      .help = "listen here; may be given several times (in the environment: separated by commas)",
+                      .help =
+                          "listen here, or at a Unix-domain socket unix:/PATH; may be given several times (in the "
+                          "environment: separated by commas)",
                       .default_text = "127.0.0.1:1080 and [::1]:1080",
                       .repeatable = true};
 constexpr Flag workers{.name = "--workers",

@@ -53,7 +53,7 @@ void add_rule_cautions(const Config& config, std::vector<ConfigError>& cautions)
 
 void add_loopback_cautions(const Config& config, std::vector<ConfigError>& cautions) {
   for (const Listener& listener : config.listeners) {
-    if (!is_loopback(listener.address.address)) continue;
+    if (listener.is_unix() || !is_loopback(listener.address.address)) continue;
     cautions.push_back(
         {0, 0,
          fmt::format(
@@ -61,6 +61,19 @@ void add_loopback_cautions(const Config& config, std::vector<ConfigError>& cauti
              "hands a local user's reach to those it serves, ports 119, 135-139 and 445 included (add a [policy] "
              "to narrow it)",
              listener.address.to_string())});
+  }
+}
+
+// A socket file that every local user may open gives each of them what is meant for some.
+void add_socket_file_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const Listener& listener = config.listeners[i];
+    if (!listener.is_unix() || (listener.file.mode & 0002) == 0) continue;
+    const auto origin = config.origins.find(fmt::format("listen[{}].mode", i));
+    cautions.push_back({origin == config.origins.end() ? 0 : origin->second.line, 1,
+                        fmt::format("listener {}: every user of this host may connect (take away the last digit of "
+                                    "mode {:04o} to say who may)",
+                                    listener.where(), listener.file.mode)});
   }
 }
 
@@ -73,6 +86,7 @@ std::vector<ConfigError> cautions(const Config& config) {
   } else {
     add_loopback_cautions(config, cautions);
   }
+  add_socket_file_cautions(config, cautions);
   std::ranges::sort(cautions, {}, [](const ConfigError& e) { return std::tie(e.line, e.column, e.message); });
   return cautions;
 }

@@ -14,9 +14,11 @@ namespace {
 std::expected<void, std::string> set_listeners(Config& config, const std::vector<std::string>& values) {
   std::vector<Listener> listeners;
   for (const std::string& value : values) {
-    const auto address = parse_listen_address(value);
-    if (!address) return std::unexpected(fmt::format("'{}': {}", value, address.error()));
-    listeners.push_back({.address = *address});
+    auto place = parse_listen_place(value);
+    if (!place) return std::unexpected(fmt::format("'{}': {}", value, place.error()));
+    Listener& listener = listeners.emplace_back();
+    listener.address = place->address;
+    listener.file.path = std::move(place->path);
   }
   config.listeners = std::move(listeners);
   std::erase_if(config.origins, [](const auto& entry) { return entry.first.starts_with("listen["); });
@@ -46,12 +48,46 @@ int line_of(const Config& config, std::string_view key) {
   return found == config.origins.end() ? 0 : found->second.line;
 }
 
+void add_contradictions_of_listener(const Config& config, std::size_t index, std::vector<ConfigError>& errors) {
+  const Listener& listener = config.listeners[index];
+  const auto earlier = config.listeners.begin() + static_cast<std::ptrdiff_t>(index);
+  const auto same = [&](const Listener& other) { return other.where() == listener.where(); };
+  const bool fixed = listener.is_unix() || listener.address.port != 0;
+  if (fixed && std::any_of(config.listeners.begin(), earlier, same)) {
+    errors.push_back({line_of(config, fmt::format("listen[{}].address", index)), 1,
+                      fmt::format("listen.address: {} is named twice", listener.where())});
+  }
+  if (listener.is_unix()) return;
+  for (const std::string_view key : {"mode", "owner", "group"}) {
+    const int line = line_of(config, fmt::format("listen[{}].{}", index, key));
+    if (line != 0) errors.push_back({line, 1, fmt::format("listen.{}: only a \"unix:\" address has one", key)});
+  }
+}
+
+// The value of a list as the file writes it.
+std::string list_text(const std::vector<std::string>& items) {
+  std::string text = "[";
+  for (const std::string& item : items) text += fmt::format("{}\"{}\"", text.size() == 1 ? "" : ", ", item);
+  return text + "]";
+}
+
+EffectiveValue effective_value(const Config& config, const Key& key, std::string name, std::size_t index) {
+  using Form = EffectiveValue::Form;
+  EffectiveValue value{.key = std::move(name), .value = value_text(key, config, index), .origin = {}};
+  if (key.type == KeyType::number) value.form = Form::number;
+  if (is_list(key.type)) value = {value.key, list_text(value_list(key, config, index)), Form::list, {}};
+  value.origin = describe(config, value.key);
+  return value;
+}
+
 }  // namespace
 
 Config zero_configuration() {
   Config config;
-  config.listeners = {{.address = Endpoint::parse("127.0.0.1:1080").value()},
-                      {.address = Endpoint::parse("[::1]:1080").value(), .optional = true}};
+  config.listeners.resize(2);
+  config.listeners[0].address = Endpoint::parse("127.0.0.1:1080").value();
+  config.listeners[1].address = Endpoint::parse("[::1]:1080").value();
+  config.listeners[1].optional = true;
   return config;
 }
 
@@ -73,15 +109,7 @@ std::expected<void, std::string> set(Config& config, std::string_view key, const
 
 std::vector<ConfigError> contradictions(const Config& config) {
   std::vector<ConfigError> errors;
-  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-    const Endpoint& address = config.listeners[i].address;
-    const auto earlier = config.listeners.begin() + static_cast<std::ptrdiff_t>(i);
-    const auto same = [&](const Listener& other) { return other.address == address; };
-    if (address.port != 0 && std::any_of(config.listeners.begin(), earlier, same)) {
-      errors.push_back({line_of(config, fmt::format("listen[{}].address", i)), 1,
-                        fmt::format("listen.address: {} is named twice", address.to_string())});
-    }
-  }
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) add_contradictions_of_listener(config, i, errors);
   if (config.limits.connect_per_address > config.limits.connect_total) {
     errors.push_back({std::max(line_of(config, "limits.connect"), line_of(config, "limits.connect_total")), 1,
                       fmt::format("limits.connect ({}) is longer than limits.connect_total ({})",
@@ -94,7 +122,9 @@ std::vector<std::string> exposures(const Config& config) {
   std::vector<std::string> messages;
   const bool sources_named = config.policy != nullptr && config.policy->every_anonymous_allow_names_its_sources();
   for (const Listener& listener : config.listeners) {
-    if (sources_named || is_loopback(listener.address.address)) continue;
+    // Behind a load balancer the clients come from anywhere, however near it stands.
+    const bool local = listener.is_unix() || is_loopback(listener.address.address);
+    if (sources_named || (local && listener.proxy_protocol_from.empty())) continue;
     const std::string_view why = config.policy == nullptr
                                      ? "no [policy] says who may use it, and it has no authentication"
                                      : "a rule of [policy] allows clients from anywhere, and it has no authentication";
@@ -102,25 +132,32 @@ std::vector<std::string> exposures(const Config& config) {
                                       ? "add a [policy] with a rule that names its clients, such as 'allow anyone from "
                                         "192.168.1.0/24 to public'"
                                       : "add `from` to every such allow rule of [policy]";
-    messages.push_back(fmt::format("cannot listen on {}: {} ({}, or listen on 127.0.0.1:{} only)",
-                                   listener.address.to_string(), why, cure, listener.address.port));
+    const std::string other =
+        local ? "serve without proxy_protocol_from" : fmt::format("listen on 127.0.0.1:{} only", listener.address.port);
+    messages.push_back(fmt::format("cannot listen on {}: {} ({}, or {})", listener.where(), why, cure, other));
   }
   return messages;
 }
 
 std::vector<EffectiveValue> effective(const Config& config) {
   std::vector<EffectiveValue> values;
-  for (const Key& key : keys()) {
-    if (key.type != KeyType::address) {
-      if (key.type == KeyType::rules && config.policy == nullptr) continue;
-      const std::string key_path = path(key);
-      values.push_back({key_path, value_text(key, config), key.type == KeyType::number, describe(config, key_path)});
-      continue;
-    }
-    for (std::size_t i = 0; i < config.listeners.size(); ++i) {
-      const std::string own = fmt::format("listen[{}].address", i);
-      values.push_back({own, config.listeners[i].address.to_string(), false,
-                        describe(config, config.origins.contains(own) ? own : "listen")});
+  for (const Table& table : tables()) {
+    const std::size_t count = !table.repeats           ? 1
+                              : table.name == "listen" ? config.listeners.size()
+                                                       : config.proxy_protocol_to.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      const bool is_unix = table.name == "listen" && config.listeners[i].is_unix();
+      for (const Key& key : keys()) {
+        if (key.table != table.name) continue;
+        if (key.type == KeyType::rules && config.policy == nullptr) continue;
+        const bool of_files = key.type == KeyType::mode || key.type == KeyType::account;
+        if (of_files && !is_unix) continue;
+        const std::string name = table.repeats ? fmt::format("{}[{}].{}", table.name, i, key.name) : path(key);
+        values.push_back(effective_value(config, key, name, i));
+        if (key.type == KeyType::address && !config.origins.contains(name)) {
+          values.back().origin = describe(config, "listen");
+        }
+      }
     }
   }
   return values;

@@ -16,17 +16,13 @@
 #include "base/address.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "config/listener.h"
+#include "config/outside.h"
 #include "policy/policy.h"
 
 namespace stile::config {
 
 enum class LogFormat : std::uint8_t { automatic, json, text, none };
-
-/// One listening socket.
-struct Listener {
-  Endpoint address;       // port 0: the kernel chooses one
-  bool optional = false;  // of the zero-configuration pair: a missing ::1 is a warning
-};
 
 struct Limits {
   Duration handshake = limits::handshake;
@@ -36,6 +32,7 @@ struct Limits {
   Duration connect_total = limits::connect_total;
   Duration drain = limits::drain;
   std::uint32_t sessions = limits::sessions_process_max;
+  bool timeout_is_ttl_expired = false;  // a connect timeout is told as REP 06, as Dante and Tor do, instead of 04
 };
 
 /// Where a value came from. Later sources win over earlier ones.
@@ -48,6 +45,9 @@ struct Origin {
 
 struct Config {
   std::vector<Listener> listeners;
+  Udp udp;
+  Bind bind;
+  std::vector<ProxyProtocolTo> proxy_protocol_to;
   Limits limits;
   LogFormat log = LogFormat::automatic;
   std::uint32_t workers = 0;  // 0: one a core
@@ -55,7 +55,7 @@ struct Config {
   std::shared_ptr<const policy::Policy> policy;
   std::string policy_rules;   // the text behind it, for explain
   int policy_rules_line = 0;  // of the file: where the text's first line stands; 0 without [policy]
-  /// By key ("limits.idle", "listen" for all listeners); a key that nobody set is absent.
+  /// By key ("limits.idle", "listen[0].address", "listen" for all listeners); a key that nobody set is absent.
   std::map<std::string, Origin, std::less<>> origins;
 };
 
@@ -90,10 +90,15 @@ struct ConfigError {
 
 /// One line of `stile check --effective`.
 struct EffectiveValue {
-  std::string key;      // "limits.idle", "listen[0].address"
-  std::string value;    // as it would be written in the file, without quotes
-  bool number = false;  // else the file quotes it
-  std::string origin;   // "default", "stile.toml:12", "environment STILE_LOG", "flag --log"
+  enum class Form : std::uint8_t {
+    text,    // the file quotes it
+    number,  // the file does not
+    list,    // as the file writes it: ["a", "b"], which is JSON as well
+  };
+  std::string key;    // "limits.idle", "listen[0].address"
+  std::string value;  // as it would be written in the file, without quotes
+  Form form = Form::text;
+  std::string origin;  // "default", "stile.toml:12", "environment STILE_LOG", "flag --log"
 };
 
 /// Every value in force, in the order of the key table.

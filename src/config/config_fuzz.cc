@@ -18,6 +18,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   STILE_ASSERT(!config->listeners.empty());
+  for (const stile::config::Listener& listener : config->listeners) {
+    STILE_ASSERT(listener.file.path.size() <= stile::config::socket_path_octets_max);
+    STILE_ASSERT(listener.protocols != (stile::config::Protocols{.socks5 = false, .socks4 = false, .http = false}));
+  }
+  for (const stile::config::Outside* const outside : {&config->udp.outside, &config->bind.outside}) {
+    STILE_ASSERT(outside->ports.first <= outside->ports.last && outside->advertise.size() <= 2);
+  }
+  for (const auto& table : config->proxy_protocol_to) STILE_ASSERT(!table.targets.empty());
   STILE_ASSERT(config->limits.connect_per_address <= config->limits.connect_total);
   STILE_ASSERT(!stile::config::effective(*config).empty());
   static_cast<void>(stile::config::exposures(*config));

@@ -26,14 +26,39 @@ Config accepted(std::string_view text) {
   return config ? std::move(*config) : Config{};
 }
 
-TEST(Config, EveryKeyIsRead) {
-  const Config config = accepted(R"(workers = 4
+constexpr std::string_view every_key = R"(workers = 4
 log = "json"
 [[listen]]
 address = "192.0.2.1:1080"
+protocols = ["socks5", "http"]
+proxy_protocol_from = ["192.0.2.5", "2001:db8::/32"]
 [[listen]]
 address = "[2001:db8::1]:0"
+[[listen]]
+address = "unix:/run/stile.sock"
+mode = "0600"
+owner = "nobody"
+group = "0"
+[udp]
+ports = "40000-40999"
+advertise = ["203.0.113.7", "2001:db8::7"]
+filter = "any"
+frag = "drop"
+claimed_source = "require"
+repin = "0s"
+mapping_idle = "2m"
+[bind]
+ports = "41000"
+advertise = "203.0.113.8"
+wait = "30s"
+mismatch = "fail"
+[[proxy_protocol_to]]
+targets = ["192.0.2.80:443", "10.0.0.0/8:8000-8099", "[2001:db8::/64]:*"]
+version = 1
+[[proxy_protocol_to]]
+targets = "[2001:db8::1]:25"
 [limits]
+timeout_reply = "06"
 handshake = "250ms"
 idle = "1h"
 half_closed = "2m"
@@ -45,13 +70,12 @@ sessions = 7
 rules = '''
 allow anyone from 192.0.2.0/24 to public
 '''
-)");
+)";
+
+TEST(Config, EveryKeyIsRead) {
+  const Config config = accepted(every_key);
   EXPECT_EQ(config.workers, 4U);
   EXPECT_EQ(config.log, LogFormat::json);
-  ASSERT_EQ(config.listeners.size(), 2U);
-  EXPECT_EQ(config.listeners[0].address.to_string(), "192.0.2.1:1080");
-  EXPECT_EQ(config.listeners[1].address.to_string(), "[2001:db8::1]:0");
-  EXPECT_FALSE(config.listeners[0].optional);
   EXPECT_EQ(config.limits.handshake, 250ms);
   EXPECT_EQ(config.limits.idle, 1h);
   EXPECT_EQ(config.limits.half_closed, 2min);
@@ -62,7 +86,45 @@ allow anyone from 192.0.2.0/24 to public
   ASSERT_NE(config.policy, nullptr);
   EXPECT_EQ(config.policy->rules().size(), 1U);
   EXPECT_EQ(config.policy_rules, "allow anyone from 192.0.2.0/24 to public\n");
-  EXPECT_EQ(config.policy_rules_line, 17);
+  EXPECT_EQ(config.policy_rules_line, 43);
+}
+
+TEST(Config, EveryKeyOfListenersIsRead) {
+  const Config config = accepted(every_key);
+  ASSERT_EQ(config.listeners.size(), 3U);
+  EXPECT_EQ(config.listeners[0].where(), "192.0.2.1:1080");
+  EXPECT_EQ(config.listeners[0].protocols, (Protocols{.socks5 = true, .socks4 = false, .http = true}));
+  EXPECT_EQ(config.listeners[0].proxy_protocol_from,
+            (std::vector{*Cidr::parse("192.0.2.5"), *Cidr::parse("2001:db8::/32")}));
+  EXPECT_EQ(config.listeners[1].where(), "[2001:db8::1]:0");
+  EXPECT_EQ(config.listeners[1].protocols, Protocols{});
+  EXPECT_TRUE(config.listeners[1].proxy_protocol_from.empty());
+  EXPECT_FALSE(config.listeners[0].optional);
+  EXPECT_EQ(config.listeners[2].where(), "unix:/run/stile.sock");
+  EXPECT_EQ(config.listeners[2].file,
+            (SocketFile{.path = "/run/stile.sock", .mode = 0600, .owner = "nobody", .group = "0"}));
+}
+
+TEST(Config, EveryKeyOfTheOutsideIsRead) {
+  const Config config = accepted(every_key);
+  EXPECT_EQ(config.udp.outside.ports, (PortRange{40000, 40999}));
+  EXPECT_EQ(config.udp.outside.advertise,
+            (std::vector{*Address::parse("203.0.113.7"), *Address::parse("2001:db8::7")}));
+  EXPECT_TRUE(config.udp.full_cone);
+  EXPECT_FALSE(config.udp.reassemble);
+  EXPECT_TRUE(config.udp.require_claim);
+  EXPECT_EQ(config.udp.repin, 0s);
+  EXPECT_EQ(config.udp.mapping_idle, 2min);
+  EXPECT_EQ(config.bind.outside.ports, (PortRange{41000, 41000}));
+  EXPECT_EQ(config.bind.outside.advertise, std::vector{*Address::parse("203.0.113.8")});
+  EXPECT_EQ(config.bind.wait, 30s);
+  EXPECT_TRUE(config.bind.mismatch_ends);
+  ASSERT_EQ(config.proxy_protocol_to.size(), 2U);
+  EXPECT_EQ(config.proxy_protocol_to[0].version, 1U);
+  EXPECT_EQ(config.proxy_protocol_to[0].targets.size(), 3U);
+  EXPECT_EQ(config.proxy_protocol_to[1].version, 2U);
+  EXPECT_TRUE(config.proxy_protocol_to[1].targets[0].contains(*Endpoint::parse("[2001:db8::1]:25")));
+  EXPECT_TRUE(config.limits.timeout_is_ttl_expired);
 }
 
 TEST(Config, AnEmptyFileIsTheZeroConfiguration) {
@@ -93,7 +155,7 @@ TEST(Config, UnknownKeysAreLocatedAndCorrected) {
 
 TEST(Config, KeysOfThingsThatDoNotExistAreUnknown) {
   for (const std::string_view text :
-       {"[users]\nfile = \"x\"", "[udp]\nports = \"1-2\"", "[[upstream]]\nname = \"x\"", "protocols = [\"socks5\"]"}) {
+       {"[users]\nfile = \"x\"", "[[upstream]]\nname = \"x\"", "protocols = [\"socks5\"]"}) {
     EXPECT_NE(faults(text).find("unknown key"), std::string::npos) << text;
   }
   EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\nauth = [\"none\"]"),
@@ -112,7 +174,7 @@ TEST(Config, WrongTypesSayWhatIsExpected) {
   EXPECT_EQ(faults("workers = \"4\""), "1:11: workers: expected a whole number without quotes, not a string\n");
   EXPECT_EQ(faults("log = true"), "1:7: log: expected a string such as \"json\", not a boolean\n");
   EXPECT_EQ(faults("[listen]\naddress = \"127.0.0.1:1\""),
-            "1:1: write [[listen]], in two brackets, for each listener\n");
+            "1:1: write [[listen]], in two brackets, for each of them\n");
   EXPECT_EQ(faults("listen = [3]"), "1:11: expected a [[listen]] table, not a whole number\n");
   EXPECT_EQ(faults("limits = 1.5"), "1:10: 'limits' is a table: write [limits]\n");
   EXPECT_EQ(faults("[policy]\nrules = [\"x\"]"), "2:9: policy.rules: expected a string between ''', not an array\n");
@@ -130,11 +192,49 @@ TEST(Config, SyntaxErrorsAreLocated) {
 
 TEST(Config, HostNamesAreNoListenAddresses) {
   for (const std::string_view address : {"localhost:1080", "127.0.0.1", "::1:1080", "1080", "127.0.0.1:65536",
-                                         "[::1%lo]:1080", "*:1080", "unix:/run/x", ""}) {
+                                         "[::1%lo]:1080", "*:1080", "unixx:/run/x", ""}) {
     EXPECT_EQ(faults("[[listen]]\naddress = \"" + std::string(address) + "\""),
-              "2:11: listen.address: expected an IP address and a port, such as \"127.0.0.1:1080\" or \"[::1]:1080\"; "
-              "host names are not looked up here\n");
+              "2:11: listen.address: expected an IP address and a port, such as \"127.0.0.1:1080\" or \"[::1]:1080\", "
+              "or \"unix:/PATH\"; host names are not looked up here\n");
   }
+}
+
+TEST(Config, PathsOfSocketsAreAbsoluteAndShort) {
+  for (const std::string& path : {std::string("x.sock"), std::string(), std::string("@abstract"), std::string("/run/"),
+                                  "/" + std::string(107, 'x'), std::string("/run/\\u0001")}) {
+    EXPECT_EQ(faults("[[listen]]\naddress = \"unix:" + path + "\""),
+              "2:11: listen.address: expected the absolute path of a socket behind \"unix:\", of at most 107 octets\n")
+        << path;
+  }
+  EXPECT_EQ(faults("[[listen]]\naddress = \"unix:/" + std::string(106, 'x') + "\""), "accepted");
+}
+
+TEST(Config, ItemsOfListsAreLocated) {
+  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\nprotocols = [\"socks5\", \"socks6\"]\n"),
+            "3:24: listen.protocols: expected socks5, socks4 or http\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\nprotocols = []\n"),
+            "3:13: listen.protocols: the list is empty\n");
+  EXPECT_EQ(faults("[udp]\nadvertise = [\"203.0.113.7\", 5]\n"),
+            "2:29: udp.advertise: expected strings in the list, not a whole number\n");
+  EXPECT_EQ(faults("[udp]\nadvertise = 5\n"),
+            "2:13: udp.advertise: expected a list such as \"203.0.113.7\", not a whole number\n");
+  EXPECT_EQ(faults("[udp]\nadvertise = [\"203.0.113.7\", \"203.0.113.8\"]\n"),
+            "2:29: udp.advertise: one address of each family is enough\n");
+  EXPECT_EQ(faults("[bind]\nadvertise = \"127.0.0.1\"\n"),
+            "2:13: bind.advertise: nobody outside could reach 127.0.0.1\n");
+  EXPECT_EQ(faults("[[proxy_protocol_to]]\nversion = 3\n"),
+            "1:1: [[proxy_protocol_to]] has no 'targets'\n"
+            "2:11: proxy_protocol_to.version: expected a whole number from 1 to 2\n");
+  EXPECT_EQ(faults("[udp]\nprots = \"1-2\"\n"), "2:1: unknown key 'prots' in [udp] (did you mean 'ports'?)\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\nprotocol = \"http\"\n"),
+            "3:1: unknown key 'protocol' in [[listen]] (did you mean 'protocols'?)\n");
+}
+
+TEST(Config, FilePermissionsBelongToSocketFiles) {
+  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\nmode = \"0600\"\n"),
+            "3:1: listen.mode: only a \"unix:\" address has one\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = \"unix:/a\"\n[[listen]]\naddress = \"unix:/a\"\n"),
+            "4:1: listen.address: unix:/a is named twice\n");
 }
 
 TEST(Config, ContradictionsAreFaults) {
@@ -207,6 +307,25 @@ TEST(Exposures, AListenerThatIsNotLoopbackNeedsSources) {
   }
 }
 
+TEST(Exposures, BehindALoadBalancerClientsComeFromAnywhere) {
+  const auto exposed = [](std::string_view listen, std::string_view policy) {
+    return exposures(accepted("[[listen]]\n" + std::string(listen) + "\n" + std::string(policy))).size();
+  };
+  constexpr std::string_view balanced = "address = '127.0.0.1:1080'\nproxy_protocol_from = '127.0.0.1'";
+  EXPECT_EQ(exposed(balanced, ""), 1U);
+  EXPECT_EQ(exposed(balanced, "[policy]\nrules = 'allow anyone to public'"), 1U);
+  EXPECT_EQ(exposed(balanced, "[policy]\nrules = 'allow anyone from 192.0.2.0/24 to public'"), 0U);
+  EXPECT_EQ(exposed("address = 'unix:/run/stile.sock'", ""), 0U) << "its mode says who may connect";
+  EXPECT_EQ(exposed("address = 'unix:/run/stile.sock'\nproxy_protocol_from = '127.0.0.1'", ""), 1U);
+}
+
+TEST(Cautions, ASocketFileForEverybodyIsNamed) {
+  const auto list = cautions(accepted("[[listen]]\naddress = \"unix:/a\"\nmode = \"0666\"\n"));
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(list[0].line, 3);
+  EXPECT_TRUE(cautions(accepted("[[listen]]\naddress = \"unix:/a\"\n")).empty());
+}
+
 TEST(Exposures, MappedLoopbackIsLoopback) {
   EXPECT_TRUE(is_loopback(Address::parse("::ffff:127.0.0.1").value()));
   EXPECT_FALSE(is_loopback(Address::parse("::ffff:0.0.0.0").value()));
@@ -256,12 +375,28 @@ TEST(Override, LaterSourcesWin) {
             "workers=2 <stile.toml:2>\n"
             "log=text <environment STILE_LOG>\n"
             "listen[0].address=127.0.0.1:1 <flag --listen>\n"
+            "listen[0].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
+            "listen[0].proxy_protocol_from=[] <default>\n"
             "listen[1].address=127.0.0.1:2 <flag --listen>\n"
+            "listen[1].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
+            "listen[1].proxy_protocol_from=[] <default>\n"
+            "udp.ports=any <default>\n"
+            "udp.advertise=[] <default>\n"
+            "udp.filter=address <default>\n"
+            "udp.frag=reassemble <default>\n"
+            "udp.claimed_source=ignore <default>\n"
+            "udp.repin=30s <default>\n"
+            "udp.mapping_idle=5m <default>\n"
+            "bind.ports=any <default>\n"
+            "bind.advertise=[] <default>\n"
+            "bind.wait=2m <default>\n"
+            "bind.mismatch=wait <default>\n"
             "limits.handshake=10s <default>\n"
             "limits.idle=1h <stile.toml:4>\n"
             "limits.half_closed=5m <default>\n"
             "limits.connect=10s <default>\n"
             "limits.connect_total=30s <default>\n"
+            "limits.timeout_reply=04 <default>\n"
             "limits.drain=1m <default>\n"
             "limits.sessions=50000 <default>\n");
 }
@@ -271,6 +406,24 @@ TEST(Override, ListenersOfAFileGiveWayWithTheirOrigins) {
   EXPECT_EQ(effective(config)[2].origin, "stile.toml:2");
   ASSERT_TRUE(set(config, "listen", {"127.0.0.1:8"}, {Origin::Source::flag, 0, "--listen"}));
   EXPECT_EQ(effective(config)[2].origin, "flag --listen");
+}
+
+TEST(Override, ValuesOfTablesThatRepeatAreShownOneByOne) {
+  const Config config = accepted(
+      "[[listen]]\naddress = \"unix:/a\"\ngroup = \"7\"\n[[proxy_protocol_to]]\ntargets = [\"192.0.2.1:1-2\"]\n");
+  std::string text;
+  for (const EffectiveValue& value : effective(config)) {
+    if (value.key.find('[') != std::string::npos) text += value.key + "=" + value.value + " <" + value.origin + ">\n";
+  }
+  EXPECT_EQ(text,
+            "listen[0].address=unix:/a <stile.toml:2>\n"
+            "listen[0].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
+            "listen[0].proxy_protocol_from=[] <default>\n"
+            "listen[0].mode=0660 <default>\n"
+            "listen[0].owner= <default>\n"
+            "listen[0].group=7 <stile.toml:3>\n"
+            "proxy_protocol_to[0].targets=[\"192.0.2.1/32:1-2\"] <stile.toml:5>\n"
+            "proxy_protocol_to[0].version=2 <default>\n");
 }
 
 TEST(Override, BadValuesChangeNothing) {

@@ -3,9 +3,6 @@
 #include <fmt/core.h>
 
 #include <array>
-#include <charconv>
-
-#include "config/duration.h"
 
 namespace stile::config {
 namespace {
@@ -15,11 +12,23 @@ using namespace std::chrono_literals;
 constexpr Table table_rows[] = {
     {"", "", "Keys outside any table stand at the top of the file, before the first table."},
     {"listen", "[[listen]]",
-     "One table a listening socket. Without any, Stile listens on 127.0.0.1:1080 and [::1]:1080."},
+     "One table a listening socket. Without any, Stile listens on 127.0.0.1:1080 and [::1]:1080.", true, "address"},
+    {"udp", "[udp]",
+     "UDP ASSOCIATE. A relay serves one client alone: datagrams from any other address than its TCP connection's, or "
+     "from a second port of it, are dropped."},
+    {"bind", "[bind]", "BIND, by which a client waits for one connection from outside."},
+    {"proxy_protocol_to", "[[proxy_protocol_to]]",
+     "Targets that are told who the client is: a connection to one of them begins with a PROXY header (HAProxy's), "
+     "before "
+     "anything that the client sends. The header names the client and the address that was connected to; for a client "
+     "over a Unix-domain socket, which has no address, version 2 says LOCAL and version 1 names Stile's own end. The "
+     "first table that holds the target decides.",
+     true, "targets"},
     {"limits", "[limits]", "How long and how much. The defaults suit a server on the internet."},
     {"policy", "[policy]",
      "Who may go where. Without this table, clients that connect over loopback may reach whatever a local user could "
-     "reach, and everybody else is refused. With it, only its rules say who may go where, on every listener."},
+     "reach, and everybody else is refused. With it, only its rules say who may go where, on every listener.",
+     false, "rules"},
 };
 
 constexpr Key key_rows[] = {
@@ -45,8 +54,154 @@ constexpr Key key_rows[] = {
      .default_text = "",
      .help = "The IP address and TCP port to listen on; an IPv6 address stands in brackets. Host names are refused, "
              "because what they resolve to may change. Port 0 lets the kernel choose. An address that is not loopback "
-             "needs a `[policy]` whose allow rules for unauthenticated clients all name their sources with `from`.",
+             "needs a `[policy]` whose allow rules for unauthenticated clients all name their sources with `from`. Or "
+             "`unix:` and the absolute path of a Unix-domain socket; its clients count as 127.0.0.1 in every rule. A "
+             "socket file that no server listens on is replaced, and it is removed at the end.",
      .example = "\"192.0.2.10:1080\""},
+    {.table = "listen",
+     .name = "protocols",
+     .type = KeyType::protocols,
+     .default_text = "socks5, socks4, http",
+     .help =
+         "What clients may speak, told apart by the first octet; `socks4` includes SOCKS4a. A connection that begins "
+         "with another protocol is closed without a word.",
+     .example = "[\"socks5\"]"},
+    {.table = "listen",
+     .name = "proxy_protocol_from",
+     .type = KeyType::networks,
+     .default_text = "",
+     .help =
+         "Load balancers: connections from these addresses begin with a PROXY header of version 1 or 2, within 5 s, "
+         "and the client that it names is the one that rules, records and UDP are about. A connection without it is "
+         "closed, and from all other sources the header is refused. Needs a `[policy]` that names these clients.",
+     .example = "[\"10.0.0.5\", \"10.0.1.0/24\"]"},
+    {.table = "listen",
+     .name = "mode",
+     .type = KeyType::mode,
+     .default_text = "0660",
+     .help = "Permissions of a Unix-domain socket, in octal: who may write to it may connect.",
+     .example = "\"0600\""},
+    {.table = "listen",
+     .name = "owner",
+     .type = KeyType::account,
+     .default_text = "",
+     .help = "To whom a Unix-domain socket belongs: a name in /etc/passwd, or a number. Needs root.",
+     .example = "\"root\""},
+    {.table = "listen",
+     .name = "group",
+     .type = KeyType::account,
+     .default_text = "",
+     .help = "The group of a Unix-domain socket: a name in /etc/group, or a number. Needs root, or membership.",
+     .example = "\"0\""},
+    {.table = "udp",
+     .name = "ports",
+     .type = KeyType::ports,
+     .default_text = "any",
+     .help = "From which ports the relays that clients send to are drawn. Behind NAT, map this range one to one.",
+     .example = "\"40000-40999\""},
+    {.table = "udp",
+     .name = "advertise",
+     .type = KeyType::addresses,
+     .default_text = "",
+     .help =
+         "Where clients are told to send their datagrams, instead of to the address that they have reached: what this "
+         "host is called outside, where it stands behind NAT; one address, or one of each family. Clients over "
+         "loopback are told loopback.",
+     .example = "\"203.0.113.7\""},
+    {.table = "udp",
+     .name = "filter",
+     .type = KeyType::choice,
+     .default_text = "address",
+     .help = "From whom answers are passed on: `address`, from addresses that the client has sent to, or `any`, from "
+             "anybody once the client has sent to someone (a full cone, RFC 4787).",
+     .example = "\"any\"",
+     .choice = &Udp::full_cone,
+     .words = {"address", "any"}},
+    {.table = "udp",
+     .name = "frag",
+     .type = KeyType::choice,
+     .default_text = "reassemble",
+     .help = "Fragments from clients (RFC 1928, section 7): `reassemble` them, or `drop` them.",
+     .example = "\"drop\"",
+     .choice = &Udp::reassemble,
+     .words = {"drop", "reassemble"}},
+    {.table = "udp",
+     .name = "claimed_source",
+     .type = KeyType::choice,
+     .default_text = "ignore",
+     .help =
+         "The address and port in the request, from which the client says that it will send: `ignore` them, because "
+         "most clients put something else there, or `require` that the address is the client's own and serve that "
+         "port alone. Over a Unix-domain socket it is always required.",
+     .example = "\"require\"",
+     .choice = &Udp::require_claim,
+     .words = {"ignore", "require"}},
+    {.table = "udp",
+     .name = "repin",
+     .type = KeyType::duration,
+     .default_text = "30s",
+     .help =
+         "How long the client's port must be silent before another port of its address may take its place, as after "
+         "a NAT's rebinding; `0s` means never.",
+     .example = "\"1m\"",
+     .duration = &Udp::repin,
+     .shortest = 0s,
+     .longest = std::chrono::days{1}},
+    {.table = "udp",
+     .name = "mapping_idle",
+     .type = KeyType::duration,
+     .default_text = "5m",
+     .help = "A target to which nothing was sent for this long is forgotten, and its answers are dropped.",
+     .example = "\"2m\"",
+     .duration = &Udp::mapping_idle,
+     .shortest = 1s,
+     .longest = std::chrono::days{1}},
+    {.table = "bind",
+     .name = "ports",
+     .type = KeyType::ports,
+     .default_text = "any",
+     .help = "On which ports BIND may listen. A client may ask for one of them. Behind NAT, map this range one to one.",
+     .example = "\"41000-41999\""},
+    {.table = "bind",
+     .name = "advertise",
+     .type = KeyType::addresses,
+     .default_text = "",
+     .help =
+         "Where peers are told to connect, instead of to this host's own address; one address, or one of each family. "
+         "It also takes the place of every address that is not public in the reply to CONNECT.",
+     .example = "[\"203.0.113.7\", \"2001:db8::7\"]"},
+    {.table = "bind",
+     .name = "wait",
+     .type = KeyType::duration,
+     .default_text = "2m",
+     .help = "How long the peer may take to come.",
+     .example = "\"30s\"",
+     .duration = &Bind::wait,
+     .shortest = 1s,
+     .longest = std::chrono::days{1}},
+    {.table = "bind",
+     .name = "mismatch",
+     .type = KeyType::choice,
+     .default_text = "wait",
+     .help = "What another peer than the expected one does to a SOCKS5 client: it is turned away and the client may "
+             "`wait`, or both `fail`. In SOCKS4 both fail, as its note demands.",
+     .example = "\"fail\"",
+     .choice = &Bind::mismatch_ends,
+     .words = {"wait", "fail"}},
+    {.table = "proxy_protocol_to",
+     .name = "targets",
+     .type = KeyType::targets,
+     .default_text = "",
+     .help = "Addresses or networks, each with a port, a range of ports, or `*` for every port.",
+     .example = "[\"10.0.0.80:443\", \"10.1.0.0/16:8000-8099\", \"[2001:db8::/64]:*\"]"},
+    {.table = "proxy_protocol_to",
+     .name = "version",
+     .type = KeyType::number,
+     .default_text = "2",
+     .help = "Of the header: 1 is one line of text, 2 is binary.",
+     .example = "1",
+     .least = 1,
+     .most = 2},
     {.table = "limits",
      .name = "handshake",
      .type = KeyType::duration,
@@ -93,6 +248,16 @@ constexpr Key key_rows[] = {
      .shortest = 100ms,
      .longest = 10min},
     {.table = "limits",
+     .name = "timeout_reply",
+     .type = KeyType::choice,
+     .default_text = "04",
+     .help =
+         "What a SOCKS5 client is told when nothing answered in time: `04`, host unreachable, or `06`, TTL expired, "
+         "as Dante and Tor say.",
+     .example = "\"06\"",
+     .choice = &Limits::timeout_is_ttl_expired,
+     .words = {"04", "06"}},
+    {.table = "limits",
      .name = "drain",
      .type = KeyType::duration,
      .default_text = "1m",
@@ -122,32 +287,6 @@ constexpr Key key_rows[] = {
 // In the order of LogFormat.
 constexpr std::array<std::string_view, 4> log_words{"auto", "json", "text", "none"};
 
-std::string duration_hint(const Key& key) {
-  const std::string_view off = key.type == KeyType::optional_duration ? " or \"off\"" : "";
-  return fmt::format("expected a duration such as \"250ms\", \"10s\", \"5m\" or \"1h\"{}, from {} to {}", off,
-                     to_text(key.shortest), to_text(key.longest));
-}
-
-std::expected<void, std::string> store_duration(const Key& key, std::string_view text, Config& config) {
-  if (key.type == KeyType::optional_duration && text == "off") {
-    config.limits.*key.duration = Duration::zero();
-    return {};
-  }
-  const std::optional<Duration> duration = parse_duration(text);
-  if (!duration || *duration < key.shortest || *duration > key.longest) return std::unexpected(duration_hint(key));
-  config.limits.*key.duration = *duration;
-  return {};
-}
-
-std::expected<void, std::string> store_log_format(std::string_view text, Config& config) {
-  for (std::size_t i = 0; i < log_words.size(); ++i) {
-    if (log_words[i] != text) continue;
-    config.log = static_cast<LogFormat>(i);
-    return {};
-  }
-  return std::unexpected("expected one of json, text, none, auto");
-}
-
 }  // namespace
 
 std::span<const Key> keys() noexcept {
@@ -169,58 +308,19 @@ const Key* find_key(std::string_view table, std::string_view name) noexcept {
   return nullptr;
 }
 
+const Table* find_table(std::string_view name) noexcept {
+  for (const Table& table : tables()) {
+    if (table.name == name) return &table;
+  }
+  return nullptr;
+}
+
 std::span<const std::string_view> log_format_words() noexcept {
   return log_words;
 }
 
 std::string_view word(LogFormat format) noexcept {
   return log_words[static_cast<std::size_t>(format)];
-}
-
-std::expected<void, std::string> store_text(const Key& key, std::string_view text, Config& config) {
-  if (key.type == KeyType::log_format) return store_log_format(text, config);
-  if (key.type == KeyType::number) {
-    std::int64_t number = 0;
-    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool whole = error == std::errc{} && rest == text.data() + text.size();
-    return store_number(key, whole ? number : -1, config);
-  }
-  return store_duration(key, text, config);
-}
-
-std::expected<void, std::string> store_number(const Key& key, std::int64_t number, Config& config) {
-  if (number < std::int64_t{key.least} || number > std::int64_t{key.most}) {
-    return std::unexpected(fmt::format("expected a whole number from {} to {}", key.least, key.most));
-  }
-  (key.limit != nullptr ? config.limits.*key.limit : config.*key.number) = static_cast<std::uint32_t>(number);
-  return {};
-}
-
-std::expected<Endpoint, std::string> parse_listen_address(std::string_view text) {
-  if (const std::optional<Endpoint> endpoint = Endpoint::parse(text)) return *endpoint;
-  return std::unexpected(
-      "expected an IP address and a port, such as \"127.0.0.1:1080\" or \"[::1]:1080\"; host names are not looked up "
-      "here");
-}
-
-std::string value_text(const Key& key, const Config& config) {
-  switch (key.type) {
-    case KeyType::number:
-      return std::to_string(key.limit != nullptr ? config.limits.*key.limit : config.*key.number);
-    case KeyType::duration:
-      return to_text(config.limits.*key.duration);
-    case KeyType::optional_duration: {
-      const Duration duration = config.limits.*key.duration;
-      return duration == Duration::zero() ? "off" : to_text(duration);
-    }
-    case KeyType::log_format:
-      return std::string(word(config.log));
-    case KeyType::rules:
-      return config.policy_rules;
-    case KeyType::address:
-      break;  // one value a listener: see effective()
-  }
-  return {};
 }
 
 }  // namespace stile::config

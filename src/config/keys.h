@@ -3,41 +3,66 @@
 // Pure and immutable. Tested in keys_test.cc.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
+#include <vector>
 
 #include "config/config.h"
 
 namespace stile::config {
 
 enum class KeyType : std::uint8_t {
-  address,            // "ADDRESS:PORT"
+  address,            // "ADDRESS:PORT" or "unix:/PATH"
   number,             // a TOML integer
   duration,           // see duration.h
   optional_duration,  // a duration or "off"
   log_format,
-  rules,  // the policy language
+  rules,      // the policy language
+  choice,     // one of two words
+  ports,      // "40000-40999", "40000" or "any"
+  addresses,  // a list of IP addresses, one a family
+  protocols,  // a list of protocol names
+  networks,   // a list of ADDRESS or CIDR
+  targets,    // a list of ADDRESS:PORTS, CIDR:PORTS
+  mode,       // octal permissions
+  account,    // a user's or group's name or number
 };
 
+/// A list in the file; one string is as good as a list of one.
+[[nodiscard]] constexpr bool is_list(KeyType type) noexcept {
+  return type == KeyType::addresses || type == KeyType::protocols || type == KeyType::networks ||
+         type == KeyType::targets;
+}
+
+/// Where a value goes: the member of the part of the configuration that has it.
+using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*>;
+using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*>;
+
 struct Key {
-  std::string_view table;  // "" for the top level; "listen" is an array of tables
+  std::string_view table;  // "" for the top level; see Table::repeats
   std::string_view name;
   KeyType type = KeyType::number;
   std::string_view default_text;  // as the file would have it, without quotes; "" when there is no single value
   std::string_view help;          // whole sentences
   std::string_view example;       // the TOML value
-  // Where the value goes, and its bounds: `duration`, `number` or `limit`, as the type says.
-  Duration Limits::* duration = nullptr;
+  // Where the value goes, and its bounds: `duration`, `number`, `limit` or `choice`, as the type says. The other types
+  // have one place each.
+  DurationField duration;
   Duration shortest{};
   Duration longest{};
   std::uint32_t Config::* number = nullptr;
   std::uint32_t Limits::* limit = nullptr;
   std::uint32_t least = 0;
   std::uint32_t most = 0;
+  ChoiceField choice;
+  std::array<std::string_view, 2> words{};  // of a choice: for false, for true
 };
 
 /// A table of the file, for the reference.
@@ -45,6 +70,8 @@ struct Table {
   std::string_view name;
   std::string_view header;  // "[limits]", "[[listen]]"
   std::string_view help;
+  bool repeats = false;            // an array of tables
+  std::string_view required = {};  // the key without which the table means nothing
 };
 
 /// In the order of the reference; the keys of a table stand together.
@@ -55,21 +82,33 @@ struct Table {
 [[nodiscard]] std::string path(const Key& key);
 
 [[nodiscard]] const Key* find_key(std::string_view table, std::string_view name) noexcept;
+[[nodiscard]] const Table* find_table(std::string_view name) noexcept;
 
 /// The words that `log` takes.
 [[nodiscard]] std::span<const std::string_view> log_format_words() noexcept;
 [[nodiscard]] std::string_view word(LogFormat format) noexcept;
 
-/// Reads one value from text and stores it; the message of a failure says what is expected. Not for `rules` and
-/// `address`, which are more than one value.
+/// Reads one value and stores it; the message of a failure says what is expected. A key of a table that repeats goes
+/// into the last one of `config`, which must be there. Not for `rules`, which are more than one value; `store_text` not
+/// for lists.
 [[nodiscard]] std::expected<void, std::string> store_text(const Key& key, std::string_view text, Config& config);
 [[nodiscard]] std::expected<void, std::string> store_number(const Key& key, std::int64_t number, Config& config);
 
-/// "127.0.0.1:1080" and "[::1]:1080"; a host name is refused, it is not looked up here.
-[[nodiscard]] std::expected<Endpoint, std::string> parse_listen_address(std::string_view text);
+/// Which item of a list is at fault.
+struct ListFault {
+  std::size_t item = 0;
+  std::string message;
+};
+[[nodiscard]] std::expected<void, ListFault> store_list(const Key& key, const std::vector<std::string>& items,
+                                                        Config& config);
 
-/// The value in force, as text.
-[[nodiscard]] std::string value_text(const Key& key, const Config& config);
+/// "127.0.0.1:1080", "[::1]:1080" and "unix:/run/stile.sock"; a host name is refused, it is not looked up here.
+[[nodiscard]] std::expected<ListenPlace, std::string> parse_listen_place(std::string_view text);
+
+/// The value in force, as text; of a table that repeats, that of the `index`-th.
+[[nodiscard]] std::string value_text(const Key& key, const Config& config, std::size_t index = 0);
+/// The same of a list.
+[[nodiscard]] std::vector<std::string> value_list(const Key& key, const Config& config, std::size_t index = 0);
 
 /// The whole of docs/configuration.md.
 [[nodiscard]] std::string reference_markdown();

@@ -12,6 +12,14 @@
 namespace stile::config {
 namespace {
 
+// With one element of every table that repeats.
+Config with_tables() {
+  Config config;
+  config.listeners.resize(1);
+  config.proxy_protocol_to.resize(1);
+  return config;
+}
+
 TEST(Keys, AreUniqueAndOfAKnownTable) {
   std::set<std::string> paths;
   for (const Key& key : keys()) {
@@ -30,8 +38,12 @@ TEST(Keys, DefaultsAreThoseOfTheValueItself) {
 TEST(Keys, DefaultsAreTextThatIsRead) {
   for (const Key& key : keys()) {
     if (key.default_text.empty()) continue;
-    Config config;
-    EXPECT_TRUE(store_text(key, key.default_text, config)) << path(key);
+    Config config = with_tables();
+    if (is_list(key.type)) {
+      EXPECT_TRUE(store_list(key, value_list(key, config), config)) << path(key);
+    } else {
+      EXPECT_TRUE(store_text(key, key.default_text, config)) << path(key);
+    }
     EXPECT_EQ(value_text(key, config), key.default_text);
   }
 }
@@ -42,6 +54,12 @@ TEST(Keys, ExamplesParse) {
     for (const Table& table : tables()) {
       if (table.name == key.table) text = std::string(table.header) + "\n";
     }
+    const Table* const table = find_table(key.table);
+    if (key.type == KeyType::mode || key.type == KeyType::account)
+      text += "address = 'unix:/a'\n";
+    else if (table->repeats && key.name != table->required) {
+      text += std::string(table->required) + " = " + std::string(find_key(key.table, table->required)->example) + "\n";
+    }
     text += std::string(key.name) + " = " + std::string(key.example) + "\n";
     const auto config = parse(text);
     EXPECT_TRUE(config) << text << (config ? "" : config.error().front().message);
@@ -50,13 +68,13 @@ TEST(Keys, ExamplesParse) {
 
 TEST(Keys, BoundsHoldAtBothEnds) {
   for (const Key& key : keys()) {
-    Config config;
+    Config config = with_tables();
     if (key.type == KeyType::number) {
       EXPECT_TRUE(store_number(key, key.least, config));
       EXPECT_TRUE(store_number(key, key.most, config));
       EXPECT_FALSE(store_number(key, std::int64_t{key.least} - 1, config));
       EXPECT_FALSE(store_number(key, std::int64_t{key.most} + 1, config));
-    } else if (key.duration != nullptr) {
+    } else if (!std::holds_alternative<std::nullptr_t>(key.duration)) {
       EXPECT_TRUE(store_text(key, to_text(key.shortest), config)) << path(key);
       EXPECT_TRUE(store_text(key, to_text(key.longest), config)) << path(key);
       EXPECT_FALSE(store_text(key, to_text(key.longest + std::chrono::milliseconds{1}), config)) << path(key);

@@ -2,7 +2,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <string>
 #include <tuple>
+#include <vector>
 
 #include "base/nearest.h"
 #include "config/config.h"
@@ -165,37 +167,49 @@ class Reader {
 
   void read_root(const toml::table& root) {
     for (const auto& [key, node] : root) {
-      if (key.str() == "listen") {
-        read_listen(node);
-      } else if (key.str() == "limits" || key.str() == "policy") {
-        read_table(key, node);
-      } else {
+      const Table* const table = key.str().empty() ? nullptr : find_table(key.str());
+      if (table == nullptr) {
         read_value("", key, node);
+      } else if (table->repeats) {
+        read_tables(*table, node);
+      } else {
+        read_table(*table, key, node);
       }
     }
   }
 
-  void read_listen(const toml::node& node) {
+  // An array of tables; the values of each go into the last element of the configuration's own array.
+  void read_tables(const Table& table, const toml::node& node) {
     const toml::array* array = node.as_array();
-    if (array == nullptr) return fail(place_of(node.source()), "write [[listen]], in two brackets, for each listener");
+    if (array == nullptr) {
+      return fail(place_of(node.source()), fmt::format("write {}, in two brackets, for each of them", table.header));
+    }
     for (const toml::node& element : *array) {
-      const toml::table* table = element.as_table();
-      if (table == nullptr) {
-        fail(place_of(element.source()), fmt::format("expected a [[listen]] table, not {}", type_name(element)));
+      const toml::table* values = element.as_table();
+      if (values == nullptr) {
+        fail(place_of(element.source()), fmt::format("expected a {} table, not {}", table.header, type_name(element)));
         continue;
       }
-      if (!table->contains("address")) fail(place_of(element.source()), "[[listen]] has no 'address'");
-      for (const auto& [key, value] : *table) read_value("listen", key, value);
+      if (!values->contains(table.required)) {
+        fail(place_of(element.source()), fmt::format("{} has no '{}'", table.header, table.required));
+      }
+      const bool listen = table.name == "listen";
+      const std::size_t index = listen ? config_.listeners.size() : config_.proxy_protocol_to.size();
+      listen ? static_cast<void>(config_.listeners.emplace_back())
+             : static_cast<void>(config_.proxy_protocol_to.emplace_back());
+      prefix_ = fmt::format("{}[{}].", table.name, index);
+      for (const auto& [key, value] : *values) read_value(table.name, key, value);
+      prefix_.clear();
     }
   }
 
-  void read_table(const toml::key& key, const toml::node& node) {
-    const toml::table* table = node.as_table();
-    if (table == nullptr) {
-      return fail(place_of(node.source()), fmt::format("'{0}' is a table: write [{0}]", key.str()));
+  void read_table(const Table& table, const toml::key& key, const toml::node& node) {
+    const toml::table* values = node.as_table();
+    if (values == nullptr) {
+      return fail(place_of(node.source()), fmt::format("'{0}' is a table: write [{0}]", table.name));
     }
-    for (const auto& [name, value] : *table) read_value(key.str(), name, value);
-    if (key.str() == "policy" && !table->contains("rules")) {
+    for (const auto& [name, value] : *values) read_value(table.name, name, value);
+    if (table.name == "policy" && !values->contains(table.required)) {
       fail(place_of(key.source()), "[policy] has no 'rules': nobody could go anywhere");
     }
   }
@@ -204,9 +218,8 @@ class Reader {
     const Key* key = find_key(table, name.str());
     if (key == nullptr) return fail(place_of(name.source()), unknown(table, name.str()));
     const Place place = place_of(node.source());
+    if (is_list(key->type)) return read_list(*key, node, place);
     switch (key->type) {
-      case KeyType::address:
-        return read_address(*key, node, place);
       case KeyType::rules:
         return read_rules(*key, node, place);
       case KeyType::number:
@@ -218,21 +231,42 @@ class Reader {
     }
   }
 
+  // One string is as good as a list of one.
+  void read_list(const Key& key, const toml::node& node, Place place) {
+    std::vector<std::string> items;
+    std::vector<Place> places;
+    if (node.is_string()) {
+      items.push_back(node.ref<std::string>());
+      places.push_back(place);
+    } else if (const toml::array* const array = node.as_array()) {
+      for (const toml::node& element : *array) {
+        if (!element.is_string()) return wrong_type(key, element, "strings in the list");
+        items.push_back(element.ref<std::string>());
+        places.push_back(place_of(element.source()));
+      }
+    } else {
+      return wrong_type(key, node, fmt::format("a list such as {}", key.example));
+    }
+    const auto result = store_list(key, items, config_);
+    if (!result) {
+      const Place fault = items.empty() ? place : places[result.error().item];
+      return fail(fault, fmt::format("{}: {}", path(key), result.error().message));
+    }
+    remember(origin_key(key), place);
+  }
+
   void stored(const Key& key, Place place, const std::expected<void, std::string>& result) {
     if (!result) return fail(place, fmt::format("{}: {}", path(key), result.error()));
-    remember(path(key), place);
+    remember(origin_key(key), place);
+  }
+
+  // "limits.idle", "listen[0].address"
+  [[nodiscard]] std::string origin_key(const Key& key) const {
+    return prefix_.empty() ? path(key) : prefix_ + std::string(key.name);
   }
 
   void wrong_type(const Key& key, const toml::node& node, std::string_view expected) {
     fail(place_of(node.source()), fmt::format("{}: expected {}, not {}", path(key), expected, type_name(node)));
-  }
-
-  void read_address(const Key& key, const toml::node& node, Place place) {
-    if (!node.is_string()) return wrong_type(key, node, fmt::format("a string such as {}", key.example));
-    const auto address = parse_listen_address(node.ref<std::string>());
-    if (!address) return fail(place, fmt::format("{}: {}", path(key), address.error()));
-    remember(fmt::format("listen[{}].address", config_.listeners.size()), place);
-    config_.listeners.push_back({.address = *address});
   }
 
   void read_rules(const Key& key, const toml::node& node, Place place) {
@@ -263,8 +297,7 @@ class Reader {
         if (!other.name.empty()) known.push_back(other.name);
       }
     }
-    const std::string place =
-        table.empty() ? "" : fmt::format(" in {}", table == "listen" ? "[[listen]]" : fmt::format("[{}]", table));
+    const std::string place = table.empty() ? "" : fmt::format(" in {}", find_table(table)->header);
     const std::string text = fmt::format("unknown key {}{}", policy::quoted(name), place);
     if (const auto near = nearest(name, known)) return fmt::format("{} (did you mean '{}'?)", text, *near);
     if (!elsewhere.empty()) return fmt::format("{} (did you mean '{}'?)", text, elsewhere.front());
@@ -274,6 +307,7 @@ class Reader {
   std::string_view text_;
   std::string_view file_;
   Config config_;
+  std::string prefix_;  // "listen[0]." while the first listener is read
   std::vector<ConfigError> errors_;
 };
 

@@ -17,13 +17,13 @@ start (exit code 78). `stile check --config FILE` reports the same without start
 prints every value in force and where it came from. Flags win over the environment (`STILE_…`), the environment over the
 file. The file and its folder must not be writable by the group or by others.
 
-Durations are one whole number and a unit, in quotes: `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"7d"`.
+A list may be written as one string where it has one item. Durations are one whole number and a unit, in quotes: `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"7d"`.
 )";
 
-std::string_view type_text(KeyType type) {
-  switch (type) {
+std::string type_text(const Key& key) {
+  switch (key.type) {
     case KeyType::address:
-      return "address and port";
+      return "address and port, or `unix:` and a path";
     case KeyType::number:
       return "whole number";
     case KeyType::duration:
@@ -34,12 +34,34 @@ std::string_view type_text(KeyType type) {
       return "one of `\"auto\"`, `\"json\"`, `\"text\"`, `\"none\"`";
     case KeyType::rules:
       return "policy rules";
+    case KeyType::choice:
+      return fmt::format("`\"{}\"` or `\"{}\"`", key.words[0], key.words[1]);
+    case KeyType::ports:
+      return "port, range of ports, or `\"any\"`";
+    case KeyType::addresses:
+      return "list of IP addresses";
+    case KeyType::protocols:
+      return "list of `\"socks5\"`, `\"socks4\"`, `\"http\"`";
+    case KeyType::networks:
+      return "list of addresses and networks";
+    case KeyType::targets:
+      return "list of addresses and networks, each with ports";
+    case KeyType::mode:
+      return "octal number in quotes";
+    case KeyType::account:
+      return "name or number, in quotes";
   }
   return {};
 }
 
 std::string default_text(const Key& key) {
-  if (key.default_text.empty()) return key.table == "listen" ? "none: required" : "none";
+  const Table* const table = find_table(key.table);
+  if (key.default_text.empty()) return table->repeats && table->required == key.name ? "none: required" : "none";
+  if (is_list(key.type)) {
+    std::string text(key.default_text);
+    for (std::size_t at = 0; (at = text.find(", ", at)) != std::string::npos; at += 4) text.replace(at, 2, "\", \"");
+    return fmt::format("`[\"{}\"]`", text);
+  }
   if (key.type == KeyType::number) return fmt::format("`{}`", key.default_text);
   return fmt::format("`\"{}\"`", key.default_text);
 }
@@ -58,8 +80,9 @@ std::string bounds_text(const Key& key) {
 
 std::string key_section(const Key& key, const Table& table) {
   std::string text = fmt::format("\n### `{}`\n\n{}\n\n- Type: {}{}\n- Default: {}\n\n```toml\n", path(key), key.help,
-                                 type_text(key.type), bounds_text(key), default_text(key));
+                                 type_text(key), bounds_text(key), default_text(key));
   if (!table.header.empty()) text += fmt::format("{}\n", table.header);
+  if (key.type == KeyType::mode || key.type == KeyType::account) text += "address = \"unix:/run/stile/socks.sock\"\n";
   return text + fmt::format("{} = {}\n```\n", key.name, key.example);
 }
 

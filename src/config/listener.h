@@ -1,0 +1,55 @@
+// One listener, as configured: where it stands, what it admits, and how Unix-domain ones are reached. A value; pure.
+// Tested in config_test.cc.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+
+namespace stile::config {
+
+/// What a listener's clients may speak, told apart by the first octet.
+struct Protocols {
+  bool socks5 = true;
+  bool socks4 = true;
+  bool http = true;
+
+  friend bool operator==(const Protocols&, const Protocols&) = default;
+};
+
+/// A socket in the file system, and who may connect to it.
+struct SocketFile {
+  std::string path;  // absolute, at most socket_path_octets_max; empty: the listener is no Unix-domain one
+  std::uint32_t mode = 0660;
+  std::string owner;  // a name in /etc/passwd or a number; empty: as whom the server runs
+  std::string group;  // in /etc/group, likewise
+
+  friend bool operator==(const SocketFile&, const SocketFile&) = default;
+};
+
+/// What sockaddr_un holds besides its NUL (unix(7)).
+inline constexpr std::size_t socket_path_octets_max = 107;
+
+/// Where a listener stands: an address with a port, or a path.
+struct ListenPlace {
+  Endpoint address;  // port 0: the kernel chooses one
+  std::string path;
+
+  friend bool operator==(const ListenPlace&, const ListenPlace&) = default;
+};
+
+struct Listener {
+  Endpoint address;       // where file.path is empty; port 0: the kernel chooses one
+  bool optional = false;  // of the zero-configuration pair: a missing ::1 is a warning
+  Protocols protocols;
+  std::vector<Cidr> proxy_protocol_from;  // these sources begin with a PROXY header, all others must not
+  SocketFile file;
+
+  [[nodiscard]] bool is_unix() const noexcept { return !file.path.empty(); }
+  /// As `address` has it in the file: "127.0.0.1:1080" or "unix:/run/stile.sock".
+  [[nodiscard]] std::string where() const { return is_unix() ? "unix:" + file.path : address.to_string(); }
+};
+
+}  // namespace stile::config

@@ -1,0 +1,360 @@
+// Values of configuration keys, to and from text, by their type. Tested in values_test.cc.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/assert.h"
+#include "config/duration.h"
+#include "config/keys.h"
+#include "config/loopback.h"
+
+namespace stile::config {
+namespace {
+
+using Stored = std::expected<void, std::string>;
+
+// Where a key with one of these fields has its value.
+template <class Value, class Field>
+Value& value_of(const Field& field, Config& config) {
+  STILE_ASSERT(!std::holds_alternative<std::nullptr_t>(field));
+  if (const auto* const limit = std::get_if<Value Limits::*>(&field)) return config.limits.**limit;
+  if (const auto* const udp = std::get_if<Value Udp::*>(&field)) return config.udp.**udp;
+  return config.bind.**std::get_if<Value Bind::*>(&field);
+}
+template <class Value, class Field>
+Value value_of(const Field& field, const Config& config) {
+  return value_of<Value>(field, const_cast<Config&>(config));  // read only
+}
+
+Outside& outside_of(const Key& key, Config& config) {
+  return key.table == "udp" ? config.udp.outside : config.bind.outside;
+}
+const Outside& outside_of(const Key& key, const Config& config) {
+  return key.table == "udp" ? config.udp.outside : config.bind.outside;
+}
+
+// ── single values ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+Stored store_duration(const Key& key, std::string_view text, Config& config) {
+  Duration& stored = value_of<Duration>(key.duration, config);
+  if (key.type == KeyType::optional_duration && text == "off") {
+    stored = Duration::zero();
+    return {};
+  }
+  const std::optional<Duration> duration = parse_duration(text);
+  if (!duration || *duration < key.shortest || *duration > key.longest) {
+    const std::string_view off = key.type == KeyType::optional_duration ? " or \"off\"" : "";
+    return std::unexpected(
+        fmt::format("expected a duration such as \"250ms\", \"10s\", \"5m\" or \"1h\"{}, from {} to {}", off,
+                    to_text(key.shortest), to_text(key.longest)));
+  }
+  stored = *duration;
+  return {};
+}
+
+Stored store_log_format(std::string_view text, Config& config) {
+  const auto words = log_format_words();
+  const auto found = std::ranges::find(words, text);
+  if (found == words.end()) return std::unexpected("expected one of json, text, none, auto");
+  config.log = static_cast<LogFormat>(found - words.begin());
+  return {};
+}
+
+Stored store_choice(const Key& key, std::string_view text, Config& config) {
+  const auto found = std::ranges::find(key.words, text);
+  if (found == key.words.end()) {
+    return std::unexpected(fmt::format("expected \"{}\" or \"{}\"", key.words[0], key.words[1]));
+  }
+  value_of<bool>(key.choice, config) = found != key.words.begin();
+  return {};
+}
+
+template <class Number>
+std::optional<Number> parse_number(std::string_view text, int base = 10) {
+  Number number = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number, base);
+  if (text.empty() || error != std::errc{} || rest != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// "80" or "8000-8099".
+std::optional<PortRange> parse_ports(std::string_view text) {
+  const std::size_t dash = text.find('-');
+  const auto first = parse_number<std::uint16_t>(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : parse_number<std::uint16_t>(text.substr(dash + 1));
+  if (!first || !last || *first == 0 || *first > *last) return std::nullopt;
+  return PortRange{*first, *last};
+}
+
+std::string ports_text(const PortRange& ports) {
+  return ports.first == ports.last ? std::to_string(ports.first) : fmt::format("{}-{}", ports.first, ports.last);
+}
+
+Stored store_ports(const Key& key, std::string_view text, Config& config) {
+  const auto ports = text == "any" ? PortRange{} : parse_ports(text);
+  if (!ports) return std::unexpected("expected ports such as \"40000-40999\" or \"40000\", or \"any\"");
+  outside_of(key, config).ports = *ports;
+  return {};
+}
+
+Stored store_mode(std::string_view text, Config& config) {
+  const auto mode = parse_number<std::uint32_t>(text, 8);
+  if (!mode || text.size() < 3 || text.size() > 4 || *mode > 0777) {
+    return std::unexpected("expected permissions in octal, such as \"0660\"");
+  }
+  config.listeners.back().file.mode = *mode;
+  return {};
+}
+
+Stored store_account(const Key& key, std::string_view text, Config& config) {
+  const bool plain = std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~' && c != ':' && c != '/'; });
+  if (text.empty() || !plain) return std::unexpected("expected a name or a number");
+  SocketFile& file = config.listeners.back().file;
+  (key.name == "owner" ? file.owner : file.group) = text;
+  return {};
+}
+
+Stored store_address(std::string_view text, Config& config) {
+  auto place = parse_listen_place(text);
+  if (!place) return std::unexpected(std::move(place.error()));
+  config.listeners.back().address = place->address;
+  config.listeners.back().file.path = std::move(place->path);
+  return {};
+}
+
+// ── items of lists ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+constexpr Cidr multicast_v4{Address::v4(224, 0, 0, 0), 3};  // and what is above it, which no host bears either
+
+Stored add_advertised(const Key& key, std::string_view text, Config& config) {
+  std::vector<Address>& advertise = outside_of(key, config).advertise;
+  const auto address = Address::parse(text);
+  if (!address) return std::unexpected("expected an IP address, such as \"203.0.113.7\"");
+  const bool multicast =
+      address->is_v4() ? multicast_v4.contains(*address) : Cidr::parse("ff00::/8")->contains(*address);
+  if (address->is_unspecified() || is_loopback(*address) || multicast) {
+    return std::unexpected(fmt::format("nobody outside could reach {}", address->to_string()));
+  }
+  for (const Address& other : advertise) {
+    if (other.family() == address->family()) return std::unexpected("one address of each family is enough");
+  }
+  advertise.push_back(*address);
+  return {};
+}
+
+bool* protocol_named(std::string_view word, Protocols& protocols) {
+  if (word == "socks5") return &protocols.socks5;
+  if (word == "socks4") return &protocols.socks4;
+  if (word == "http") return &protocols.http;
+  return nullptr;
+}
+
+Stored add_protocol(std::string_view text, Config& config) {
+  bool* const protocol = protocol_named(text, config.listeners.back().protocols);
+  if (protocol == nullptr) return std::unexpected("expected socks5, socks4 or http");
+  *protocol = true;
+  return {};
+}
+
+Stored add_network(std::string_view text, Config& config) {
+  const auto network = Cidr::parse(text);
+  if (!network) {
+    return std::unexpected(
+        "expected an address or a network, such as \"10.0.0.5\" or \"10.0.0.0/24\" (no bit may be "
+        "set behind the prefix)");
+  }
+  config.listeners.back().proxy_protocol_from.push_back(*network);
+  return {};
+}
+
+std::optional<ProxyTarget> parse_proxy_target(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  const std::string_view ports_given = text.substr(colon + 1);
+  const bool brackets = host.starts_with('[') && host.ends_with(']');
+  if (brackets) host = host.substr(1, host.size() - 2);
+  const auto where = Cidr::parse(host);
+  const auto ports = ports_given == "*" ? PortRange{} : parse_ports(ports_given);
+  if (!where || !ports || where->base.is_v4() == brackets) return std::nullopt;
+  return ProxyTarget{*where, *ports};
+}
+
+std::string to_text(const ProxyTarget& target) {
+  const std::string ports = target.ports.first == 0 ? "*" : ports_text(target.ports);
+  const std::string where = target.where.to_string();
+  return target.where.base.is_v4() ? fmt::format("{}:{}", where, ports) : fmt::format("[{}]:{}", where, ports);
+}
+
+Stored add_target(std::string_view text, Config& config) {
+  const auto target = parse_proxy_target(text);
+  if (!target) {
+    return std::unexpected(
+        "expected an address or network and a port, such as \"10.0.0.80:443\", "
+        "\"10.1.0.0/16:8000-8099\" or \"[2001:db8::/64]:*\"");
+  }
+  config.proxy_protocol_to.back().targets.push_back(*target);
+  return {};
+}
+
+Stored add_item(const Key& key, std::string_view text, Config& config) {
+  switch (key.type) {
+    case KeyType::addresses:
+      return add_advertised(key, text, config);
+    case KeyType::protocols:
+      return add_protocol(text, config);
+    case KeyType::networks:
+      return add_network(text, config);
+    default:
+      return add_target(text, config);
+  }
+}
+
+void clear_list(const Key& key, Config& config) {
+  switch (key.type) {
+    case KeyType::addresses:
+      return outside_of(key, config).advertise.clear();
+    case KeyType::protocols:
+      config.listeners.back().protocols = {.socks5 = false, .socks4 = false, .http = false};
+      return;
+    case KeyType::networks:
+      return config.listeners.back().proxy_protocol_from.clear();
+    default:
+      return config.proxy_protocol_to.back().targets.clear();
+  }
+}
+
+// The `index`-th, or one with the defaults where there is none.
+Listener listener_at(const Config& config, std::size_t index) {
+  return index < config.listeners.size() ? config.listeners[index] : Listener{};
+}
+ProxyProtocolTo proxy_protocol_at(const Config& config, std::size_t index) {
+  return index < config.proxy_protocol_to.size() ? config.proxy_protocol_to[index] : ProxyProtocolTo{};
+}
+
+}  // namespace
+
+std::expected<void, std::string> store_text(const Key& key, std::string_view text, Config& config) {
+  switch (key.type) {
+    case KeyType::address:
+      return store_address(text, config);
+    case KeyType::log_format:
+      return store_log_format(text, config);
+    case KeyType::number:
+      return store_number(key, parse_number<std::int64_t>(text).value_or(-1), config);
+    case KeyType::choice:
+      return store_choice(key, text, config);
+    case KeyType::ports:
+      return store_ports(key, text, config);
+    case KeyType::mode:
+      return store_mode(text, config);
+    case KeyType::account:
+      return store_account(key, text, config);
+    default:
+      return store_duration(key, text, config);
+  }
+}
+
+std::expected<void, std::string> store_number(const Key& key, std::int64_t number, Config& config) {
+  if (number < std::int64_t{key.least} || number > std::int64_t{key.most}) {
+    return std::unexpected(fmt::format("expected a whole number from {} to {}", key.least, key.most));
+  }
+  const auto stored = static_cast<std::uint32_t>(number);
+  if (key.limit != nullptr) {
+    config.limits.*key.limit = stored;
+  } else if (key.number != nullptr) {
+    config.*key.number = stored;
+  } else {
+    config.proxy_protocol_to.back().version = stored;
+  }
+  return {};
+}
+
+std::expected<void, ListFault> store_list(const Key& key, const std::vector<std::string>& items, Config& config) {
+  clear_list(key, config);
+  const bool means_nothing = key.type == KeyType::protocols || key.type == KeyType::targets;
+  if (items.empty() && means_nothing) return std::unexpected(ListFault{0, "the list is empty"});
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (auto added = add_item(key, items[i], config); !added) {
+      return std::unexpected(ListFault{i, std::move(added.error())});
+    }
+  }
+  return {};
+}
+
+std::expected<ListenPlace, std::string> parse_listen_place(std::string_view text) {
+  constexpr std::string_view prefix = "unix:";
+  if (text.starts_with(prefix)) {
+    const std::string_view path = text.substr(prefix.size());
+    const bool has_control = std::ranges::any_of(path, [](char c) { return static_cast<unsigned char>(c) < ' '; });
+    if (!path.starts_with('/') || path.ends_with('/') || path.size() > socket_path_octets_max || has_control) {
+      return std::unexpected(fmt::format(
+          "expected the absolute path of a socket behind \"unix:\", of at most {} octets", socket_path_octets_max));
+    }
+    return ListenPlace{{}, std::string(path)};
+  }
+  if (const std::optional<Endpoint> endpoint = Endpoint::parse(text)) return ListenPlace{*endpoint, {}};
+  return std::unexpected(
+      "expected an IP address and a port, such as \"127.0.0.1:1080\" or \"[::1]:1080\", or \"unix:/PATH\"; host names "
+      "are not looked up here");
+}
+
+std::string value_text(const Key& key, const Config& config, std::size_t index) {
+  switch (key.type) {
+    case KeyType::address:
+      return index < config.listeners.size() ? config.listeners[index].where() : "";
+    case KeyType::number:
+      if (key.limit != nullptr) return std::to_string(config.limits.*key.limit);
+      if (key.number != nullptr) return std::to_string(config.*key.number);
+      return std::to_string(proxy_protocol_at(config, index).version);
+    case KeyType::duration:
+      return to_text(value_of<Duration>(key.duration, config));
+    case KeyType::optional_duration: {
+      const Duration duration = value_of<Duration>(key.duration, config);
+      return duration == Duration::zero() ? "off" : to_text(duration);
+    }
+    case KeyType::log_format:
+      return std::string(word(config.log));
+    case KeyType::rules:
+      return config.policy_rules;
+    case KeyType::choice:
+      return std::string(key.words[value_of<bool>(key.choice, config) ? 1 : 0]);
+    case KeyType::ports: {
+      const PortRange& ports = outside_of(key, config).ports;
+      return ports.first == 0 ? "any" : ports_text(ports);
+    }
+    case KeyType::mode:
+      return fmt::format("{:04o}", listener_at(config, index).file.mode);
+    case KeyType::account: {
+      const SocketFile file = listener_at(config, index).file;
+      return key.name == "owner" ? file.owner : file.group;
+    }
+    default:
+      return fmt::format("{}", fmt::join(value_list(key, config, index), ", "));
+  }
+}
+
+std::vector<std::string> value_list(const Key& key, const Config& config, std::size_t index) {
+  std::vector<std::string> items;
+  const Listener listener = listener_at(config, index);
+  switch (key.type) {
+    case KeyType::addresses:
+      for (const Address& address : outside_of(key, config).advertise) items.push_back(address.to_string());
+      break;
+    case KeyType::protocols:
+      if (listener.protocols.socks5) items.emplace_back("socks5");
+      if (listener.protocols.socks4) items.emplace_back("socks4");
+      if (listener.protocols.http) items.emplace_back("http");
+      break;
+    case KeyType::networks:
+      for (const Cidr& network : listener.proxy_protocol_from) items.push_back(network.to_string());
+      break;
+    default:
+      for (const ProxyTarget& target : proxy_protocol_at(config, index).targets) items.push_back(to_text(target));
+      break;
+  }
+  return items;
+}
+
+}  // namespace stile::config
