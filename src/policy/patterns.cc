@@ -11,7 +11,7 @@ namespace stile::policy {
 namespace {
 
 constexpr auto who_words = std::to_array<std::string_view>({"anyone", "anonymous", "authenticated"});
-constexpr auto who_kinds = std::to_array<std::string_view>({"group", "cert"});
+constexpr auto who_kinds = std::to_array<std::string_view>({"group", "cert", "uid"});
 
 std::unexpected<Fault> fault(std::string message, std::size_t offset = 0) {
   return std::unexpected(Fault{.message = std::move(message), .offset = offset});
@@ -108,8 +108,15 @@ std::expected<HostPattern, Fault> parse_wildcard(std::string_view text) {
   return NamesBelow{std::move(*below)};
 }
 
-Cidr host_prefix(const Address& address) {
-  return Cidr{.base = address, .length = static_cast<std::uint8_t>(address.is_v4() ? 32 : 128)};
+// The user behind a Unix-domain socket, as auth::Authenticator names it: one spelling a number.
+std::expected<Who, Fault> parse_uid(std::string_view text, std::size_t offset) {
+  std::uint32_t uid = 0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), uid);
+  const bool whole = error == std::errc{} && rest == text.data() + text.size();
+  if (!whole || (text.size() > 1 && text.front() == '0')) {
+    return fault("expected a user's number behind 'uid:', such as uid:1000", offset);
+  }
+  return User{"uid:" + std::string(text)};
 }
 
 }  // namespace
@@ -123,6 +130,7 @@ std::expected<Who, Fault> parse_who(std::string_view word) {
   if (colon != std::string_view::npos) {
     const std::string_view kind = word.substr(0, colon);
     if (kind == "cert") return fault("'cert:' is not known to this build");
+    if (kind == "uid") return parse_uid(word.substr(colon + 1), colon + 1);
     if (kind != "group") return fault("unknown kind of client " + quoted(kind) + suggestion(kind, who_kinds));
     auto group = parse_name(word.substr(colon + 1), "group");
     if (!group) return fault(std::move(group.error().message), colon + 1);
@@ -193,7 +201,7 @@ std::expected<HostPattern, Fault> parse_host(std::string_view host) {
   }
   auto canonical = canonical_host(host);
   if (!canonical) return fault(host_fault(host, canonical.error()));
-  if (const auto* address = std::get_if<Address>(&*canonical)) return host_prefix(*address);
+  if (const auto* address = std::get_if<Address>(&*canonical)) return Cidr::host(*address);
   return ExactName{std::get<HostName>(std::move(*canonical))};
 }
 

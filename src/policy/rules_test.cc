@@ -94,6 +94,19 @@ TEST(Rules, Who) {
   EXPECT_EQ(std::get<Group>(parsed.who[6]).name, "a b");
 }
 
+// The users behind a Unix-domain socket.
+TEST(Rules, UserNumbers) {
+  const auto rules = parse_rules("allow uid:1000, uid:0 to public");
+  ASSERT_TRUE(rules);
+  EXPECT_EQ(std::get<User>(rules->rules[0].who[0]).name, "uid:1000");
+  EXPECT_EQ(std::get<User>(rules->rules[0].who[1]).name, "uid:0");
+  for (const std::string_view bad : {"uid:", "uid:alice", "uid:007", "uid:-1", "uid:4294967296", "uid:1x"}) {
+    const auto faulty = parse_rules("allow " + std::string(bad) + " to public");
+    ASSERT_FALSE(faulty) << bad;
+    EXPECT_EQ(faulty.error()[0].column, 11) << bad;
+  }
+}
+
 TEST(Rules, Sources) {
   const Rule parsed = rule("deny anyone from 192.0.2.1, 10.0.0.0/8,2001:db8::/32 ,[2001:db8::1], private to any");
   ASSERT_EQ(parsed.sources.size(), 5U);
