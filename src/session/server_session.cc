@@ -99,7 +99,7 @@ void ServerSession::open(Actions& actions) {
     parse_proxy_header(actions);
   } else if (first->value == wire::FirstProtocol::socks4) {
     protocol_ = Protocol::socks4;
-    identity_ = Identity::anonymous();
+    identity_ = without_credentials();
     phase_ = Phase::request4;
     parse_request4(actions);
   } else {
@@ -355,7 +355,8 @@ void ServerSession::on_client_failed(const Event&, Actions& actions) {
 }
 
 void ServerSession::on_deadline(const Event&, Actions& actions) {
-  close_silently(Reason::timeout_handshake, actions);
+  const bool header_due = rules_.proxy_header && !proxied_;
+  close_silently(header_due ? Reason::proxy_timeout : Reason::timeout_handshake, actions);
 }
 
 void ServerSession::fail(Reason reason, Actions& actions) {
@@ -372,6 +373,7 @@ void ServerSession::close_silently(Reason reason, Actions& actions) {
 // One outcome, in the words of the protocol that asked.
 void ServerSession::answer(Reason reason, const Target& bound, Actions& actions) {
   reply_ = reply_code(reason);
+  if (reason == Reason::dial_timeout && rules_.timeout_is_ttl_expired) reply_ = ReplyCode::ttl_expired;
   if (protocol_ == Protocol::socks4) {
     const Address* const address = bound.address();
     const auto octets =

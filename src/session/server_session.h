@@ -164,8 +164,10 @@ enum class Protocol : std::uint8_t { socks5, socks4 };
 struct SessionRules {
   bool allow_none = true;  // SOCKS5 clients without authentication
   bool socks5 = true;
-  bool socks4 = true;         // whose user id proves nothing: off wherever authentication is required
-  bool proxy_header = false;  // this source begins with a PROXY header
+  bool socks4 = true;                         // whose user id proves nothing: off wherever authentication is required
+  bool proxy_header = false;                  // this source begins with a PROXY header
+  bool timeout_is_ttl_expired = false;        // what a SOCKS5 client is told where nothing answered in time
+  Identity presumed = Identity::anonymous();  // who clients are that show no credentials: a local socket's user
   bool bind = true;
   bool udp_associate = true;
   bool resolve = true;
@@ -183,7 +185,7 @@ struct SessionRequest {
 
 class ServerSession {
  public:
-  explicit ServerSession(const SessionRules& rules) noexcept : rules_(rules) {}
+  explicit ServerSession(const SessionRules& rules) : rules_(rules) {}
 
   /// The first action of every conversation; no event precedes it.
   [[nodiscard]] static Actions begin() noexcept;
@@ -205,6 +207,8 @@ class ServerSession {
   [[nodiscard]] const Target* target() const noexcept { return has_target_ ? &target_ : nullptr; }
   /// What a PROXY header said; nullptr where none was due, or before it came.
   [[nodiscard]] const wire::ProxyHeader* proxied() const noexcept { return proxied_.get(); }
+  /// Whom a client without credentials is taken for. Behind a PROXY header nobody is known: the socket is the sender's.
+  [[nodiscard]] Identity without_credentials() const { return proxied_ ? Identity::anonymous() : rules_.presumed; }
   /// Absent before authentication.
   [[nodiscard]] const std::optional<Identity>& identity() const noexcept { return identity_; }
   /// The last reply sent, as SOCKS5 would number it; absent where none was.

@@ -12,8 +12,17 @@ using stile::ConstBytes;
 using stile::Reason;
 using namespace stile::session;
 
+// What a listener admits, and whether this source begins with a PROXY header.
+SessionRules rules_of(std::uint8_t bits) {
+  SessionRules rules;
+  rules.socks5 = (bits & 0x10) == 0;
+  rules.socks4 = (bits & 0x20) == 0;
+  rules.proxy_header = (bits & 0x40) != 0;
+  return rules;
+}
+
 Conversation run(ConstBytes stream, const Conversation::Answers& answers, std::size_t step, std::uint8_t last_event) {
-  Conversation conversation(answers);
+  Conversation conversation(answers, rules_of(last_event));
   for (std::size_t at = 0; at < stream.size(); at += step) {
     conversation.arrive(stream.subspan(at, std::min(step, stream.size() - at)));
   }

@@ -203,6 +203,24 @@ TEST(ServerSession, Socks4IsClosedWhereItIsOff) {
 
 // ── PROXY protocol ──────────────────────────────────────────────────────────────────────────────────────────────────
 
+TEST(ServerSession, ATimeoutIsToldAsTheListenerSays) {
+  for (const bool as_ttl : {false, true}) {
+    Conversation conversation({.authorised = Reason::none, .performed = Reason::dial_timeout, .bound = {}},
+                              SessionRules{.timeout_is_ttl_expired = as_ttl});
+    conversation.arrive(greeting + request_v4);
+    EXPECT_EQ(conversation.session().reply(), as_ttl ? ReplyCode::ttl_expired : ReplyCode::host_unreachable);
+  }
+}
+
+TEST(ServerSession, EachProtocolCanBeOff) {
+  Conversation no4({}, SessionRules{.socks4 = false});
+  no4.arrive(request4);
+  EXPECT_EQ(no4.transcript(), "close proto.off silently\n");
+  Conversation no5({}, SessionRules{.socks5 = false});
+  no5.arrive(greeting);
+  EXPECT_EQ(no5.transcript(), "close proto.off silently\n");
+}
+
 const std::string proxy_v1 = "PROXY TCP4 203.0.113.9 198.51.100.7 5000 1080\r\n";  // Y1
 
 TEST(ServerSession, AProxyHeaderNamesTheClient) {
@@ -218,6 +236,15 @@ TEST(ServerSession, AProxyHeaderNamesTheClient) {
 }
 
 TEST(ServerSession, AProxyHeaderIsRequiredWhereItIsListedAndRefusedElsewhere) {  // threat TH1
+  const Octets header(proxy_v1.begin(), proxy_v1.end());
+  Conversation late({}, SessionRules{.proxy_header = true});
+  late.arrive(Octets(header.begin(), header.end() - 1));
+  late.handle(DeadlinePassed{});
+  EXPECT_EQ(late.transcript(), "close pp.timeout silently\n");
+  Conversation slow({}, SessionRules{.proxy_header = true});
+  slow.arrive(header);
+  slow.handle(DeadlinePassed{});
+  EXPECT_EQ(slow.transcript(), "close timeout.handshake silently\n");
   Conversation without({}, SessionRules{.proxy_header = true});
   without.arrive(greeting);
   EXPECT_EQ(without.transcript(), "close pp.missing silently\n");
