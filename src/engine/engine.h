@@ -248,6 +248,11 @@ class Engine {
   virtual void move(Socket& from, Socket& to) noexcept = 0;
   [[nodiscard]] virtual Result<Endpoint> local_endpoint(const Socket& socket) const = 0;
   [[nodiscard]] virtual Result<Endpoint> peer_endpoint(const Socket& socket) const = 0;
+  /// A listener may be a Unix-domain socket; each engine has its own way to open one (EpollEngine::take,
+  /// SimEngine::listen_local). Its connections are streams as above, whose endpoints, `try_accept`'s included, are
+  /// unspecified. Such a socket knows no RST: the peer takes an abort for what the kernel makes of it, a FIN mostly.
+  /// The user behind the peer of an accepted one, as the kernel says; absent for TCP.
+  [[nodiscard]] virtual std::optional<std::uint32_t> peer_user(const Socket& socket) const noexcept = 0;
   /// The address of this host from which packets to `destination` leave. Sends nothing.
   [[nodiscard]] virtual Result<Address> source_towards(const Address& destination) = 0;
 

@@ -1,12 +1,16 @@
 #include "conformance/engine_harness.h"
 
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdlib>
 
 #include "engine/epoll/epoll_engine.h"
 #include "engine/sim/sim_engine.h"
+#include "sys/unix_listener.h"
 
 namespace stile::engine::conformance {
 namespace {
@@ -29,6 +33,39 @@ std::function<void()> exhaust_simulation(Engine& engine) {
   return [&sim] { sim.set_descriptor_limit(1'000'000); };
 }
 
+/// Removed when the last that knows it is gone.
+struct Folder {
+  explicit Folder(std::string where) : path(std::move(where)) {}
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  ~Folder() { ::rmdir(path.c_str()); }
+  std::string path;
+};
+
+std::function<void(Socket&)> listen_at_file(Engine& engine, Socket& listener) {
+  std::string folder = "/tmp/stile-XXXXXX";
+  EXPECT_NE(::mkdtemp(folder.data()), nullptr);
+  const std::string path = folder + "/s";
+  auto file = std::make_shared<sys::UnixListener>(
+      std::move(*sys::UnixListener::create({.path = path, .owner = {}, .group = {}})));
+  auto& epoll = dynamic_cast<EpollEngine&>(engine);
+  epoll.take(listener, std::move(*file->duplicate()), EpollEngine::Role::listener);
+  return [&epoll, path, folder = std::make_shared<Folder>(folder), file](Socket& socket) {
+    sys::UniqueFd client{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, sizeof address.sun_path - 1);
+    EXPECT_EQ(::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    epoll.take(socket, std::move(client), EpollEngine::Role::stream);
+  };
+}
+
+std::function<void(Socket&)> listen_in_simulation(Engine& engine, Socket& listener) {
+  auto& sim = dynamic_cast<SimEngine&>(engine);
+  EXPECT_TRUE(sim.listen_local(listener, "/run/s", {}));
+  return [&sim](Socket& socket) { EXPECT_TRUE(sim.connect_local(socket, "/run/s", ::geteuid())); };
+}
+
 SimFaults rough_network() {
   SimFaults faults;
   faults.short_read = 0.2;
@@ -48,10 +85,12 @@ SimFaults rough_network() {
 
 const std::vector<EngineKind>& engine_kinds() {
   static const std::vector<EngineKind> kinds{
-      {"epoll", []() -> std::unique_ptr<Engine> { return EpollEngine::create().value(); }, true, &exhaust_process},
-      {"sim", []() -> std::unique_ptr<Engine> { return std::make_unique<SimEngine>(1); }, true, &exhaust_simulation},
+      {"epoll", []() -> std::unique_ptr<Engine> { return EpollEngine::create().value(); }, true, &exhaust_process,
+       &listen_at_file},
+      {"sim", []() -> std::unique_ptr<Engine> { return std::make_unique<SimEngine>(1); }, true, &exhaust_simulation,
+       &listen_in_simulation},
       {"sim_rough", []() -> std::unique_ptr<Engine> { return std::make_unique<SimEngine>(2, rough_network()); }, false,
-       &exhaust_simulation},
+       &exhaust_simulation, &listen_in_simulation},
   };
   return kinds;
 }

@@ -22,6 +22,9 @@ struct EngineKind {
   bool faultless;  // no spurious readiness, no short reads by chance
   // Leaves no descriptor to be had, until the returned function is called.
   std::function<void()> (*exhaust_descriptors)(Engine&);
+  // Opens a listener at a Unix-domain socket; the returned function connects to it as this process's user, with an
+  // operation pending or at once.
+  std::function<void(Socket&)> (*listen_local)(Engine&, Socket& listener);
 };
 
 [[nodiscard]] const std::vector<EngineKind>& engine_kinds();

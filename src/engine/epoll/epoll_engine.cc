@@ -232,6 +232,11 @@ void EpollEngine::wait_adopted(Socket& socket) noexcept {
   queue_.complete(SocketState::operation(socket), Status::done);  // its owner's next call on it tells the error
 }
 
+void EpollEngine::take(Socket& socket, sys::UniqueFd fd, Role role) noexcept {
+  STILE_ASSERT(!socket.is_open() && !socket.pending() && fd.is_open());
+  opened(socket, fd.release(), role == Role::stream ? epoll::stream : std::uint8_t{0});
+}
+
 void EpollEngine::adopt(Socket& socket, int fd) noexcept {
   STILE_ASSERT(!socket.is_open() && !socket.pending() && fd >= 0);
   opened(socket, fd, epoll::adopted);

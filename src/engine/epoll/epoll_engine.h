@@ -59,6 +59,7 @@ class EpollEngine final : public Engine {
   void move(Socket& from, Socket& to) noexcept override;
   [[nodiscard]] Result<Endpoint> local_endpoint(const Socket& socket) const override;
   [[nodiscard]] Result<Endpoint> peer_endpoint(const Socket& socket) const override;
+  [[nodiscard]] std::optional<std::uint32_t> peer_user(const Socket& socket) const noexcept override;
   [[nodiscard]] Result<Address> source_towards(const Address& destination) override;
 
   [[nodiscard]] Result<void> open_pipe(Pipe& pipe, std::size_t capacity_wanted) override;
@@ -77,6 +78,11 @@ class EpollEngine final : public Engine {
   /// Opens limits::raw_icmp_sockets_max raw sockets of each family for which the system refuses datagram ones, for
   /// `open_icmp` to lend out: before privileges are dropped. False where it refuses these as well, in both families.
   bool prepare_icmp();
+
+  enum class Role : std::uint8_t { listener, stream };
+  /// Makes an open descriptor this engine's own: non-blocking, of a listening socket or of a connection. Several
+  /// engines may share one listening socket, each by a descriptor of its own; whoever is first accepts.
+  void take(Socket& socket, sys::UniqueFd fd, Role role) noexcept;
 
   /// Lets the closed `socket` watch a descriptor that a foreign library owns and reads by itself. Only `wait`, `cancel`
   /// and `release` are allowed on it; its waits are level-triggered, at one system call each, since the library does

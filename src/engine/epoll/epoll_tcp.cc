@@ -230,6 +230,16 @@ Result<Endpoint> EpollEngine::peer_endpoint(const Socket& socket) const {
   return address.endpoint();
 }
 
+std::optional<std::uint32_t> EpollEngine::peer_user(const Socket& socket) const noexcept {
+  sys::SocketAddress address;
+  if (::getsockname(socket.handle(), &address.generic, &address.length) == -1) return std::nullopt;
+  if (address.generic.sa_family != AF_UNIX) return std::nullopt;
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  if (::getsockopt(socket.handle(), SOL_SOCKET, SO_PEERCRED, &credentials, &length) == -1) return std::nullopt;
+  return credentials.uid;
+}
+
 Result<Address> EpollEngine::source_towards(const Address& destination) {
   return sys::source_towards(destination);
 }

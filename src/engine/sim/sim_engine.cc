@@ -320,7 +320,10 @@ void SimEngine::move(Socket& from, Socket& to) noexcept {
 
 Result<Endpoint> SimEngine::local_endpoint(const Socket& socket) const {
   STILE_ASSERT(socket.is_open());
-  return node(socket).local;
+  const sim::Node& of = node(socket);
+  const bool local = of.kind == sim::Node::Kind::stream && connections_.at(of.connection).user.has_value();
+  const bool at_path = std::ranges::any_of(local_places_, [&](const auto& place) { return place.second == of.local; });
+  return local || at_path ? Endpoint{} : of.local;
 }
 
 // ── addresses ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -336,7 +339,7 @@ void SimEngine::set_route(const Cidr& where, const SimBehaviour& behaviour) {
 }
 
 void SimEngine::set_route(const Address& where, const SimBehaviour& behaviour) {
-  set_route(Cidr{where, static_cast<std::uint8_t>(where.is_v4() ? 32 : 128)}, behaviour);
+  set_route(Cidr::host(where), behaviour);
 }
 
 void SimEngine::set_own_address(const Address& address) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -59,6 +60,12 @@ class SimEngine final : public Engine {
   void connect_from(std::optional<Address> source) { source_ = source; }
   /// Opening more handles (a pipe needs two) than this fails with no_descriptors.
   void set_descriptor_limit(std::size_t handles_max) noexcept { descriptors_max_ = handles_max; }
+
+  /// Opens a listener at a Unix-domain socket, which stands for a path.
+  [[nodiscard]] Result<void> listen_local(Socket& listener, const std::string& path, const ListenOptions& options);
+  /// Connects to it as `user`; otherwise as `connect`.
+  [[nodiscard]] std::expected<void, ConnectFailure> connect_local(Socket& socket, const std::string& path,
+                                                                  std::uint32_t user);
 
   // ── injected failure ──────────────────────────────────────────────────────────────────────────────────────────
   /// The `call`-th fallible call of the run, counted from 1, fails with `error`.
@@ -116,6 +123,7 @@ class SimEngine final : public Engine {
   void move(Socket& from, Socket& to) noexcept override;
   [[nodiscard]] Result<Endpoint> local_endpoint(const Socket& socket) const override;
   [[nodiscard]] Result<Endpoint> peer_endpoint(const Socket& socket) const override;
+  [[nodiscard]] std::optional<std::uint32_t> peer_user(const Socket& socket) const noexcept override;
   [[nodiscard]] Result<Address> source_towards(const Address& destination) override;
 
   [[nodiscard]] Result<void> open_pipe(Pipe& pipe, std::size_t capacity_wanted) override;
@@ -185,6 +193,7 @@ class SimEngine final : public Engine {
   [[nodiscard]] const SimBehaviour& behaviour_of(const Address& destination) const;
   [[nodiscard]] Address source_for(const Address& destination) const;
   [[nodiscard]] bool is_here(const Address& address) const;
+  [[nodiscard]] Endpoint place_of(const std::string& path);
   [[nodiscard]] std::optional<std::uint16_t> free_port(const Address& address, const std::multiset<Endpoint>& used);
 
   // TCP (sim_tcp.cc).
@@ -256,6 +265,7 @@ class SimEngine final : public Engine {
   Address own_v4_;
   Address own_v6_;
   std::optional<Address> source_;
+  std::map<std::string, Endpoint> local_places_;  // where in the network a path stands, unknown to everybody
 
   std::uint64_t calls_ = 0;
   std::uint64_t fail_at_ = 0;

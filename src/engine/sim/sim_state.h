@@ -61,7 +61,8 @@ struct Connection {
   State state = State::connecting;
   Duration delay{};
   std::optional<ConnectFailure> failure;
-  Side sides[2];  // 0 connected, 1 accepted
+  Side sides[2];                      // 0 connected, 1 accepted
+  std::optional<std::uint32_t> user;  // over a Unix-domain socket: who connected
 };
 
 struct Packet {

@@ -69,7 +69,25 @@ Result<Endpoint> SimEngine::try_accept(Socket& listener, Socket& accepted) {
   to.side = 1;
   to.local = connection.sides[1].local;
   connection.sides[1].handle = handle;
-  return connection.sides[0].local;
+  return connection.user ? Endpoint{} : connection.sides[0].local;
+}
+
+// A path is an endpoint of link-local space that nobody else is given.
+Endpoint SimEngine::place_of(const std::string& path) {
+  static const Address hidden = Address::parse("fe80::7374:696c:65").value();
+  const auto port = static_cast<std::uint16_t>(local_places_.size() + 1);
+  return local_places_.try_emplace(path, Endpoint{hidden, port}).first->second;
+}
+
+Result<void> SimEngine::listen_local(Socket& listener, const std::string& path, const ListenOptions& options) {
+  return listen(listener, place_of(path), options);
+}
+
+std::expected<void, ConnectFailure> SimEngine::connect_local(Socket& socket, const std::string& path,
+                                                             std::uint32_t user) {
+  auto started = connect(socket, place_of(path));
+  if (started) connections_.at(node(socket).connection).user = user;
+  return started;
 }
 
 bool SimEngine::shed_one(Socket& listener) {
@@ -339,7 +357,14 @@ Result<Endpoint> SimEngine::peer_endpoint(const Socket& socket) const {
   STILE_ASSERT(socket.is_open());
   const sim::Node& of = node(socket);
   if (of.kind != sim::Node::Kind::stream) return os_error(ENOTCONN);
-  return connections_.at(of.connection).sides[1 - of.side].local;
+  const sim::Connection& connection = connections_.at(of.connection);
+  return connection.user ? Endpoint{} : connection.sides[1 - of.side].local;
+}
+
+std::optional<std::uint32_t> SimEngine::peer_user(const Socket& socket) const noexcept {
+  const sim::Node& of = node(socket);
+  if (of.kind != sim::Node::Kind::stream || of.side == 0) return std::nullopt;
+  return connections_.at(of.connection).user;
 }
 
 Result<Address> SimEngine::source_towards(const Address& destination) {
