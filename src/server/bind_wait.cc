@@ -29,6 +29,7 @@ Result<Endpoint> BindWait::start(const Address& local, std::uint16_t wanted, con
   rules_ = std::move(rules);
   local_ = *where;
   live_.add(local_);
+  if (const auto other = outside()) live_.add(*other);
   waiting_ = true;
   engine_.start_timer(timer_, engine_.now() + rules_.limit);
   engine_.wait(listener_, engine::Interest::readable);
@@ -82,6 +83,11 @@ void BindWait::on_deadline(engine::Status status) {
   if (status == engine::Status::done) finish(Reason::bind_timeout);
 }
 
+std::optional<Endpoint> BindWait::outside() const noexcept {
+  if (!rules_.advertise) return std::nullopt;
+  return Endpoint{*rules_.advertise, local_.port};
+}
+
 void BindWait::cancel() noexcept {
   if (waiting_) finish(Reason::client_reset);
   if (accepted_.is_open()) engine_.abort(accepted_);
@@ -92,6 +98,7 @@ void BindWait::finish(Reason reason) noexcept {
   finished_ = true;
   reason_ = reason;
   live_.remove(local_);
+  if (const auto other = outside()) live_.remove(*other);
   engine_.close(listener_);
   engine_.cancel(timer_);
   complete_when_quiet();

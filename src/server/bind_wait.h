@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -25,6 +26,7 @@ class BindWait {
     std::function<bool(const Endpoint& peer)> admits;  // the policy's word on each peer
     bool stranger_ends = false;                        // SOCKS4: another peer than the expected one ends the wait
     Duration limit = limits::bind_wait;
+    std::optional<Address> advertise;  // what `local` is called outside: no client is sent there either
   };
 
   /// `live`: where the port is registered while it is open, so that no client is sent to it.
@@ -63,6 +65,7 @@ class BindWait {
   [[nodiscard]] Result<void> open(const Address& local, std::uint16_t wanted, const PortRange& ports);
   [[nodiscard]] bool expects(const Endpoint& peer) const;
   void finish(Reason reason) noexcept;
+  [[nodiscard]] std::optional<Endpoint> outside() const noexcept;
   void complete_when_quiet() noexcept;
 
   engine::Engine& engine_;

@@ -4,6 +4,9 @@
 #include <array>
 #include <utility>
 
+#include "config/loopback.h"
+#include "server/outside.h"
+
 namespace stile::server {
 namespace {
 
@@ -16,17 +19,18 @@ constexpr bool is_denial(Reason reason) {
 
 }  // namespace
 
-Connection::Connection(Worker& worker, std::size_t listener, const session::SessionRules& rules, const Endpoint& local,
-                       const Endpoint& client)
+Connection::Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules)
     : worker_(worker),
       common_(worker.common_),
       dial_(worker.engine_),
       session_(rules),
-      local_(local),
-      peer_(client),
+      local_(arrival.local),
+      peer_(arrival.client),
       id_(worker.engine_.random()),
       began_(worker.engine_.now()),
-      listener_(listener) {
+      listener_(arrival.listener),
+      over_unix_(arrival.over_unix),
+      header_due_(rules.proxy_header) {
   client_.bind<&Connection::on_client_ready>(this);
   deadline_.bind<&Connection::on_deadline>(this);
   lookup_.bind<&Connection::on_resolved>(this);
@@ -35,7 +39,9 @@ Connection::Connection(Worker& worker, std::size_t listener, const session::Sess
 
 void Connection::begin(engine::Socket& accepted) {
   worker_.engine_.move(accepted, client_);
-  worker_.engine_.start_timer(deadline_, began_ + common_->limits.handshake);
+  const Duration handshake = common_->limits.handshake;
+  const Duration first = header_due_ ? std::min<Duration>(handshake, limits::proxy_header_wait) : handshake;
+  worker_.engine_.start_timer(deadline_, began_ + first);
   worker_.counters_.handshakes_open.add();
   std::optional<session::Event> next;
   for (const session::Action& action : session::ServerSession::begin()) {
@@ -55,11 +61,25 @@ void Connection::drive(session::Event event) {
     const session::Event current = std::move(*next);
     next.reset();
     const session::Actions actions = session_.handle(worker_.engine_.now() - began_, current);
+    note_proxied();
     for (const session::Action& action : actions) {
       if (ending_) return;
       std::visit([&](const auto& kind) { perform(kind, next); }, action);
     }
   }
+}
+
+// The PROXY header is complete: from here on the client is whom the trusted sender names, and the time for the rest of
+// the handshake counts from the accepted connection.
+void Connection::note_proxied() {
+  const wire::ProxyHeader* const proxied = session_.proxied();
+  if (!header_due_ || proxied == nullptr) return;
+  header_due_ = false;
+  if (proxied->connection) {
+    peer_ = proxied->connection->source;
+    over_unix_ = false;
+  }
+  worker_.engine_.start_timer(deadline_, began_ + common_->limits.handshake);
 }
 
 void Connection::perform(const session::ReadMore&, Next&) {
@@ -79,14 +99,11 @@ void Connection::perform(const session::Send& action, Next&) {
 
 void Connection::perform(const session::Authenticate&, Next& next) {
   // Method "none" is the only one that SessionRules admit here; a provider answers for the others.
-  next = session::Authenticated{Identity::anonymous()};
+  next = session::Authenticated{session_.without_credentials()};
 }
 
 void Connection::perform(const session::Authorise& action, Next& next) {
   leave_handshake();
-  if (const wire::ProxyHeader* const proxied = session_.proxied(); proxied != nullptr && proxied->connection) {
-    peer_ = proxied->connection->source;  // from here on the client is whom the trusted sender names
-  }
   if (session_.request()->reserved != 0) worker_.counters_.rsv_nonzero.add();
   command_ = action.command;
   if (common_->sessions_exhausted()) {
@@ -300,7 +317,21 @@ void Connection::on_dialled(engine::Status) {
   dialled_ = dial_.peer();
   rule_ = decide(session_.target(), dialled_.address).rule;
   const Endpoint local = worker_.engine_.local_endpoint(target_).value_or(Endpoint{});
-  drive(session::Granted{{local.address, local.port}});
+  if (!announce_client(local)) {
+    worker_.engine_.abort(target_);
+    return drive(session::Failed{Reason::dial_failed});
+  }
+  drive(session::Granted{{told_by_connect(common_->bind.outside, local.address), local.port}});
+}
+
+// The PROXY header, where the target takes one: before every other octet and in one write. A socket that has just
+// connected takes it whole, or is beyond use.
+bool Connection::announce_client(const Endpoint& own) {
+  const std::uint32_t version = proxy_version_for(common_->proxy_protocol_to, dialled_);
+  if (version == 0) return true;
+  const auto header = proxy_header(version, over_unix_ ? std::nullopt : std::optional(peer_), own, dialled_);
+  const auto sent = worker_.engine_.send(target_, header);
+  return sent && *sent == header.size();
 }
 
 // RESOLVE, as Tor defines it: one address, IPv4 first, port 0.
@@ -320,7 +351,7 @@ void Connection::answer_resolve(std::span<const Address> addresses) {
 
 void Connection::listen(std::span<const Address> expected) {
   BindWait::Rules rules;
-  Address local = local_.address;
+  Address local = reached_address();
   if (!expected.empty()) {
     const Candidates candidates = allowed(expected);
     if (candidates.count == 0) return;
@@ -331,13 +362,16 @@ void Connection::listen(std::span<const Address> expected) {
     const Target target{peer.address, peer.port};
     return decide(&target, peer.address).decision == policy::Verdict::Decision::allow;
   };
-  rules.stranger_ends = session_.protocol() == session::Protocol::socks4;
+  rules.stranger_ends = session_.protocol() == session::Protocol::socks4 || common_->bind.mismatch_ends;
+  rules.limit = common_->bind.wait;
+  rules.advertise = advertised_for(common_->bind.outside, local);
   bind_wait_ = std::make_unique<BindWait>(worker_.engine_, *worker_.live_sockets_);
   bind_wait_->bind<&Connection::on_peer>(this);
   const std::uint16_t wanted = session_.target() == nullptr ? session_.request()->destination.port : std::uint16_t{0};
-  const auto listening = bind_wait_->start(local, wanted, common_->bind.ports, std::move(rules));
+  const Address told = rules.advertise.value_or(local);
+  const auto listening = bind_wait_->start(local, wanted, common_->bind.outside.ports, std::move(rules));
   if (!listening) return drive(session::Failed{Reason::dial_no_ports});
-  drive(session::Granted{{common_->bind.advertise.value_or(listening->address), listening->port}});
+  drive(session::Granted{{told, listening->port}});
 }
 
 void Connection::on_peer(engine::Status) {
@@ -371,30 +405,53 @@ void Connection::start_relay() {
 // ── UDP ASSOCIATE ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Connection::perform(const session::Associate& action, Next& next) {
-  const UdpOutside& udp = common_->udp;
-  relay::AssociationRequest request{.client = peer_.address,
-                                    .local = local_.address,
-                                    .ports = udp.outside.ports,
-                                    .advertise = udp.outside.advertise,
-                                    .filter = udp.filter,
-                                    .reassemble = udp.reassemble,
-                                    .repin = udp.repin,
-                                    .mapping_idle = udp.mapping_idle};
-  if (udp.require_claim) {
-    const auto port = relay::claimed_port(action.claimed, peer_.address);
-    if (!port) {
-      next = session::Failed{Reason::udp_claim};
-      return;
-    }
-    request.claimed_port = *port;
+  const auto request = association_request(action.claimed);
+  if (!request) {
+    next = session::Failed{Reason::udp_claim};
+    return;
   }
-  const auto opened = worker_.udp_.open(request, *this);
+  const auto opened = worker_.udp_.open(*request, *this);
   if (!opened) {
     next = session::Failed{Reason::dial_no_ports};
     return;
   }
   association_ = *opened;
-  next = session::Granted{{udp.outside.advertise.value_or(association_->bound().address), association_->bound().port}};
+  next = session::Granted{{request->advertise.value_or(association_->bound().address), association_->bound().port}};
+}
+
+// Nothing where the request must name the client's own address and does not (Reason::udp_claim).
+std::optional<relay::AssociationRequest> Connection::association_request(const Target* claimed) const {
+  const config::Udp& udp = common_->udp;
+  const Address local = reached_address();
+  relay::AssociationRequest request{.client = peer_.address,
+                                    .local = local,
+                                    .ports = udp.outside.ports,
+                                    .advertise = advertised_for(udp.outside, local),
+                                    .filter = udp.full_cone ? relay::UdpFilter::full_cone : relay::UdpFilter::address,
+                                    .reassemble = udp.reassemble,
+                                    .repin = udp.repin,
+                                    .mapping_idle = udp.mapping_idle};
+  if (over_unix_) {
+    // Any user of this host could send first, so the client says where from (protocol reference, 3.3).
+    const Address* const address = claimed == nullptr ? nullptr : claimed->address();
+    if (address == nullptr || !config::is_loopback(*address) || claimed->port == 0) return std::nullopt;
+    request.client = *address;
+    request.claimed_port = claimed->port;
+    if (!address->is_v4()) request.local = *address;
+  } else if (udp.require_claim) {
+    const auto port = relay::claimed_port(claimed, peer_.address);
+    if (!port) return std::nullopt;
+    request.claimed_port = *port;
+  }
+  return request;
+}
+
+// The address at which this client can reach us. Behind a load balancer that is not the one that the balancer reached:
+// datagrams do not pass through it.
+Address Connection::reached_address() const {
+  const wire::ProxyHeader* const proxied = session_.proxied();
+  if (proxied == nullptr || !proxied->connection) return local_.address;
+  return worker_.engine_.source_towards(peer_.address).value_or(local_.address);
 }
 
 void Connection::perform(const session::StartAssociation&, Next&) {
@@ -506,7 +563,8 @@ std::unique_ptr<SessionInfo> Connection::info() const {
   auto info = std::make_unique<SessionInfo>();
   info->id = id_;
   info->began = began_;
-  info->client = peer_;
+  if (!over_unix_) info->client = peer_;
+  info->method = session_.identity() && !session_.identity()->is_anonymous() ? "unix" : "none";
   info->dialled = dialled_;
   info->listener = listener_;
   if (session_.protocol()) info->protocol = session::name(*session_.protocol());

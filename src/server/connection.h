@@ -21,11 +21,17 @@
 
 namespace stile::server {
 
+/// How a client came.
+struct Arrival {
+  std::size_t listener = 0;  // index, for the record
+  Endpoint local;            // the address that it reached
+  Endpoint client;           // its own
+  bool over_unix = false;    // a Unix-domain socket: both addresses stand for this host
+};
+
 class Connection final : private relay::AssociationOwner {
  public:
-  /// `listener` is the index for the record, `local` the address the client reached.
-  Connection(Worker& worker, std::size_t listener, const session::SessionRules& rules, const Endpoint& local,
-             const Endpoint& client);
+  Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -92,6 +98,10 @@ class Connection final : private relay::AssociationOwner {
 
   [[nodiscard]] const policy::Policy& policy() const noexcept;
   [[nodiscard]] policy::Verdict decide(const Target* target, const std::optional<Address>& candidate) const;
+  void note_proxied();
+  [[nodiscard]] bool announce_client(const Endpoint& own);
+  [[nodiscard]] Address reached_address() const;
+  [[nodiscard]] std::optional<relay::AssociationRequest> association_request(const Target* claimed) const;
   void leave_handshake() noexcept;
   void finish(Reason reason);
   void report_end(Reason reason);
@@ -127,6 +137,8 @@ class Connection final : private relay::AssociationOwner {
   AfterFlush after_flush_ = AfterFlush::nothing;
   Reason end_reason_ = Reason::none;
   bool handshaking_ = true;  // the request is not complete
+  bool over_unix_ = false;   // and no PROXY header named a client with an address
+  bool header_due_ = false;  // a PROXY header comes first
   bool reading_ = false;
   bool relay_due_ = false;    // the relay starts as soon as the client's wait is cancelled
   bool controlling_ = false;  // an association lives as long as this connection

@@ -17,12 +17,14 @@
 #include "observe/record_sink.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
+#include "server/banner.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
 #include "sys/main_loop.h"
 #include "sys/own_addresses.h"
 #include "sys/process_limits.h"
 #include "sys/terminal.h"
+#include "sys/unix_listener.h"
 
 namespace stile::server {
 namespace {
@@ -72,6 +74,14 @@ struct Crew {
   void on_resolver_closed(engine::Status) { engine->stop(); }
 };
 
+/// A listener that is open, and where: a port of 0 was chosen by the kernel.
+struct Bound {
+  const config::Listener* listener = nullptr;
+  Endpoint endpoint;  // of an IP listener
+
+  [[nodiscard]] std::string where() const { return listener->is_unix() ? listener->where() : endpoint.to_string(); }
+};
+
 class Server {
  public:
   explicit Server(const config::Config& config) : config_(config) {}
@@ -81,7 +91,8 @@ class Server {
   bool prepare();
   bool recruit();
   bool listen();
-  std::optional<Endpoint> listen_everywhere(const Endpoint& wanted, Error& error);
+  bool listen_at_file(const config::Listener& listener);
+  std::optional<Endpoint> listen_everywhere(const config::Listener& listener, Error& error);
   void banner();
   void work();
   void supervise();
@@ -95,7 +106,8 @@ class Server {
   std::unique_ptr<observe::RecordSink> sink_;
   std::unique_ptr<SinkReporter> reporter_;
   std::vector<std::unique_ptr<Crew>> crews_;
-  std::vector<Endpoint> listening_;
+  std::vector<Bound> listening_;
+  std::vector<sys::UnixListener> socket_files_;
   std::shared_ptr<const policy::Policy> loopback_preset_ =
       std::make_shared<const policy::Policy>(policy::Policy::loopback_preset());
   std::shared_ptr<const policy::Policy> deny_all_ = std::make_shared<const policy::Policy>(policy::Policy::deny_all());
@@ -166,10 +178,14 @@ bool Server::recruit() {
 
 bool Server::listen() {
   for (const config::Listener& listener : config_.listeners) {
+    if (listener.is_unix()) {
+      if (!listen_at_file(listener)) return false;
+      continue;
+    }
     Error error;
-    const auto where = listen_everywhere(listener.address, error);
+    const auto where = listen_everywhere(listener, error);
     if (where) {
-      listening_.push_back(*where);
+      listening_.push_back({&listener, *where});
     } else if (listener.optional && error.kind == ErrorKind::address_unavailable) {
       diagnostics_.warning(fmt::format("not listening on {}", listener.address.to_string()),
                            "this host has no such address");
@@ -188,9 +204,41 @@ bool Server::listen() {
   return true;
 }
 
+// One listening socket for all workers, each with a descriptor of its own: SO_REUSEPORT is for IP.
+bool Server::listen_at_file(const config::Listener& listener) {
+  const std::string what = fmt::format("cannot listen on {}", listener.where());
+  sys::UnixListenerOptions options{.path = listener.file.path, .mode = listener.file.mode, .owner = {}, .group = {}};
+  if (!listener.file.owner.empty()) options.owner = sys::user_id(listener.file.owner);
+  if (!listener.file.group.empty()) options.group = sys::group_id(listener.file.group);
+  if (options.owner.has_value() == listener.file.owner.empty() ||
+      options.group.has_value() == listener.file.group.empty()) {
+    diagnostics_.error(what, "its owner or group is unknown", "name one of /etc/passwd and /etc/group, or a number");
+    return false;
+  }
+  auto opened = sys::UnixListener::create(options);
+  if (!opened) {
+    diagnostics_.error(what, opened.error().why, opened.error().cure);
+    return false;
+  }
+  for (const auto& crew : crews_) {
+    auto descriptor = opened->duplicate();
+    if (!descriptor) {
+      diagnostics_.error(what, sys::describe(descriptor.error()));
+      return false;
+    }
+    engine::Socket socket;
+    crew->engine->take(socket, std::move(*descriptor), engine::EpollEngine::Role::listener);
+    crew->worker->listen_local(socket, listener.where(), {listener.protocols, listener.proxy_protocol_from});
+  }
+  socket_files_.push_back(std::move(*opened));
+  listening_.push_back({&listener, {}});
+  return true;
+}
+
 // One socket a worker. The first is opened alone and without SO_REUSEPORT, so that a second server on the same address
 // is told that it is in use instead of sharing it; SO_REUSEPORT is for the workers only.
-std::optional<Endpoint> Server::listen_everywhere(const Endpoint& wanted, Error& error) {
+std::optional<Endpoint> Server::listen_everywhere(const config::Listener& listener, Error& error) {
+  const Endpoint& wanted = listener.address;
   Endpoint where = wanted;
   if (crews_.size() > 1) {
     engine::Socket probe;
@@ -203,7 +251,8 @@ std::optional<Endpoint> Server::listen_everywhere(const Endpoint& wanted, Error&
     engine.close(probe);
   }
   for (const auto& crew : crews_) {
-    const auto opened = crew->worker->listen(where, crews_.size() > 1);
+    const Admission admission{listener.protocols, listener.proxy_protocol_from};
+    const auto opened = crew->worker->listen(where, crews_.size() > 1, admission);
     if (!opened) {
       error = opened.error();
       return std::nullopt;
@@ -220,14 +269,13 @@ void Server::banner() {
     who = fmt::format("{} rule{} of the policy say{} who may go where", rules, rules == 1 ? "" : "s",
                       rules == 1 ? "s" : "");
   }
-  for (const Endpoint& endpoint : listening_) {
-    diagnostics_.notice(fmt::format("listening on {} (SOCKS5, SOCKS4): {}", endpoint.to_string(), who));
+  for (const Bound& bound : listening_) {
+    diagnostics_.notice(fmt::format("listening on {} ({}): {}", bound.where(), admitted(*bound.listener), who));
   }
-  const Endpoint& first = listening_.front();
-  const std::string proxy =
-      first.address.is_unspecified() ? fmt::format("ADDRESS-OF-THIS-HOST:{}", first.port) : first.to_string();
-  diagnostics_.notice(fmt::format("{} worker{}; try: curl -x socks5h://{} http://HOST/", crews_.size(),
-                                  crews_.size() == 1 ? "" : "s", proxy));
+  for (const std::string& fact : outside_facts(config_)) diagnostics_.notice(fact);
+  const Bound& first = listening_.front();
+  diagnostics_.notice(fmt::format("{} worker{}; try: {}", crews_.size(), crews_.size() == 1 ? "" : "s",
+                                  trial(*first.listener, first.endpoint)));
 }
 
 void Server::work() {
@@ -261,6 +309,7 @@ void Server::supervise() {
 
 void Server::on_signal(int signal) {
   ++signals_seen_;
+  socket_files_.clear();  // nobody finds them any longer; the workers close the rest
   const char* const name = signal == SIGINT ? "interrupt" : "SIGTERM";
   if (signals_seen_ == 1) {
     diagnostics_.notice(fmt::format("{}: draining; tunnels may end by themselves (once more to stop at once)", name));
@@ -307,7 +356,15 @@ std::shared_ptr<const Common> Server::common() const {
   common->deny_all = deny_all_;
   common->live_sockets = live_sockets_;
   common->own.local_routes = own_addresses_;
-  common->own.sockets = listening_;
+  for (const Bound& bound : listening_) {
+    if (!bound.listener->is_unix()) common->own.sockets.push_back(bound.endpoint);
+  }
+  for (const config::Outside* const outside : {&config_.udp.outside, &config_.bind.outside}) {
+    for (const Address& address : outside->advertise) common->own.local_routes.push_back(Cidr::host(address));
+  }
+  common->udp = config_.udp;
+  common->bind = config_.bind;
+  common->proxy_protocol_to = config_.proxy_protocol_to;
   for (const auto& crew : crews_) common->counters.push_back(&crew->counters);
   return common;
 }

@@ -1,7 +1,9 @@
 #include "server/worker.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "auth/authenticator.h"
 #include "server/connection.h"
 
 namespace stile::server {
@@ -9,6 +11,9 @@ namespace {
 
 // Connections taken from one listener in one turn: a burst must not hold up the tunnels.
 constexpr int accepts_per_turn = 64;
+
+// What the two ends of a Unix-domain socket count as.
+constexpr Endpoint local_endpoint{Address::v4(127, 0, 0, 1), 0};
 
 constexpr bool is_exhaustion(ErrorKind kind) {
   return kind == ErrorKind::no_descriptors || kind == ErrorKind::no_memory;
@@ -22,10 +27,23 @@ struct Worker::Listener {
   Endpoint local;
   std::string name;
   std::size_t index = 0;
+  Admission admission;
+  bool is_local = false;  // a Unix-domain socket
 
   void on_ready(engine::Status status) {
     if (status == engine::Status::done && socket.is_open()) return worker->accept_from(*this);
     worker->finish_if_drained();
+  }
+
+  // The one place where a listener's configuration becomes what a session may do.
+  [[nodiscard]] session::SessionRules rules_for(const Address& source, const Common& common) const {
+    session::SessionRules rules;
+    rules.socks5 = admission.protocols.socks5;
+    rules.socks4 = admission.protocols.socks4;
+    rules.proxy_header = std::ranges::any_of(admission.proxy_protocol_from,
+                                             [&](const Cidr& network) { return network.contains(source); });
+    rules.timeout_is_ttl_expired = common.limits.timeout_is_ttl_expired;
+    return rules;
   }
 };
 
@@ -67,8 +85,9 @@ Worker::~Worker() {
   STILE_ASSERT(connections_ == 0 && relay_.tunnels() == 0);
 }
 
-Result<Endpoint> Worker::listen(const Endpoint& local, bool reuse_port) {
+Result<Endpoint> Worker::listen(const Endpoint& local, bool reuse_port, Admission admission) {
   auto listener = std::make_unique<Listener>();
+  listener->admission = std::move(admission);
   listener->worker = this;
   listener->index = listeners_.size();
   listener->socket.bind<&Listener::on_ready>(listener.get());
@@ -80,6 +99,19 @@ Result<Endpoint> Worker::listen(const Endpoint& local, bool reuse_port) {
   const Endpoint where = listener->local;
   listeners_.push_back(std::move(listener));
   return where;
+}
+
+void Worker::listen_local(engine::Socket& listening, const std::string& name, Admission admission) {
+  auto listener = std::make_unique<Listener>();
+  listener->worker = this;
+  listener->index = listeners_.size();
+  listener->name = name;
+  listener->admission = std::move(admission);
+  listener->local = local_endpoint;
+  listener->is_local = true;
+  listener->socket.bind<&Listener::on_ready>(listener.get());
+  engine_.move(listening, listener->socket);
+  listeners_.push_back(std::move(listener));
 }
 
 void Worker::start() {
@@ -116,9 +148,17 @@ void Worker::accept_from(Listener& listener) {
 void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint& client) {
   counters_.accepted.add();
   if (connections_ >= limits::half_open_max / common_->workers) evict_oldest_half_open();
-  const auto local = engine_.local_endpoint(accepted);
-  const session::SessionRules rules;
-  auto* const connection = new Connection(*this, listener.index, rules, local.value_or(listener.local), client);
+  Arrival arrival{.listener = listener.index, .local = local_endpoint, .client = local_endpoint, .over_unix = true};
+  if (!listener.is_local) {
+    arrival.local = engine_.local_endpoint(accepted).value_or(listener.local);
+    arrival.client = client;
+    arrival.over_unix = false;
+  }
+  session::SessionRules rules = listener.rules_for(arrival.client.address, *common_);
+  if (listener.is_local) {
+    if (const auto user = engine_.peer_user(accepted)) rules.presumed = auth::Authenticator::local_user(*user);
+  }
+  auto* const connection = new Connection(*this, arrival, rules);
   connection->previous_ = last_;
   (last_ != nullptr ? last_->next_ : first_) = connection;
   last_ = connection;
@@ -194,7 +234,7 @@ void Worker::report(observe::Record& record, const SessionInfo& info) noexcept {
   record.protocol = info.protocol;
   record.command = info.command;
   record.user = info.user;
-  record.method = "none";
+  record.method = info.method;
   record.target = info.target;
   if (info.dialled.port != 0) {
     record.address = info.dialled;

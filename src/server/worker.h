@@ -16,7 +16,6 @@
 #include <vector>
 
 #include "base/limits.h"
-#include "base/port_range.h"
 #include "config/config.h"
 #include "engine/engine.h"
 #include "observe/counters.h"
@@ -39,20 +38,10 @@ class Reporter {
   virtual void report(const observe::Record& record) noexcept = 0;
 };
 
-/// What BIND and UDP ASSOCIATE show to the outside.
-struct Outside {
-  PortRange ports;                   // which ports may be opened; the default: any
-  std::optional<Address> advertise;  // instead of this host's address, where it stands behind NAT
-};
-
-/// UDP ASSOCIATE.
-struct UdpOutside {
-  Outside outside;
-  relay::UdpFilter filter = relay::UdpFilter::address;
-  bool reassemble = true;      // fragments
-  bool require_claim = false;  // only the address and port that the request names may send
-  Duration repin = limits::udp_repin;
-  Duration mapping_idle = limits::udp_mapping_idle;
+/// What one listener's clients may do before policy is asked.
+struct Admission {
+  config::Protocols protocols;
+  std::vector<Cidr> proxy_protocol_from;  // sources that begin with a PROXY header; all others must not
 };
 
 /// What all workers of a server have in common. Immutable once published; each worker is given a copy of its own, so
@@ -64,8 +53,9 @@ struct Common {
   std::shared_ptr<const policy::Policy> loopback_preset;  // for loopback clients of loopback listeners
   std::shared_ptr<const policy::Policy> deny_all;         // for everybody else
   policy::OwnAddresses own;
-  Outside bind;
-  UdpOutside udp;
+  config::Bind bind;
+  config::Udp udp;
+  std::vector<config::ProxyProtocolTo> proxy_protocol_to;
   std::shared_ptr<relay::LiveSockets> live_sockets;  // one for all workers, never absent
   std::vector<const observe::Counters*> counters;    // of all workers: what the ceilings are compared with
 
@@ -80,12 +70,13 @@ struct Common {
 struct SessionInfo {
   std::uint64_t id = 0;
   Instant began{};
-  Endpoint client;
+  std::optional<Endpoint> client;  // absent over a Unix-domain socket
   Endpoint dialled;
   std::size_t listener = 0;
   std::string_view protocol;
   std::string_view command;
   std::string user;
+  std::string_view method;
   std::string target;
   std::string rule;
   session::TraceRing trace;
@@ -101,7 +92,10 @@ class Worker final : public relay::TunnelOwner {
   ~Worker() override;
 
   /// Opens one listener; before the loop runs. Answers where it listens (a port of 0 was chosen by the kernel).
-  [[nodiscard]] Result<Endpoint> listen(const Endpoint& local, bool reuse_port);
+  [[nodiscard]] Result<Endpoint> listen(const Endpoint& local, bool reuse_port, Admission admission = {});
+  /// Takes over a listening Unix-domain socket; `name` is for records. Its clients count as 127.0.0.1, and their
+  /// identity is the user that the kernel names.
+  void listen_local(engine::Socket& listening, const std::string& name, Admission admission);
 
   /// Starts taking connections. When everything ended after a drain or stop, the engine is stopped.
   void start();

@@ -1,0 +1,21 @@
+// What a server that has just started says of itself, beyond where it listens. Pure. Tested in banner_test.cc.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "config/config.h"
+
+namespace stile::server {
+
+/// "SOCKS5, SOCKS4; PROXY header from 10.0.0.0/24 required"
+[[nodiscard]] std::string admitted(const config::Listener& listener);
+
+/// What is told to others than clients on this host, one line each; none where every default holds.
+[[nodiscard]] std::vector<std::string> outside_facts(const config::Config& config);
+
+/// A command that uses the listener; `where` is its endpoint, if it has one.
+[[nodiscard]] std::string trial(const config::Listener& listener, const Endpoint& where);
+
+}  // namespace stile::server

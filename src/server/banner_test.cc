@@ -1,0 +1,52 @@
+#include "server/banner.h"
+
+#include <gtest/gtest.h>
+
+namespace stile::server {
+namespace {
+
+config::Config configured(std::string_view text) {
+  auto config = config::parse(text);
+  EXPECT_TRUE(config) << (config ? "" : config.error().front().message);
+  return config ? std::move(*config) : config::Config{};
+}
+
+TEST(Banner, SaysWhatAListenerAdmits) {
+  const auto config = configured(
+      "[[listen]]\naddress = '127.0.0.1:1'\nproxy_protocol_from = ['10.0.0.5', '10.1.0.0/24']\n"
+      "[[listen]]\naddress = 'unix:/run/s'\nprotocols = 'socks4'\n");
+  EXPECT_EQ(admitted(config.listeners[0]).substr(0, 14), "SOCKS5, SOCKS4");
+  EXPECT_NE(admitted(config.listeners[0]).find("; PROXY header from 10.0.0.5/32, 10.1.0.0/24 required"),
+            std::string::npos);
+  EXPECT_EQ(admitted(config.listeners[1]), "SOCKS4");
+}
+
+TEST(Banner, SaysNothingOfDefaults) {
+  EXPECT_TRUE(outside_facts(config::Config{}).empty());
+}
+
+TEST(Banner, SaysWhatIsShownToTheOutside) {
+  const auto config = configured(
+      "[udp]\nports = '40000-40009'\nadvertise = ['203.0.113.7', '2001:db8::7']\nfilter = 'any'\n"
+      "[bind]\nadvertise = '203.0.113.7'\n[[proxy_protocol_to]]\ntargets = ['192.0.2.1:80']\n");
+  EXPECT_EQ(outside_facts(config),
+            (std::vector<std::string>{"UDP relays at ports 40000-40009, as 203.0.113.7, 2001:db8::7 to those outside",
+                                      "UDP answers are taken from anybody (udp.filter = \"any\")",
+                                      "BIND as 203.0.113.7 to those outside",
+                                      "1 target is told who the client is by a PROXY header"}));
+}
+
+TEST(Banner, OffersACommandThatWorks) {
+  config::Listener listener;
+  EXPECT_EQ(trial(listener, *Endpoint::parse("[::1]:1080")), "curl -x socks5h://[::1]:1080 http://HOST/");
+  EXPECT_EQ(trial(listener, *Endpoint::parse("0.0.0.0:1080")),
+            "curl -x socks5h://ADDRESS-OF-THIS-HOST:1080 http://HOST/");
+  listener.protocols = {.socks5 = false, .socks4 = false, .http = true};
+  EXPECT_EQ(trial(listener, *Endpoint::parse("127.0.0.1:1")), "curl -x http://127.0.0.1:1 http://HOST/");
+  listener.protocols = {};
+  listener.file.path = "/run/s";
+  EXPECT_EQ(trial(listener, {}), "curl -x socks5h://localhost/run/s http://HOST/");
+}
+
+}  // namespace
+}  // namespace stile::server
