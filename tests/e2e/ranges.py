@@ -13,7 +13,7 @@ from networks import Lab
 from origins import Origin
 from processes import wait_until
 
-PROXY = ("10.77.0.1", 1080)
+PROXY, BALANCED = ("10.77.0.1", 1080), ("10.77.0.1", 1081)  # the second takes connections from a load balancer
 CLIENT = "10.77.0.2"
 WEB, WEB6, NAMES, PEER, STRANGER = "192.0.2.10", "2001:db8::1", "192.0.2.53", "203.0.113.9", "198.51.100.7"
 
@@ -21,9 +21,13 @@ CONFIG = f"""
 [[listen]]
 address = "{PROXY[0]}:{PROXY[1]}"
 
+[[listen]]
+address = "{BALANCED[0]}:{BALANCED[1]}"
+proxy_protocol_from = ["{CLIENT}"]
+
 [policy]
 rules = '''
-documentation: allow anyone from {CLIENT} to tcp udp bind ping resolve 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, [2001:db8::/32]
+documentation: allow anyone from {CLIENT}, {PEER} to tcp udp bind ping resolve 192.0.2.0/24, 198.51.100.0/24, 203.0.113.0/24, [2001:db8::/32]
 '''
 """
 
@@ -76,6 +80,11 @@ class Ranges:
 
         wait_until(f"a connection from {outgoing} (there are {list(self.accepted)[-5:]})", arrived)
         return self.accepted.pop(outgoing)
+
+    def next_target(self, host: str, port: int) -> socket.socket:
+        """The far end of the next connection that the proxy makes to this origin."""
+        origin = next(origin for origin in self.origins if (origin.host, origin.port) == (host, port))
+        return origin.accept()
 
     def connections_made(self) -> int:
         return sum(len(origin.peers) for origin in self.origins)
