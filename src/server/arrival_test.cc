@@ -1,0 +1,269 @@
+// How clients arrive, on the simulation: PROXY headers with their limits in virtual time, the header towards a target
+// with every call made to fail in turn, and Unix-domain sockets.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/sim/sim_engine.h"
+#include "observe/counters.h"
+#include "resolve/caching_resolver.h"
+#include "resolve/table_resolver.h"
+#include "server/worker.h"
+
+namespace stile::server {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+const Endpoint server{Address::v4(198, 51, 100, 1), 1080};
+const Endpoint origin{Address::v4(192, 0, 2, 10), 80};
+const Address balancer = Address::v4(10, 0, 0, 5);
+const Address stranger = Address::v4(10, 0, 0, 6);
+
+constexpr std::string_view rules = R"(
+clients: allow anyone from 203.0.113.0/24, 10.0.0.6 to tcp 192.0.2.0/24
+local:   allow uid:1000 to tcp udp 192.0.2.0/24
+)";
+
+const std::string header_in = "PROXY TCP4 203.0.113.9 198.51.100.1 5000 1080\r\n";
+const std::string connect = "\x05\x01\x00"s + "\x05\x01\x00\x01\xC0\x00\x02\x0A\x00\x50"s;
+const std::string header_out = "PROXY TCP4 203.0.113.9 192.0.2.10 5000 80\r\n";
+
+struct Ledger final : Reporter {
+  struct Entry {
+    observe::Event event;
+    Reason reason;
+    std::string client;
+    std::string user;
+  };
+  void report(const observe::Record& record) noexcept override {
+    entries.push_back(
+        {record.event, record.reason, record.client ? record.client->to_string() : "", std::string(record.user)});
+  }
+  std::vector<Entry> entries;
+};
+
+/// A socket of the test's own, beside what is counted and made to fail.
+struct Party {
+  Party() { socket.bind<&Party::on_ready>(this); }
+  void on_ready(engine::Status) {}
+  engine::Socket socket;
+};
+
+class World {
+ public:
+  explicit World(std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory)
+      : engine_(7), names_(engine_), resolver_(engine_, names_, {}) {
+    engine_.set_own_address(server.address);
+    auto common = std::make_shared<Common>();
+    common->policy = std::make_shared<const policy::Policy>(std::move(*policy::Policy::compile(rules)));
+    common->live_sockets = std::make_shared<relay::LiveSockets>();
+    common->proxy_protocol_to = {{.targets = {{Cidr::host(origin.address), {80, 80}}}, .version = 1}};
+    worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &ledger_, std::move(common));
+    const Admission admission{.protocols = {}, .proxy_protocol_from = {Cidr::host(balancer)}};
+    EXPECT_TRUE(worker_->listen(server, false, admission));
+    engine::Socket file;
+    EXPECT_TRUE(engine_.listen_local(file, "/run/s", {}));
+    worker_->listen_local(file, "unix:/run/s", {});
+    worker_->start();
+    const engine::SimEngine::Bystander ours(engine_);
+    EXPECT_TRUE(engine_.listen(listener_.socket, origin, {}));
+    if (fail_nth != 0) engine_.fail_nth(engine_.calls() + fail_nth, Error{kind, 0});
+  }
+
+  ~World() {
+    {
+      const engine::SimEngine::Bystander ours(engine_);
+      for (Party* const party : {&client_, &target_, &listener_}) engine_.close(party->socket);
+    }
+    engine_.run_for(1s);
+    worker_->request_stop();
+    engine_.run_for(10min);
+    worker_.reset();
+    engine::Operation closed;
+    Party nobody;
+    closed.bind<&Party::on_ready>(&nobody);
+    resolver_.close(closed);
+    engine_.run_for(1min);
+    EXPECT_EQ(engine_.open_sockets(), 0U);
+    EXPECT_EQ(engine_.pending_timers(), 0U);
+  }
+
+  void connect_from(const Address& source) {
+    const engine::SimEngine::Bystander ours(engine_);
+    engine_.connect_from(source);
+    EXPECT_TRUE(engine_.connect(client_.socket, server));
+    engine_.connect_from(std::nullopt);
+  }
+  void connect_as(std::uint32_t user) {
+    const engine::SimEngine::Bystander ours(engine_);
+    EXPECT_TRUE(engine_.connect_local(client_.socket, "/run/s", user));
+  }
+  void pass(Duration time) {
+    engine_.run_for(time);
+    const engine::SimEngine::Bystander ours(engine_);
+    if (!target_.socket.is_open()) static_cast<void>(engine_.try_accept(listener_.socket, target_.socket));
+    read(client_, client_heard);
+    read(target_, target_heard);
+  }
+  void say(const std::string& octets) {
+    pass(10ms);
+    const engine::SimEngine::Bystander ours(engine_);
+    if (client_.socket.pending()) return;
+    const ConstBytes bytes(reinterpret_cast<const std::uint8_t*>(octets.data()), octets.size());
+    static_cast<void>(engine_.send(client_.socket, bytes));
+  }
+  [[nodiscard]] std::uint64_t calls() const { return engine_.calls(); }
+  [[nodiscard]] const std::vector<Ledger::Entry>& records() const { return ledger_.entries; }
+
+  std::string client_heard;
+  std::string target_heard;
+  bool client_ended = false;
+
+ private:
+  void read(Party& party, std::string& heard) {
+    std::array<std::uint8_t, 4096> room;
+    while (party.socket.is_open() && !party.socket.pending()) {
+      const auto count = engine_.receive(party.socket, room);
+      if (!count || *count == 0) {
+        const bool ended = count || count.error().kind != ErrorKind::would_block;
+        if (&party == &client_ && ended) client_ended = true;
+        return;
+      }
+      heard.append(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(*count));
+    }
+  }
+
+  engine::SimEngine engine_;
+  resolve::TableResolver names_;
+  resolve::CachingResolver resolver_;
+  observe::Counters counters_;
+  Ledger ledger_;
+  std::unique_ptr<Worker> worker_;
+  Party client_;
+  Party target_;
+  Party listener_;
+};
+
+TEST(ProxyIn, TheHeaderHasFiveSecondsOfItsOwn) {
+  World world;
+  world.connect_from(balancer);
+  world.say("PROXY ");
+  world.pass(limits::proxy_header_wait - 50ms);
+  EXPECT_FALSE(world.client_ended);
+  world.pass(100ms);
+  EXPECT_TRUE(world.client_ended);
+  EXPECT_EQ(world.client_heard, "");
+  ASSERT_EQ(world.records().size(), 1U);
+  EXPECT_EQ(world.records()[0].reason, Reason::proxy_timeout);
+}
+
+TEST(ProxyIn, BehindItTheHandshakeCountsFromTheAcceptedConnection) {
+  World world;
+  world.connect_from(balancer);
+  world.pass(4s);
+  world.say(header_in);
+  world.pass(limits::handshake - 4s - 50ms);
+  EXPECT_FALSE(world.client_ended);
+  world.pass(100ms);
+  EXPECT_TRUE(world.client_ended);
+  ASSERT_EQ(world.records().size(), 1U);
+  EXPECT_EQ(world.records()[0].reason, Reason::timeout_handshake);
+  EXPECT_EQ(world.records()[0].client, "203.0.113.9:5000");
+}
+
+TEST(ProxyIn, OtherSourcesAreServedWithoutOne) {
+  World world;
+  world.connect_from(stranger);
+  world.say(connect);
+  world.pass(1s);
+  EXPECT_EQ(world.client_heard.substr(0, 4), "\x05\x00\x05\x00"s);
+  EXPECT_EQ(world.records().at(0).client.substr(0, 9), "10.0.0.6:");
+}
+
+TEST(ProxyOut, TheHeaderComesBeforeEverything) {
+  World world;
+  world.connect_from(balancer);
+  world.say(header_in + connect);
+  world.pass(1s);
+  EXPECT_EQ(world.target_heard, header_out) << "also where the client waits for the target";
+  world.say("payload");
+  world.pass(1s);
+  EXPECT_EQ(world.target_heard, header_out + "payload");
+}
+
+// Whatever fails, a target hears the whole header before the first octet of a client, or nothing.
+TEST(ProxyOut, EveryCallMayFail) {
+  std::uint64_t calls = 0;
+  {
+    World world;
+    calls = world.calls();
+    world.connect_from(balancer);
+    world.say(header_in + connect + "payload");
+    world.pass(1min);
+    EXPECT_EQ(world.target_heard, header_out + "payload");
+    calls = world.calls() - calls;
+  }
+  ASSERT_GT(calls, 10U);
+  for (const ErrorKind kind : {ErrorKind::no_memory, ErrorKind::reset}) {
+    for (std::uint64_t nth = 1; nth <= calls; ++nth) {
+      World world(nth, kind);
+      world.connect_from(balancer);
+      world.say(header_in + connect + "payload");
+      world.pass(1min);
+      const std::string& heard = world.target_heard;
+      EXPECT_TRUE(heard.empty() || heard.size() >= header_out.size()) << nth << ": " << heard;
+      EXPECT_EQ(heard, (header_out + "payload").substr(0, heard.size())) << nth;
+    }
+  }
+}
+
+TEST(UnixClients, AreTheUserThatTheKernelNames) {
+  World world;
+  world.connect_as(1000);
+  world.say(connect + "x");
+  world.pass(1s);
+  EXPECT_EQ(world.client_heard.substr(0, 4), "\x05\x00\x05\x00"s);
+  EXPECT_TRUE(world.target_heard.starts_with("PROXY TCP4 198.51.100.1 192.0.2.10 ") &&
+              world.target_heard.ends_with(" 80\r\nx"))
+      << world.target_heard << ": no client has an address: our own end is named";
+  ASSERT_EQ(world.records().size(), 1U);
+  EXPECT_EQ(world.records()[0].user, "uid:1000");
+  EXPECT_EQ(world.records()[0].client, "");
+}
+
+TEST(UnixClients, OthersAreDenied) {
+  for (const std::string& request : {connect, "\x04\x01\x00\x50\xC0\x00\x02\x0A\x00"s}) {
+    World world;
+    world.connect_as(1001);
+    world.say(request);
+    world.pass(limits::reply_drain + 1s);
+    ASSERT_EQ(world.records().size(), 1U);
+    EXPECT_EQ(world.records()[0].event, observe::Event::denied);
+    EXPECT_EQ(world.records()[0].user, "uid:1001") << "in SOCKS4 as well";
+  }
+}
+
+TEST(UnixClients, SayWhereTheirDatagramsComeFrom) {
+  const auto associate = [](const std::string& destination) {
+    World world;
+    world.connect_as(1000);
+    world.say("\x05\x01\x00\x05\x03\x00"s + destination);
+    world.pass(1s);
+    return world.client_heard.size() > 3 ? static_cast<int>(world.client_heard[3]) : -1;
+  };
+  EXPECT_EQ(associate("\x01\x7F\x00\x00\x01\x13\x88"s), 0);
+  EXPECT_EQ(associate("\x01\x7F\x00\x00\x01\x00\x00"s), 1);
+  EXPECT_EQ(associate("\x01\x00\x00\x00\x00\x00\x00"s), 1);
+  EXPECT_EQ(associate("\x01\xC0\x00\x02\x01\x13\x88"s), 1);
+  EXPECT_EQ(associate("\x03\x01"
+                      "a"
+                      "\x13\x88"s),
+            1);
+}
+
+}  // namespace
+}  // namespace stile::server
