@@ -210,6 +210,30 @@ TEST_F(ProbeTest, ForeignLinesAreShownEscaped) {
   for (const char c : notes) EXPECT_TRUE((c >= 0x20 && c < 0x7f) || c == '\n' || c == '\r');
 }
 
+TEST_F(ProbeTest, SplitsChangeNothing) {
+  const std::string lines = ping_start + "\x1b[2J\n" + first_answer + second_lost + statistics;
+  std::string whole;
+  for (std::uint64_t seed = 0; seed <= 50; ++seed) {
+    ClientRig rig(seed + 1);
+    if (seed > 0) {
+      rig.engine.faults().short_read = 0.5;
+      rig.engine.faults().short_write = 0.5;
+      rig.engine.faults().split = 0.5;
+      rig.engine.faults().spurious_ready = 0.3;
+      rig.engine.faults().late_completion = 0.3;
+    }
+    ScriptedProxy proxy(
+        rig.engine, {Address::v4(127, 0, 0, 1), 1080},
+        {.turns = {{greeting, octets({5, 0})}, {ping_request, granted + lines}}, .end = Script::End::fin});
+    Runner runner(rig, ping());
+    EXPECT_EQ(runner.run().trouble.why, "") << seed;
+    if (seed == 0) whole = runner.notebook().notes;
+    EXPECT_EQ(runner.notebook().notes, whole) << seed;
+    proxy.close_all();
+    (void)rig.engine.run_until_idle();
+  }
+}
+
 TEST_F(ProbeTest, AnEndlessLineEndsTheRun) {
   serve(ping_start + std::string(5'000, 'x'));
   Runner runner(rig_, ping());

@@ -71,7 +71,8 @@ class ScriptedProxy {
  private:
   void on_accept(engine::Status) {
     const engine::SimEngine::Bystander bystander(engine_);
-    if (!listener_.is_open() || socket_.is_open() || !engine_.try_accept(listener_, socket_)) return;
+    if (!listener_.is_open() || socket_.is_open()) return;
+    if (!engine_.try_accept(listener_, socket_)) return engine_.wait(listener_, engine::Interest::readable);
     ++visitors_;
     turn_ = 0;
     in_turn_ = 0;
@@ -110,8 +111,12 @@ class ScriptedProxy {
   }
 
   void send(const std::string& text) {
-    if (text.empty() || !socket_.is_open()) return;
-    (void)engine_.send(socket_, ConstBytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size()));
+    ConstBytes rest(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+    while (!rest.empty() && socket_.is_open()) {
+      const auto sent = engine_.send(socket_, rest);
+      if (!sent) return;
+      rest = rest.subspan(*sent);
+    }
   }
 
   engine::SimEngine& engine_;
