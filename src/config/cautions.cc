@@ -77,6 +77,21 @@ void add_socket_file_cautions(const Config& config, std::vector<ConfigError>& ca
   }
 }
 
+// Who may send a PROXY header may be whomever it likes.
+void add_balancer_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const Listener& listener = config.listeners[i];
+    const bool everybody =
+        std::ranges::any_of(listener.proxy_protocol_from, [](const Cidr& network) { return network.length == 0; });
+    if (!everybody) continue;
+    const auto origin = config.origins.find(fmt::format("listen[{}].proxy_protocol_from", i));
+    cautions.push_back({origin == config.origins.end() ? 0 : origin->second.line, 1,
+                        fmt::format("listener {}: whoever connects may name any client in its PROXY header (list the "
+                                    "load balancers alone)",
+                                    listener.where())});
+  }
+}
+
 }  // namespace
 
 std::vector<ConfigError> cautions(const Config& config) {
@@ -87,6 +102,7 @@ std::vector<ConfigError> cautions(const Config& config) {
     add_loopback_cautions(config, cautions);
   }
   add_socket_file_cautions(config, cautions);
+  add_balancer_cautions(config, cautions);
   std::ranges::sort(cautions, {}, [](const ConfigError& e) { return std::tie(e.line, e.column, e.message); });
   return cautions;
 }

@@ -326,6 +326,18 @@ TEST(Cautions, ASocketFileForEverybodyIsNamed) {
   EXPECT_TRUE(cautions(accepted("[[listen]]\naddress = \"unix:/a\"\n")).empty());
 }
 
+TEST(Cautions, BelievingEverybodyIsNamed) {
+  const auto places = [](std::string_view networks) {
+    const auto list =
+        cautions(accepted("[[listen]]\naddress = \"10.0.0.1:1\"\nproxy_protocol_from = " + std::string(networks) +
+                          "\n[policy]\nrules = 'deny anyone to any'\n"));
+    return list.empty() ? 0 : list[0].line;
+  };
+  EXPECT_EQ(places("['10.0.0.5', '0.0.0.0/0']"), 3);
+  EXPECT_EQ(places("'::/0'"), 3);
+  EXPECT_EQ(places("['10.0.0.5', '10.0.0.0/8']"), 0);
+}
+
 TEST(Exposures, MappedLoopbackIsLoopback) {
   EXPECT_TRUE(is_loopback(Address::parse("::ffff:127.0.0.1").value()));
   EXPECT_FALSE(is_loopback(Address::parse("::ffff:0.0.0.0").value()));
