@@ -41,7 +41,9 @@ TEST(IcmpSocket, AccessIsWhatOpeningSays) {
     const auto raw = open_raw_icmp(family);
     const IcmpAccess expected = datagram ? IcmpAccess::datagram : raw ? IcmpAccess::raw : IcmpAccess::none;
     EXPECT_EQ(icmp_access(family), expected);
-    if (!datagram) EXPECT_EQ(datagram.error().kind, ErrorKind::not_permitted);
+    if (!datagram) {
+      EXPECT_EQ(datagram.error().kind, ErrorKind::not_permitted);
+    }
   }
 }
 
