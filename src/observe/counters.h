@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "base/reason.h"
+#include "base/udp_drop.h"
 
 namespace stile::observe {
 
@@ -35,15 +36,17 @@ struct alignas(64) Counters {
   Counter handshake_timeout;
   Counter evicted;
   Counter rsv_nonzero;
-  Counter udp_lossy;
+  Counter udp_socket_errors;
   Counter sessions;
   Counter sessions_open;  // gauge
   Counter denied;
   Counter bytes_up;
   Counter bytes_down;
-  std::array<Counter, reason_count> ended;  // by why: refused, failed, or how the relay ended
+  std::array<Counter, reason_count> ended;        // by why: refused, failed, or how the relay ended
+  std::array<Counter, udp_drop_count> udp_drops;  // datagrams, by why
 
   void end(Reason reason) noexcept { ended[static_cast<std::size_t>(reason)].add(); }
+  void drop(UdpDrop reason) noexcept { udp_drops[static_cast<std::size_t>(reason)].add(); }
 };
 
 /// A number for people and for metrics. This table is the one to extend for another counter.
@@ -63,7 +66,8 @@ inline constexpr std::array counter_table{
                 &Counters::handshake_timeout},
     CounterInfo{"evicted", "half-open connections that made room for another", false, &Counters::evicted},
     CounterInfo{"rsv_nonzero", "requests whose reserved octet was not zero", false, &Counters::rsv_nonzero},
-    CounterInfo{"udp_lossy", "kinds of drops that associations began to have", false, &Counters::udp_lossy},
+    CounterInfo{"udp_socket_errors", "errors of datagram sockets, ICMP among them, of associations that ended", false,
+                &Counters::udp_socket_errors},
     CounterInfo{"sessions", "sessions that began", false, &Counters::sessions},
     CounterInfo{"sessions_open", "sessions that have not ended", true, &Counters::sessions_open},
     CounterInfo{"denied", "requests refused by policy", false, &Counters::denied},
@@ -75,6 +79,7 @@ inline constexpr std::array counter_table{
 struct Totals {
   std::array<std::uint64_t, counter_table.size()> values{};  // in the order of counter_table
   std::array<std::uint64_t, reason_count> ended{};
+  std::array<std::uint64_t, udp_drop_count> udp_drops{};
 
   [[nodiscard]] std::uint64_t value(Counter Counters::* counter) const noexcept {
     for (std::size_t i = 0; i < counter_table.size(); ++i) {
@@ -90,6 +95,7 @@ struct Totals {
     for (std::size_t i = 0; i < counter_table.size(); ++i)
       totals.values[i] += (worker->*counter_table[i].counter).value();
     for (std::size_t i = 0; i < totals.ended.size(); ++i) totals.ended[i] += worker->ended[i].value();
+    for (std::size_t i = 0; i < totals.udp_drops.size(); ++i) totals.udp_drops[i] += worker->udp_drops[i].value();
   }
   return totals;
 }

@@ -10,7 +10,8 @@ namespace stile::observe {
 namespace {
 
 // In the order of Event.
-constexpr std::array<std::string_view, 5> event_names{"session.start", "session.end", "denied", "auth.failed", "error"};
+constexpr std::array<std::string_view, 6> event_names{"session.start", "session.end", "denied",
+                                                      "auth.failed",   "error",       "drop"};
 
 std::string_view name(Event event) {
   return event_names[static_cast<std::size_t>(event)];
@@ -59,8 +60,11 @@ void visit(const Record& record, Visitor&& visitor) {
   number("bytes_down", record.bytes_down);
   number("packets_up", record.packets_up);
   number("packets_down", record.packets_down);
+  number("packets_dropped", record.packets_dropped);
+  number("socket_errors", record.socket_errors);
   if (record.duration) visitor.seconds("seconds", whole_micros(*record.duration));
   if (record.reason != Reason::none) token("reason", stile::token(record.reason));
+  if (record.drop) token("reason", stile::token(*record.drop));
 }
 
 template <class Visitor>

@@ -11,10 +11,12 @@
 #include "base/address.h"
 #include "base/reason.h"
 #include "base/time.h"
+#include "base/udp_drop.h"
 
 namespace stile::observe {
 
-enum class Event : std::uint8_t { session_start, session_end, denied, auth_failed, error };
+/// `drop`: the first datagram that an association dropped for one reason; beside the session's start and end.
+enum class Event : std::uint8_t { session_start, session_end, denied, auth_failed, error, drop };
 
 /// Everything a record may say. Empty or absent values are left out. Views must outlive the call.
 struct Record {
@@ -36,8 +38,11 @@ struct Record {
   std::optional<std::uint64_t> bytes_down;
   std::optional<std::uint64_t> packets_up;
   std::optional<std::uint64_t> packets_down;
-  std::optional<Duration> duration;  // printed as "seconds"
+  std::optional<std::uint64_t> packets_dropped;  // whatever the reason
+  std::optional<std::uint64_t> socket_errors;    // ICMP among them; none ends an association
+  std::optional<Duration> duration;              // printed as "seconds"
   Reason reason = Reason::none;
+  std::optional<UdpDrop> drop;  // printed as the reason of Event::drop
 };
 
 /// One JSON object and a newline. Printable ASCII only: all else is escaped, and octets that are not UTF-8 become

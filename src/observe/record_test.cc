@@ -29,19 +29,22 @@ Record full_record() {
   record.bytes_down = 18'446'744'073'709'551'615ULL;
   record.packets_up = 1;
   record.packets_down = 2;
+  record.packets_dropped = 3;
+  record.socket_errors = 4;
   record.duration = 3s + 250ms + 1us;
   record.reason = Reason::fin_client;
   return record;
 }
 
 TEST(Record, JsonHasEveryKeyInTheOrderOfTheDesign) {
-  EXPECT_EQ(to_json(full_record()),
-            R"({"event":"session.end","time":"2026-09-21T14:13:20.123456Z","session":"000000000000002a",)"
-            R"("listener":"127.0.0.1:1080","client":"192.0.2.7:40000","protocol":"socks5","user":"alice",)"
-            R"("method":"none","command":"connect","target":"example.com:443","address":"[2001:db8::1]:443",)"
-            R"("rule":"web","route":"direct","reply":0,"bytes_up":517,"bytes_down":18446744073709551615,)"
-            R"("packets_up":1,"packets_down":2,"seconds":3.250001,"reason":"fin.client"})"
-            "\n");
+  EXPECT_EQ(
+      to_json(full_record()),
+      R"({"event":"session.end","time":"2026-09-21T14:13:20.123456Z","session":"000000000000002a",)"
+      R"("listener":"127.0.0.1:1080","client":"192.0.2.7:40000","protocol":"socks5","user":"alice",)"
+      R"("method":"none","command":"connect","target":"example.com:443","address":"[2001:db8::1]:443",)"
+      R"("rule":"web","route":"direct","reply":0,"bytes_up":517,"bytes_down":18446744073709551615,)"
+      R"("packets_up":1,"packets_down":2,"packets_dropped":3,"socket_errors":4,"seconds":3.250001,"reason":"fin.client"})"
+      "\n");
 }
 
 TEST(Record, TextSaysTheSame) {
@@ -49,7 +52,15 @@ TEST(Record, TextSaysTheSame) {
             "2026-09-21T14:13:20.123456Z session.end session=000000000000002a listener=127.0.0.1:1080 "
             "client=192.0.2.7:40000 protocol=socks5 user=\"alice\" method=none command=connect "
             "target=\"example.com:443\" address=[2001:db8::1]:443 rule=\"web\" route=\"direct\" reply=0 bytes_up=517 "
-            "bytes_down=18446744073709551615 packets_up=1 packets_down=2 seconds=3.250001 reason=fin.client\n");
+            "bytes_down=18446744073709551615 packets_up=1 packets_down=2 packets_dropped=3 socket_errors=4 "
+            "seconds=3.250001 reason=fin.client\n");
+}
+
+TEST(Record, ADropSaysWhy) {
+  Record record;
+  record.event = Event::drop;
+  record.drop = UdpDrop::source;
+  EXPECT_EQ(to_text(record), "1970-01-01T00:00:00.000000Z drop reason=udp.src\n");
 }
 
 TEST(Record, WhatIsAbsentIsLeftOut) {
@@ -64,7 +75,8 @@ TEST(Record, EveryEventHasItsName) {
                                                  {Event::session_end, "session.end"},
                                                  {Event::denied, "denied"},
                                                  {Event::auth_failed, "auth.failed"},
-                                                 {Event::error, "error"}};
+                                                 {Event::error, "error"},
+                                                 {Event::drop, "drop"}};
   for (const auto& [event, name] : names) {
     Record record;
     record.event = event;
@@ -111,7 +123,7 @@ TEST(Record, HostileNamesStayInsideTheirJsonString) {
     EXPECT_EQ(parsed["event"], "session.end");
     EXPECT_EQ(parsed["client"], "192.0.2.7:40000");
     EXPECT_LT(line.find("\"client\""), line.find("\"user\""));
-    EXPECT_EQ(parsed.size(), 20U);
+    EXPECT_EQ(parsed.size(), 22U);
   }
 }
 

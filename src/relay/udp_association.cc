@@ -342,7 +342,7 @@ void Association::on_timer(engine::Status status) {
 }
 
 void Association::drop(UdpDrop reason, const Target& about) noexcept {
-  if (++totals_.drops[static_cast<std::size_t>(reason)] == 1) owner_.first_drop(reason, about);
+  owner_.dropped(reason, about, ++totals_.drops[static_cast<std::size_t>(reason)] == 1);
 }
 
 void Association::end(Reason reason) noexcept {

@@ -82,9 +82,9 @@ class AssociationOwner {
   /// Another number than before whenever `decide` might say something else than before. A cheap getter: it is asked for
   /// every datagram.
   [[nodiscard]] virtual std::uint64_t policy_generation() const noexcept = 0;
-  /// The first drop of each reason, for the log. `about`: the target that was asked for where the datagram told one,
-  /// else its sender.
-  virtual void first_drop(UdpDrop drop, const Target& about) noexcept = 0;
+  /// A datagram was dropped; `first`: of its association, for this reason. `about`: the target that was asked for where
+  /// the datagram told one, else its sender.
+  virtual void dropped(UdpDrop drop, const Target& about, bool first) noexcept = 0;
   /// Once, when its sockets are closed; the association is not to be touched from then on.
   virtual void association_ended(const AssociationEnd& end) noexcept = 0;
 };

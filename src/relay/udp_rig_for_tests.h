@@ -134,8 +134,8 @@ class ScriptedOwner final : public AssociationOwner {
     return {};
   }
   [[nodiscard]] std::uint64_t policy_generation() const noexcept override { return generation; }
-  void first_drop(UdpDrop drop, const Target& about) noexcept override {
-    first_drops.emplace_back(drop, about.to_string());
+  void dropped(UdpDrop drop, const Target& about, bool first) noexcept override {
+    if (first) first_drops.emplace_back(drop, about.to_string());
   }
   void association_ended(const AssociationEnd& ended) noexcept override {
     ++ends;

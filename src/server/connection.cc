@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <numeric>
 #include <utility>
 
 #include "config/loopback.h"
@@ -491,8 +492,15 @@ policy::Verdict Connection::decide(const Target& asked, const std::optional<Addr
   return decide(&asked, candidate);
 }
 
-void Connection::first_drop(UdpDrop, const Target&) noexcept {
-  worker_.counters_.udp_lossy.add();
+// Every drop is counted, and the first of each reason recorded: nobody can fill the log with datagrams.
+void Connection::dropped(UdpDrop drop, const Target& about, bool first) noexcept {
+  worker_.counters_.drop(drop);
+  if (!first || worker_.reporter_ == nullptr) return;
+  const std::unique_ptr<SessionInfo> whose = info();
+  whose->target = about.to_string();
+  observe::Record record{.event = observe::Event::drop};
+  record.drop = drop;
+  worker_.report(record, *whose);
 }
 
 void Connection::association_ended(const relay::AssociationEnd& end) noexcept {
@@ -502,6 +510,7 @@ void Connection::association_ended(const relay::AssociationEnd& end) noexcept {
   worker_.counters_.end(end.reason);
   worker_.counters_.bytes_up.add(end.totals.up.octets);
   worker_.counters_.bytes_down.add(end.totals.down.octets);
+  worker_.counters_.udp_socket_errors.add(end.totals.socket_errors);
   if (worker_.stage_ != Worker::Stage::serving) {
     ++(end.reason == Reason::drain ? worker_.drained_.reset : worker_.drained_.finished);
   }
@@ -512,6 +521,8 @@ void Connection::association_ended(const relay::AssociationEnd& end) noexcept {
   record.bytes_down = end.totals.down.octets;
   record.packets_up = end.totals.up.datagrams;
   record.packets_down = end.totals.down.datagrams;
+  record.packets_dropped = std::accumulate(end.totals.drops.begin(), end.totals.drops.end(), std::uint64_t{0});
+  record.socket_errors = end.totals.socket_errors;
   record.duration = worker_.engine_.now() - began_;
   record.reason = end.reason;
   worker_.report(record, *info());

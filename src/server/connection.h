@@ -93,7 +93,7 @@ class Connection final : private relay::AssociationOwner {
   [[nodiscard]] std::uint64_t policy_generation() const noexcept override {
     return 0;
   }  // one policy for its whole life
-  void first_drop(UdpDrop drop, const Target& about) noexcept override;
+  void dropped(UdpDrop drop, const Target& about, bool first) noexcept override;
   void association_ended(const relay::AssociationEnd& end) noexcept override;
 
   [[nodiscard]] const policy::Policy& policy() const noexcept;

@@ -157,9 +157,14 @@ def limited(descriptors: int | str | None) -> list[str]:
 
 
 def check_records(records: list[Record]) -> None:
-    """Exactly one start and one end for an admitted session, exactly one outcome for any other (design 5.4)."""
+    """Exactly one start and one end for an admitted session, exactly one outcome for any other (design 5.4); of dropped
+    datagrams, one record a session and reason at most."""
+    drops = Counter((record["session"], record["reason"]) for record in records if record["event"] == "drop")
+    assert not drops or max(drops.values()) == 1, f"drops were recorded more than once: {drops}"
     events: dict[object, Counter[object]] = {}
     for record in records:
+        if record["event"] == "drop":
+            continue
         events.setdefault(record["session"], Counter())[record["event"]] += 1
     for session, seen in events.items():
         admitted = seen == Counter({"session.start": 1, "session.end": 1})

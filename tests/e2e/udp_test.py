@@ -144,6 +144,30 @@ def test_the_association_ends_with_its_control_connection(serve, echo_port) -> N
         wait_until("the relay's port is closed", gone)
 
 
+def test_drops_are_recorded_once_for_each_reason(serve, echo_port) -> None:
+    """Protocol reference, section 0: counted per reason, logged once per association and reason."""
+    host, port = echo_port
+    server = serve()
+    control, client = associate(server.proxy)
+    with client, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        client.send(datagram(host, port, b"pins the port"))
+        assert client.recv(65536) == datagram(host, port, b"pins the port")
+        for _ in range(5):
+            client.send(datagram("169.254.169.254", 80, b"denied"))
+            client.send(bytes.fromhex("00000001c000"))
+            stranger.sendto(datagram(host, port, b"stranger's"), client.getpeername())
+        client.send(datagram(host, port, b"last"))
+        assert client.recv(65536) == datagram(host, port, b"last")
+        for reason in ("udp.deny", "udp.header", "udp.port"):
+            drop = server.wait_for_record(event="drop", reason=reason)
+            assert drop["client"] == "{}:{}".format(*control.getsockname()) and drop["command"] == "udp-associate"
+        assert server.wait_for_record(event="drop", reason="udp.deny")["target"] == "169.254.169.254:80"
+        assert server.wait_for_record(event="drop", reason="udp.port")["target"].endswith(f":{stranger.getsockname()[1]}")
+    control.close()
+    end = server.wait_for_record(event="session.end")
+    assert (end["packets_up"], end["packets_dropped"], end["socket_errors"]) == (2, 15, 0)
+
+
 def test_two_relays_are_no_loop(serve) -> None:
     """Threat TU5: an association aimed at another one relays nothing."""
     server = serve()

@@ -4,7 +4,9 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "observe/record.h"
@@ -27,6 +29,10 @@ class Ledger final : public server::Reporter {
     std::uint64_t packets_down;
   };
   void report(const observe::Record& record) noexcept override {
+    if (record.event == observe::Event::drop) {
+      repeated_ = repeated_ || !drops_.emplace(record.session, *record.drop).second;
+      return;
+    }
     entries_.push_back({record.event, record.session, record.reason, record.reply, record.client, record.address,
                         record.bytes_up.value_or(0), record.bytes_down.value_or(0), record.packets_up.value_or(0),
                         record.packets_down.value_or(0)});
@@ -41,8 +47,10 @@ class Ledger final : public server::Reporter {
     return found;
   }
 
-  /// An admitted session has one start and then one end; every other one outcome.
+  /// An admitted session has one start and then one end; every other one outcome. Of the datagrams that an association
+  /// drops, only the first of each reason is recorded.
   [[nodiscard]] std::optional<std::string> complaint() const {
+    if (repeated_) return "a drop was recorded twice for one association and reason";
     std::map<std::uint64_t, std::string> sessions;
     for (const Entry& entry : entries_) {
       sessions[entry.session] += entry.event == observe::Event::session_start ? 's'
@@ -57,6 +65,8 @@ class Ledger final : public server::Reporter {
 
  private:
   std::vector<Entry> entries_;
+  std::set<std::pair<std::uint64_t, UdpDrop>> drops_;
+  bool repeated_ = false;
 };
 
 }  // namespace stile::sim_test
