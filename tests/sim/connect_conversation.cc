@@ -23,9 +23,10 @@ enum class Errand : std::uint8_t {
   denied_name,  // a name that resolves into a forbidden range
   unknown_name,
   malformed,   // a request that no server could serve
-  unfinished,  // the client stops in the middle of its request
+  unfinished,  // the client ends in the middle of its request
+  stalled,     // it says nothing more there, and waits
 };
-inline constexpr int errand_count = static_cast<int>(Errand::unfinished) + 1;
+inline constexpr int errand_count = static_cast<int>(Errand::stalled) + 1;
 
 /// One conversation, as its script says.
 struct Script {
@@ -65,12 +66,13 @@ std::string request_for(const Script& script, std::size_t number) {
     case Errand::silent:
       return to(dead_address, port);
     case Errand::denied:
-      return to(denied_address, 80);
+      return to(denied_address, port);
     case Errand::unknown_name:
       return to(std::string("nowhere.example"), port);
     case Errand::malformed:
       return script.version == Version::socks5 ? std::string{5, 9, 0, 9} : std::string{4, 9, 0, 80, 1, 1, 1, 1, 0};
     case Errand::unfinished:
+    case Errand::stalled:
       return to(origin_address, port).substr(0, 5);
   }
   return {};
@@ -94,6 +96,7 @@ int expected_reply(Errand errand) {
     case Errand::malformed:
       return 7;
     case Errand::unfinished:
+    case Errand::stalled:
       return -1;
   }
   return -1;
@@ -107,7 +110,7 @@ Script random_script(engine::Prng& prng) {
   script.errand = chance(2) ? Errand::address : static_cast<Errand>(prng.next() % errand_count);
   script.up = random_octets(prng);
   script.down = random_octets(prng);
-  if (script.errand != Errand::unfinished && chance(3))
+  if (script.errand < Errand::unfinished && chance(3))
     script.optimistic = std::min<std::size_t>(script.up.size(), prng.next() % 3000);
   if (chance(3)) script.segment = 1 + prng.next() % 12;
   if (chance(4)) script.pause = std::chrono::milliseconds(prng.next() % 30);
@@ -215,12 +218,17 @@ void Origin::close_all() {
 
 // ── the conversation ────────────────────────────────────────────────────────────────────────────────────────────────
 
+// Where it must not be reached there is one too, so that whoever does is seen.
+Address origin_of(Errand errand) {
+  return errand == Errand::denied || errand == Errand::denied_name ? denied_address : origin_address;
+}
+
 class ConnectConversation final : public Conversation {
  public:
   ConnectConversation(const Surroundings& surroundings, Script script)
       : undisturbed_(surroundings.undisturbed),
         script_(std::move(script)),
-        origin_(surroundings.engine, script_, {origin_address, origin_port(surroundings.number)}),
+        origin_(surroundings.engine, script_, {origin_of(script_.errand), origin_port(surroundings.number)}),
         client_(surroundings.engine, script_, surroundings.number) {
     std::vector<Address> addresses{origin_address};
     if (script_.errand == Errand::dead_first) addresses.insert(addresses.begin(), dead_address);
