@@ -110,6 +110,8 @@ inline constexpr std::size_t http_fields_octets_max = 64 * 1024;
 inline constexpr std::size_t http_fields_max = 100;
 inline constexpr std::size_t http_chunk_line_octets_max = 4 * 1024;
 inline constexpr auto http_keep_alive = 60s;
+inline constexpr auto http_retry_after = 10s;               // what a 503 advises
+inline constexpr std::size_t http_read_octets = 64 * 1024;  // at a time, from either side of a forwarded request
 
 // Overload.
 inline constexpr auto accept_retry = 100ms;
