@@ -1,0 +1,33 @@
+// One question to the policy, as every driver asks it: with the addresses and sockets that are Stile's own, and by the
+// policy that holds between the two ends of the client's connection.
+// Threading: a worker's thread. Tested through its drivers, in tests/sim and tests/e2e.
+#pragma once
+
+#include <optional>
+
+#include "base/address.h"
+#include "base/identity.h"
+#include "base/reason.h"
+#include "policy/policy.h"
+#include "server/worker.h"
+
+namespace stile::server {
+
+/// Who asks.
+struct Asker {
+  const Identity* who = nullptr;
+  Address local;         // the client reached
+  Address source;        // the client's own
+  bool proxied = false;  // a PROXY header named it
+};
+
+/// `target` is nullptr for whoever comes (BIND), wherever it goes (UDP).
+[[nodiscard]] policy::Verdict decide(const Common& common, const Asker& asker, policy::Command command,
+                                     const Target* target, const std::optional<Address>& candidate);
+
+/// Refused by policy; whatever else fails is an error.
+[[nodiscard]] constexpr bool is_denial(Reason reason) noexcept {
+  return reason == Reason::deny_policy || reason == Reason::deny_unspecified || reason == Reason::deny_self;
+}
+
+}  // namespace stile::server
