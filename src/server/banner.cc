@@ -30,6 +30,7 @@ std::string admitted(const config::Listener& listener) {
   };
   add(listener.protocols.socks5, "SOCKS5");
   add(listener.protocols.socks4, "SOCKS4");
+  add(listener.protocols.http, "HTTP");
   if (!listener.proxy_protocol_from.empty()) {
     text += fmt::format("; PROXY header from {} required", joined(listener.proxy_protocol_from));
   }

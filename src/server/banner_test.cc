@@ -15,7 +15,7 @@ TEST(Banner, SaysWhatAListenerAdmits) {
   const auto config = configured(
       "[[listen]]\naddress = '127.0.0.1:1'\nproxy_protocol_from = ['10.0.0.5', '10.1.0.0/24']\n"
       "[[listen]]\naddress = 'unix:/run/s'\nprotocols = 'socks4'\n");
-  EXPECT_EQ(admitted(config.listeners[0]).substr(0, 14), "SOCKS5, SOCKS4");
+  EXPECT_EQ(admitted(config.listeners[0]).substr(0, 20), "SOCKS5, SOCKS4, HTTP");
   EXPECT_NE(admitted(config.listeners[0]).find("; PROXY header from 10.0.0.5/32, 10.1.0.0/24 required"),
             std::string::npos);
   EXPECT_EQ(admitted(config.listeners[1]), "SOCKS4");

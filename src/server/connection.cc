@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "config/loopback.h"
+#include "server/decision.h"
+#include "server/http_forward.h"
 #include "server/outside.h"
 
 namespace stile::server {
@@ -13,10 +15,6 @@ namespace {
 
 // A greeting and a request at once fit with room to spare; what comes behind them stays in the socket for the relay.
 constexpr std::size_t receive_octets = 2048;
-
-constexpr bool is_denial(Reason reason) {
-  return reason == Reason::deny_policy || reason == Reason::deny_unspecified || reason == Reason::deny_self;
-}
 
 }  // namespace
 
@@ -145,6 +143,30 @@ void Connection::perform(const session::StartRelay& action, Next&) {
   worker_.engine_.wait(client_, engine::Interest::writable);
 }
 
+void Connection::perform(const session::StartHttp& action, Next&) {
+  leave_handshake();
+  early_.assign(action.octets.begin(), action.octets.end());
+  start_http();
+}
+
+// As the relay does, the driver of HTTP takes the client's socket when no wait is pending on it.
+void Connection::start_http() {
+  http_due_ = true;
+  if (client_.pending()) return worker_.engine_.cancel(client_);
+  ending_ = true;
+  worker_.engine_.cancel(deadline_);
+  worker_.http_->start({.listener = listener_,
+                        .local = local_,
+                        .peer = peer_,
+                        .over_unix = over_unix_,
+                        .proxied = session_.proxied() != nullptr,
+                        .who = session_.without_credentials(),
+                        .session = id_,
+                        .began = began_},
+                       {}, client_, early_);
+  release_when_quiet();
+}
+
 void Connection::perform(const session::Close& action, Next&) {
   if (action.how == session::Close::How::silent) return finish(action.reason);
   end_reason_ = action.reason;
@@ -159,6 +181,7 @@ void Connection::perform(const session::Close& action, Next&) {
 void Connection::on_client_ready(engine::Status) {
   if (ending_) return release_when_quiet();
   if (relay_due_) return start_relay();
+  if (http_due_) return start_http();
   if (!out_.empty() && !send_rest()) return finish(Reason::client_reset);
   if (after_flush_ != AfterFlush::nothing) return after_flush();
   if (controlling_) return watch_control();
@@ -246,17 +269,11 @@ const policy::Policy& Connection::policy() const noexcept {
 }
 
 policy::Verdict Connection::decide(const Target* target, const std::optional<Address>& candidate) const {
-  const policy::Query query{.who = &*session_.identity(),
-                            .source = peer_.address,
-                            .command = command_,
-                            .target = target,
-                            .candidate = candidate};
-  // A relay or BIND port of ours, on any worker, is as little a target as a listener.
-  const bool has_port = command_ == policy::Command::tcp || command_ == policy::Command::udp;
-  if (has_port && target != nullptr && candidate && worker_.live_sockets_->reaches({*candidate, target->port})) {
-    return {.decision = policy::Verdict::Decision::deny, .reason = Reason::deny_self};
-  }
-  return policy().decide(query, common_->own);
+  const Asker asker{.who = &*session_.identity(),
+                    .local = local_.address,
+                    .source = peer_.address,
+                    .proxied = session_.proxied() != nullptr};
+  return server::decide(*common_, asker, command_, target, candidate);
 }
 
 void Connection::resolve(const HostName& name) {
@@ -318,21 +335,12 @@ void Connection::on_dialled(engine::Status) {
   dialled_ = dial_.peer();
   rule_ = decide(session_.target(), dialled_.address).rule;
   const Endpoint local = worker_.engine_.local_endpoint(target_).value_or(Endpoint{});
-  if (!announce_client(local)) {
+  if (!announce_client(worker_.engine_, *common_, over_unix_ ? std::nullopt : std::optional(peer_), target_,
+                       dialled_)) {
     worker_.engine_.abort(target_);
     return drive(session::Failed{Reason::dial_failed});
   }
   drive(session::Granted{{told_by_connect(common_->bind.outside, local.address), local.port}});
-}
-
-// The PROXY header, where the target takes one: before every other octet and in one write. A socket that has just
-// connected takes it whole, or is beyond use.
-bool Connection::announce_client(const Endpoint& own) {
-  const std::uint32_t version = proxy_version_for(common_->proxy_protocol_to, dialled_);
-  if (version == 0) return true;
-  const auto header = proxy_header(version, over_unix_ ? std::nullopt : std::optional(peer_), own, dialled_);
-  const auto sent = worker_.engine_.send(target_, header);
-  return sent && *sent == header.size();
 }
 
 // RESOLVE, as Tor defines it: one address, IPv4 first, port 0.

@@ -66,12 +66,14 @@ class Connection final : private relay::AssociationOwner {
   void perform(const session::StartRelay& action, Next& next);
   void perform(const session::Associate& action, Next& next);
   void perform(const session::StartAssociation& action, Next& next);
+  void perform(const session::StartHttp& action, Next& next);
   void perform(const session::Close& action, Next& next);
 
   void receive();
   [[nodiscard]] bool send_rest();
   void after_flush();
   void start_relay();
+  void start_http();
   void control_association();
   void watch_control();
   void drain_and_close();
@@ -99,7 +101,6 @@ class Connection final : private relay::AssociationOwner {
   [[nodiscard]] const policy::Policy& policy() const noexcept;
   [[nodiscard]] policy::Verdict decide(const Target* target, const std::optional<Address>& candidate) const;
   void note_proxied();
-  [[nodiscard]] bool announce_client(const Endpoint& own);
   [[nodiscard]] Address reached_address() const;
   [[nodiscard]] std::optional<relay::AssociationRequest> association_request(const Target* claimed) const;
   void leave_handshake() noexcept;
@@ -130,7 +131,7 @@ class Connection final : private relay::AssociationOwner {
   std::uint64_t id_;
   Instant began_;
   std::vector<std::uint8_t> out_;    // what the client has not taken yet: empty but for a client that does not read
-  std::vector<std::uint8_t> early_;  // for the target, between StartRelay and the relay
+  std::vector<std::uint8_t> early_;  // for the target, between StartRelay and the relay; what an HTTP client sent
   std::size_t listener_;
   std::size_t discarded_octets_ = 0;
   int rule_ = -1;
@@ -141,6 +142,7 @@ class Connection final : private relay::AssociationOwner {
   bool header_due_ = false;  // a PROXY header comes first
   bool reading_ = false;
   bool relay_due_ = false;    // the relay starts as soon as the client's wait is cancelled
+  bool http_due_ = false;     // so does the driver of HTTP
   bool controlling_ = false;  // an association lives as long as this connection
   bool draining_ = false;     // a failure reply went out; input is discarded until FIN
   bool ending_ = false;

@@ -1,5 +1,7 @@
 #include "server/decision.h"
 
+#include "server/outside.h"
+
 namespace stile::server {
 
 policy::Verdict decide(const Common& common, const Asker& asker, policy::Command command, const Target* target,
@@ -12,6 +14,16 @@ policy::Verdict decide(const Common& common, const Asker& asker, policy::Command
     return {.decision = policy::Verdict::Decision::deny, .reason = Reason::deny_self};
   }
   return common.policy_for(asker.local, asker.source, asker.proxied).decide(query, common.own);
+}
+
+bool announce_client(engine::Engine& engine, const Common& common, const std::optional<Endpoint>& client,
+                     engine::Socket& socket, const Endpoint& target) {
+  const std::uint32_t version = proxy_version_for(common.proxy_protocol_to, target);
+  if (version == 0) return true;
+  const Endpoint own = engine.local_endpoint(socket).value_or(Endpoint{});
+  const auto header = proxy_header(version, client, own, target);
+  const auto sent = engine.send(socket, header);
+  return sent && *sent == header.size();
 }
 
 }  // namespace stile::server

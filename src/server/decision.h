@@ -25,6 +25,12 @@ struct Asker {
 [[nodiscard]] policy::Verdict decide(const Common& common, const Asker& asker, policy::Command command,
                                      const Target* target, const std::optional<Address>& candidate);
 
+/// Sends the PROXY header that begins the connection to `target`, where it takes one: before every other octet and in
+/// one write. `client` absent: it has no address. False where the socket, which has just connected, did not take it
+/// whole: it is beyond use.
+[[nodiscard]] bool announce_client(engine::Engine& engine, const Common& common, const std::optional<Endpoint>& client,
+                                   engine::Socket& socket, const Endpoint& target);
+
 /// Refused by policy; whatever else fails is an error.
 [[nodiscard]] constexpr bool is_denial(Reason reason) noexcept {
   return reason == Reason::deny_policy || reason == Reason::deny_unspecified || reason == Reason::deny_self;

@@ -5,6 +5,7 @@
 
 #include "auth/authenticator.h"
 #include "server/connection.h"
+#include "server/http_forward.h"
 
 namespace stile::server {
 namespace {
@@ -40,6 +41,7 @@ struct Worker::Listener {
     session::SessionRules rules;
     rules.socks5 = admission.protocols.socks5;
     rules.socks4 = admission.protocols.socks4;
+    rules.http = admission.protocols.http;
     rules.proxy_header = std::ranges::any_of(admission.proxy_protocol_from,
                                              [&](const Cidr& network) { return network.contains(source); });
     rules.timeout_is_ttl_expired = common.limits.timeout_is_ttl_expired;
@@ -75,7 +77,8 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
               .half_closed = common_->limits.half_closed,
               .parked_octets_max = limits::parked_octets_process_max / common_->workers}),
       live_sockets_(common_->live_sockets),
-      udp_(engine, resolver, *live_sockets_, limits::udp_held_octets_max / common_->workers) {
+      udp_(engine, resolver, *live_sockets_, limits::udp_held_octets_max / common_->workers),
+      http_(std::make_unique<HttpForwards>(*this)) {
   wake_.bind<&Worker::on_wake>(this);
   drain_deadline_.bind<&Worker::on_drain_deadline>(this);
   accept_retry_.bind<&Worker::on_accept_retry>(this);
@@ -147,7 +150,7 @@ void Worker::accept_from(Listener& listener) {
 
 void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint& client) {
   counters_.accepted.add();
-  if (connections_ >= limits::half_open_max / common_->workers) evict_oldest_half_open();
+  if (connections_ + http_->waiting() >= limits::half_open_max / common_->workers) evict_oldest_half_open();
   Arrival arrival{.listener = listener.index, .local = local_endpoint, .client = local_endpoint, .over_unix = true};
   if (!listener.is_local) {
     arrival.local = engine_.local_endpoint(accepted).value_or(listener.local);
@@ -193,6 +196,7 @@ void Worker::evict_oldest_half_open() {
     counters_.evicted.add();
     return connection->end(Reason::no_resources);
   }
+  if (http_->evict_oldest_waiting()) counters_.evicted.add();
 }
 
 // ── ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -202,6 +206,11 @@ void Worker::released(Connection& connection) noexcept {
   (connection.next_ != nullptr ? connection.next_->previous_ : last_) = connection.previous_;
   --connections_;
   delete &connection;
+  if (accept_paused_) resume_accept();
+  finish_if_drained();
+}
+
+void Worker::http_released() noexcept {
   if (accept_paused_) resume_accept();
   finish_if_drained();
 }
@@ -216,8 +225,8 @@ void Worker::tunnel_ended(const relay::TunnelEnd& end) noexcept {
     const std::unique_ptr<SessionInfo> info(static_cast<SessionInfo*>(end.context));
     observe::Record record{.event = observe::Event::session_end};
     record.reply = ReplyCode::succeeded;
-    record.bytes_up = end.octets_up;
-    record.bytes_down = end.octets_down;
+    record.bytes_up = info->octets_up + end.octets_up;
+    record.bytes_down = info->octets_down + end.octets_down;
     record.duration = engine_.now() - info->began;
     record.reason = end.reason;
     report(record, *info);
@@ -275,6 +284,7 @@ void Worker::on_wake(engine::Status) {
     stage_ = Stage::draining;
     close_listeners();
     udp_.refuse_other_targets();
+    http_->drain();
     engine_.start_timer(drain_deadline_, engine_.now() + common_->limits.drain);
   }
   finish_if_drained();
@@ -297,6 +307,7 @@ void Worker::end_everything() noexcept {
   close_listeners();
   engine_.cancel(drain_deadline_);
   relay_.end_all(Reason::drain);
+  http_->end_all(Reason::drain);
   for (Connection* connection = first_; connection != nullptr;) {
     Connection* const next = connection->next_;  // ending one may release it
     connection->end(Reason::drain);
@@ -306,7 +317,7 @@ void Worker::end_everything() noexcept {
 
 // The loop ends when nothing is left that could complete.
 void Worker::finish_if_drained() noexcept {
-  if (stage_ == Stage::serving || connections_ > 0 || relay_.tunnels() > 0) return;
+  if (stage_ == Stage::serving || connections_ > 0 || http_->count() > 0 || relay_.tunnels() > 0) return;
   if (stage_ == Stage::draining) end_everything();
   for (const auto& listener : listeners_) {
     if (listener->socket.pending()) return;

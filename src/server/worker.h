@@ -30,6 +30,7 @@
 namespace stile::server {
 
 class Connection;
+class HttpForwards;
 
 /// Where access records go; called on the worker's thread, must not block.
 class Reporter {
@@ -79,6 +80,8 @@ struct SessionInfo {
   std::string_view method;
   std::string target;
   std::string rule;
+  std::uint64_t octets_up = 0;  // moved before its tunnel began
+  std::uint64_t octets_down = 0;
   session::TraceRing trace;
 };
 
@@ -122,6 +125,8 @@ class Worker final : public relay::TunnelOwner {
 
  private:
   friend class Connection;
+  friend class HttpForward;
+  friend class HttpForwards;
   struct Listener;
 
   void tunnel_ended(const relay::TunnelEnd& end) noexcept override;
@@ -138,6 +143,7 @@ class Worker final : public relay::TunnelOwner {
   void end_everything() noexcept;
   void finish_if_drained() noexcept;
   void released(Connection& connection) noexcept;
+  void http_released() noexcept;
   void report(observe::Record& record, const SessionInfo& info) noexcept;
 
   engine::Engine& engine_;
@@ -148,6 +154,7 @@ class Worker final : public relay::TunnelOwner {
   relay::Relay relay_;
   std::shared_ptr<relay::LiveSockets> live_sockets_;
   relay::UdpRelay udp_;
+  std::unique_ptr<HttpForwards> http_;
 
   std::vector<std::unique_ptr<Listener>> listeners_;
   engine::Socket accepted_;  // between accept and a connection; closed otherwise

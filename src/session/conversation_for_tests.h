@@ -30,7 +30,8 @@ class Conversation {
 
   /// What the session did, in order: "send …", "authorise …", "relay …", "close …".
   [[nodiscard]] const std::string& transcript() const noexcept { return transcript_; }
-  /// What the target received before the relay read anything itself: early data and what was never read.
+  /// What the target received before the relay read anything itself: early data and what was never read. So, too, what
+  /// an HTTP exchange begins with.
   [[nodiscard]] std::string target_receives() const { return relaying_ ? early_ + unread_ : std::string(); }
 
   /// Octets as they arrive; what the session does not ask for stays in the socket.
@@ -91,6 +92,11 @@ class Conversation {
     early_.assign(relay.early.begin(), relay.early.end());
     relaying_ = true;
     transcript_ += "relay\n";
+  }
+  void perform(const StartHttp& http, std::optional<Event>&) {
+    early_.assign(http.octets.begin(), http.octets.end());
+    relaying_ = true;
+    transcript_ += "http\n";
   }
   void perform(const Close& close, std::optional<Event>&) {
     transcript_ += "close " + std::string(token(close.reason));

@@ -12,8 +12,8 @@ constexpr std::array<std::string_view, std::variant_size_v<Event>> event_names{
     "Received", "ClientFin", "ClientFailed", "DeadlinePassed", "Authenticated", "Authorised", "Granted", "Failed",
 };
 constexpr std::array<std::string_view, std::variant_size_v<Action>> action_names{
-    "ReadMore",  "Send",    "Authenticate", "Authorise",        "Connect", "Listen",
-    "Associate", "Resolve", "StartRelay",   "StartAssociation", "Close",
+    "ReadMore",  "Send",    "Authenticate", "Authorise",        "Connect",   "Listen",
+    "Associate", "Resolve", "StartRelay",   "StartAssociation", "StartHttp", "Close",
 };
 static_assert(action_names.size() < 16, "the trace keeps an action in four bits");
 constexpr std::array<std::string_view, phase_count> phase_names{
@@ -48,7 +48,8 @@ std::string_view name(Phase phase) noexcept {
   return phase_names[static_cast<std::size_t>(phase)];
 }
 std::string_view name(Protocol protocol) noexcept {
-  return protocol == Protocol::socks5 ? "socks5" : "socks4";
+  constexpr std::array<std::string_view, 3> names{"socks5", "socks4", "http"};
+  return names[static_cast<std::size_t>(protocol)];
 }
 std::string_view event_name(std::size_t index) noexcept {
   return event_names[index];
@@ -86,8 +87,10 @@ void ServerSession::on_opening(const Event& event, Actions& actions) {
 }
 
 void ServerSession::open(Actions& actions) {
-  const wire::Admitted admitted{
-      .proxy_header = rules_.proxy_header && !proxied_, .socks4 = rules_.socks4, .socks5 = rules_.socks5};
+  const wire::Admitted admitted{.proxy_header = rules_.proxy_header && !proxied_,
+                                .socks4 = rules_.socks4,
+                                .socks5 = rules_.socks5,
+                                .http = rules_.http};
   const auto result = wire::decode_first_octets(unread(), admitted);
   if (const auto* const malformed = std::get_if<wire::Malformed>(&result)) {
     return close_silently(malformed->reason, actions);
@@ -102,6 +105,10 @@ void ServerSession::open(Actions& actions) {
     identity_ = without_credentials();
     phase_ = Phase::request4;
     parse_request4(actions);
+  } else if (first->value == wire::FirstProtocol::http) {
+    protocol_ = Protocol::http;
+    phase_ = Phase::over;
+    actions.add(StartHttp{unread()});
   } else {
     protocol_ = Protocol::socks5;
     phase_ = Phase::greeting;

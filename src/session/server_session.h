@@ -103,6 +103,11 @@ struct StartRelay {
 };
 /// The client's connection now only tells how long the association lives. The session is over.
 struct StartAssociation {};
+/// The client speaks HTTP: hand its socket, and what came from it, to an HttpExchange. The session is over. Valid until
+/// the next event.
+struct StartHttp {
+  ConstBytes octets;
+};
 /// End the connection. The session is over.
 struct Close {
   enum class How : std::uint8_t {
@@ -114,7 +119,7 @@ struct Close {
 };
 
 using Action = std::variant<ReadMore, Send, Authenticate, Authorise, Connect, Listen, Associate, Resolve, StartRelay,
-                            StartAssociation, Close>;
+                            StartAssociation, StartHttp, Close>;
 
 /// A few actions, to be performed front to back.
 class Actions {
@@ -146,7 +151,7 @@ enum class Phase : std::uint8_t {
   authorisation,   // awaiting the policy
   performing,      // awaiting what was asked for
   waiting,         // BIND: awaiting the peer
-  over,            // StartRelay, StartAssociation or Close was asked for
+  over,            // StartRelay, StartAssociation, StartHttp or Close was asked for
 };
 inline constexpr std::size_t phase_count = static_cast<std::size_t>(Phase::over) + 1;
 
@@ -156,7 +161,7 @@ inline constexpr std::size_t phase_count = static_cast<std::size_t>(Phase::over)
 [[nodiscard]] std::string_view action_name(std::size_t index) noexcept;
 
 /// The protocols that share a port, told apart by the first octet.
-enum class Protocol : std::uint8_t { socks5, socks4 };
+enum class Protocol : std::uint8_t { socks5, socks4, http };
 
 [[nodiscard]] std::string_view name(Protocol protocol) noexcept;
 
@@ -164,7 +169,8 @@ enum class Protocol : std::uint8_t { socks5, socks4 };
 struct SessionRules {
   bool allow_none = true;  // SOCKS5 clients without authentication
   bool socks5 = true;
-  bool socks4 = true;                         // whose user id proves nothing: off wherever authentication is required
+  bool socks4 = true;  // whose user id proves nothing: off wherever authentication is required
+  bool http = true;
   bool proxy_header = false;                  // this source begins with a PROXY header
   bool timeout_is_ttl_expired = false;        // what a SOCKS5 client is told where nothing answered in time
   Identity presumed = Identity::anonymous();  // who clients are that show no credentials: a local socket's user

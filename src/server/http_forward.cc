@@ -1,0 +1,472 @@
+#include "server/http_forward.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace stile::server {
+namespace {
+
+using session::HttpPhase;
+
+constexpr engine::Interest interest(bool readable, bool writable) noexcept {
+  return static_cast<engine::Interest>((readable ? 1 : 0) | (writable ? 2 : 0));
+}
+
+}  // namespace
+
+HttpForward::HttpForward(Worker& worker, const HttpClient& client, const session::HttpRules& rules)
+    : worker_(worker),
+      common_(worker.common_),
+      about_(client),
+      exchange_(rules),
+      reach_(
+          worker.engine_, worker.resolver_,
+          [this](const Target& target, const std::optional<Address>& candidate) { return decide(target, candidate); }),
+      began_(client.began),
+      idle_since_(client.began),
+      last_octet_(client.began),
+      id_(client.session) {
+  client_.bind<&HttpForward::on_client_ready>(this);
+  origin_.bind<&HttpForward::on_origin_ready>(this);
+  timer_.bind<&HttpForward::on_timer>(this);
+  reach_.bind<&HttpForward::on_reached>(this);
+  quiet_.bind<&HttpForward::on_quiet>(this);
+  worker_.counters_.handshakes_open.add();
+}
+
+void HttpForward::begin(engine::Socket& client, ConstBytes octets) {
+  worker_.engine_.move(client, client_);
+  if (worker_.stage_ != Worker::Stage::serving) exchange_.last_request();
+  exchange_.client_octets(octets);
+  advance();
+}
+
+void HttpForward::drain() {
+  if (ending_) return;
+  exchange_.last_request();
+  if (waiting() && !exchange_.head_begun()) finish(Reason::none);
+}
+
+void HttpForward::on_client_ready(engine::Status) {
+  if (ending_) return release_when_quiet();
+  if (tunnel_due_) return start_tunnel();
+  if (draining_) return discard_input();
+  advance();
+}
+
+void HttpForward::on_origin_ready(engine::Status) {
+  if (ending_) return release_when_quiet();
+  if (tunnel_due_) return start_tunnel();
+  if (reach_due_) return start_reach();
+  if (origin_is_idle() && !origin_is_quiet()) worker_.engine_.close(origin_);
+  if (!draining_) advance();
+}
+
+// ── the pump ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void HttpForward::advance() {
+  std::size_t budget = limits::octets_per_turn_max;
+  while (step(budget)) {
+  }
+  if (!ending_ && !tunnel_due_ && !draining_) rearm();
+}
+
+/// What can be done at present; false when that was nothing, or everything is over.
+bool HttpForward::step(std::size_t& budget) {
+  bool moved = send_to_client();
+  if (ending_) return false;
+  moved = send_to_origin() || moved;
+  moved = obey() || moved;
+  if (ending_ || tunnel_due_ || draining_) return false;
+  moved = receive_from_client(budget) || moved;
+  if (ending_) return false;
+  moved = receive_from_origin(budget) || moved;
+  if (moved) last_octet_ = worker_.engine_.now();
+  track();
+  return moved;
+}
+
+/// Does what the exchange's phase asks for, once it is due.
+bool HttpForward::obey() {
+  const bool taken = exchange_.to_client().empty();
+  switch (exchange_.phase()) {
+    case HttpPhase::opening:
+      if (opening_) return false;
+      open();
+      return true;
+    case HttpPhase::answering:
+      if (taken) settle();
+      return taken;
+    case HttpPhase::tunnel:
+      if (taken) start_tunnel();
+      return taken;
+    case HttpPhase::closing:
+      drain_and_close();
+      return true;
+    case HttpPhase::silent:
+      finish(exchange_.reason());
+      return true;
+    case HttpPhase::aborting:
+      if (taken) finish(exchange_.reason());
+      return taken;
+    case HttpPhase::request:
+    case HttpPhase::exchanging:
+      return false;
+  }
+  return false;
+}
+
+bool HttpForward::send_to_client() {
+  if (exchange_.to_client().empty()) return false;
+  const auto sent = worker_.engine_.send(client_, exchange_.to_client());
+  if (!sent && sent.error().kind == ErrorKind::would_block) return false;
+  if (!sent) {
+    lose_client();
+    return false;
+  }
+  octets_down_ += *sent;
+  exchange_.client_took(*sent);
+  return true;
+}
+
+bool HttpForward::send_to_origin() {
+  if (exchange_.phase() != HttpPhase::exchanging || exchange_.to_origin().empty()) return false;
+  const auto sent = worker_.engine_.send(origin_, exchange_.to_origin());
+  if (!sent && sent.error().kind == ErrorKind::would_block) return false;
+  if (!sent) {
+    // It may have answered before it went: that is read yet.
+    origin_deaf_ = true;
+    exchange_.origin_deaf();
+    return true;
+  }
+  octets_up_ += *sent;
+  exchange_.origin_took(*sent);
+  return true;
+}
+
+bool HttpForward::receive_from_client(std::size_t& budget) {
+  if (budget == 0 || !exchange_.reads_client()) return false;
+  const MutableBytes buffer = worker_.http_->buffer();
+  const auto received = worker_.engine_.receive(client_, buffer.first(std::min(buffer.size(), budget)));
+  if (!received && received.error().kind == ErrorKind::would_block) return false;
+  if (!received) {
+    lose_client();
+  } else if (*received == 0) {
+    exchange_.client_fin();
+  } else {
+    budget -= *received;
+    exchange_.client_octets(ConstBytes(buffer).first(*received));
+  }
+  return true;
+}
+
+bool HttpForward::receive_from_origin(std::size_t& budget) {
+  if (budget == 0 || !exchange_.reads_origin()) return false;
+  const MutableBytes buffer = worker_.http_->buffer();
+  const auto received = worker_.engine_.receive(origin_, buffer.first(std::min(buffer.size(), budget)));
+  if (!received && received.error().kind == ErrorKind::would_block && !origin_deaf_) return false;
+  if (!received) {
+    const bool silent = received.error().kind == ErrorKind::timed_out;  // keepalive found a dead peer
+    exchange_.origin_failed(silent ? Reason::http_unavailable : Reason::reset_target);
+  } else if (*received == 0) {
+    exchange_.origin_fin();
+  } else {
+    budget -= *received;
+    exchange_.origin_octets(ConstBytes(buffer).first(*received));
+  }
+  return true;
+}
+
+void HttpForward::rearm() {
+  engine::Engine& engine = worker_.engine_;
+  // A failed socket completes every wait at once: it is dealt with here, or read to its error later, but not waited
+  // for.
+  if (engine.failed(client_)) return lose_client();
+  engine.wait(client_, interest(exchange_.reads_client(), !exchange_.to_client().empty()));
+  if (origin_.is_open()) {
+    const bool readable = origin_is_idle() || exchange_.reads_origin();  // an idle one is watched for its end
+    const bool writable = exchange_.phase() == HttpPhase::exchanging && !exchange_.to_origin().empty();
+    if (readable || writable || !engine.failed(origin_)) engine.wait(origin_, interest(readable, writable));
+  }
+  arm_timer();
+}
+
+// ── origins ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+policy::Verdict HttpForward::decide(const Target& target, const std::optional<Address>& candidate) const {
+  const Asker asker{
+      .who = &about_.who, .local = about_.local.address, .source = about_.peer.address, .proxied = about_.proxied};
+  return server::decide(*common_, asker, policy::Command::tcp, &target, candidate);
+}
+
+void HttpForward::open() {
+  opening_ = true;
+  origin_deaf_ = false;
+  common_ = worker_.common_;
+  track();
+  if (!admitted_ && common_->sessions_exhausted()) {
+    opening_ = false;
+    return exchange_.refused(Reason::limit_sessions);
+  }
+  if (can_reuse()) {
+    opening_ = false;
+    begin_session();
+    return exchange_.opened(true);
+  }
+  if (origin_.is_open()) worker_.engine_.close(origin_);
+  start_reach();
+}
+
+bool HttpForward::can_reuse() {
+  if (!origin_.is_open() || !exchange_.may_reuse() || exchange_.target() != origin_target_) return false;
+  const policy::Verdict verdict = decide(origin_target_, dialled_.address);
+  if (verdict.decision != policy::Verdict::Decision::allow || !origin_is_quiet()) return false;
+  rule_ = verdict.rule;
+  return true;
+}
+
+bool HttpForward::origin_is_idle() const noexcept {
+  return origin_.is_open() && exchange_.phase() != HttpPhase::exchanging && exchange_.phase() != HttpPhase::tunnel;
+}
+
+/// Neither ended nor saying anything: what comes while nothing was asked is no answer to the next request.
+bool HttpForward::origin_is_quiet() {
+  std::uint8_t octet = 0;
+  const auto received = worker_.engine_.receive(origin_, MutableBytes(&octet, 1));
+  return !received && received.error().kind == ErrorKind::would_block;
+}
+
+void HttpForward::start_reach() {
+  reach_due_ = origin_.pending();
+  if (reach_due_) return;
+  const config::Limits& limits = common_->limits;
+  reach_.start(exchange_.target(), {.per_address = limits.connect_per_address, .total = limits.connect_total});
+}
+
+void HttpForward::on_reached(engine::Status) {
+  if (ending_) return release_when_quiet();
+  opening_ = false;
+  rule_ = reach_.rule();
+  const Reason failure = reach_.reason() == Reason::none ? take_origin() : reach_.reason();
+  if (failure == Reason::none) {
+    begin_session();
+    exchange_.opened(false);
+  } else {
+    exchange_.refused(failure);
+  }
+  advance();
+}
+
+Reason HttpForward::take_origin() {
+  reach_.take(origin_);
+  origin_target_ = exchange_.target();
+  dialled_ = reach_.peer();
+  const auto client = about_.over_unix ? std::nullopt : std::optional(about_.peer);
+  if (announce_client(worker_.engine_, *common_, client, origin_, dialled_)) return Reason::none;
+  worker_.engine_.abort(origin_);
+  return Reason::dial_failed;
+}
+
+// ── time ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// A head is under way from its first octet until it is whole: half-open, under the handshake's deadline.
+void HttpForward::track() {
+  const bool waits = waiting() && !ending_;
+  if (waits && !waits_) ++worker_.http_->waiting_;
+  if (!waits && waits_) --worker_.http_->waiting_;
+  waits_ = waits;
+  const bool in_head = waits && exchange_.head_begun();
+  if (in_head == std::exchange(in_head_, in_head)) return;
+  if (in_head) {
+    began_ = worker_.engine_.now();
+    worker_.counters_.handshakes_open.add();
+  } else {
+    worker_.counters_.handshakes_open.subtract();
+  }
+}
+
+std::optional<Instant> HttpForward::deadline() const {
+  if (draining_) return drain_until_;
+  switch (exchange_.phase()) {
+    case HttpPhase::request:
+      return in_head_ ? began_ + common_->limits.handshake : idle_since_ + limits::http_keep_alive;
+    case HttpPhase::answering:
+      if (exchange_.closes() && exchange_.reason() != Reason::none) return refused_at_ + limits::reply_drain;
+      break;
+    case HttpPhase::opening:
+      return std::nullopt;  // the resolver and the dial keep their own time
+    default:
+      break;
+  }
+  if (common_->limits.idle == Duration::zero()) return std::nullopt;
+  return last_octet_ + common_->limits.idle;
+}
+
+/// The timer is moved forward when it expires, not with each octet.
+void HttpForward::arm_timer() {
+  if (exchange_.phase() != HttpPhase::answering) {
+    refused_at_ = {};
+  } else if (refused_at_ == Instant{}) {
+    refused_at_ = worker_.engine_.now();
+  }
+  const auto due = deadline();
+  if (!due || (timer_.pending() && timer_.deadline() <= *due)) return;
+  worker_.engine_.start_timer(timer_, *due);
+}
+
+void HttpForward::on_timer(engine::Status status) {
+  if (ending_) return release_when_quiet();
+  if (status == engine::Status::canceled) return;
+  const auto due = deadline();
+  if (!due) return;
+  if (*due > worker_.engine_.now()) return worker_.engine_.start_timer(timer_, *due);
+  expire();
+}
+
+void HttpForward::expire() {
+  if (draining_) return finish(Reason::none);
+  switch (exchange_.phase()) {
+    case HttpPhase::request:
+      if (!in_head_) return finish(Reason::none);
+      worker_.counters_.handshake_timeout.add();
+      return finish(Reason::timeout_handshake);
+    case HttpPhase::answering:
+      return finish(exchange_.reason() == Reason::none ? Reason::idle : exchange_.reason());
+    default:
+      if (!exchange_.reads_origin()) return finish(Reason::idle);
+      last_octet_ = worker_.engine_.now();
+      exchange_.origin_failed(Reason::http_unavailable);
+      return advance();
+  }
+}
+
+// ── ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void HttpForward::lose_client() {
+  finish(admitted_ ? Reason::reset_client : Reason::client_reset);
+}
+
+// The sockets may still be watched; they move to the relay when those waits have ended.
+void HttpForward::start_tunnel() {
+  tunnel_due_ = true;
+  for (engine::Socket* const socket : {&client_, &origin_}) {
+    if (socket->pending()) worker_.engine_.cancel(*socket);
+  }
+  if (client_.pending() || origin_.pending()) return;
+  ending_ = true;
+  worker_.engine_.cancel(timer_);
+  std::unique_ptr<SessionInfo> context = worker_.reporter_ == nullptr ? nullptr : info();
+  if (context != nullptr && !exchange_.request()->is_connect()) {
+    context->octets_up = octets_up_;
+    context->octets_down = octets_down_;
+  }
+  worker_.relay_.start(client_, origin_, exchange_.to_origin(), context.release());
+  release_when_quiet();
+}
+
+// As server/Connection does it: FIN first, and what still comes is discarded for a while, since closing with unread
+// input would make the kernel send RST, and the answer could be lost.
+void HttpForward::drain_and_close() {
+  draining_ = true;
+  worker_.engine_.close(origin_);
+  if (!worker_.engine_.shutdown_write(client_)) return finish(Reason::none);
+  drain_until_ = worker_.engine_.now() + limits::reply_drain;
+  worker_.engine_.start_timer(timer_, drain_until_);
+  discard_input();
+}
+
+void HttpForward::discard_input() {
+  const MutableBytes buffer = worker_.http_->buffer();
+  while (discarded_octets_ < limits::reply_drain_octets_max) {
+    const auto received = worker_.engine_.receive(client_, buffer);
+    if (!received && received.error().kind == ErrorKind::would_block) {
+      return worker_.engine_.wait(client_, engine::Interest::readable);
+    }
+    if (!received || *received == 0) break;
+    discarded_octets_ += *received;
+  }
+  finish(Reason::none);
+}
+
+void HttpForward::finish(Reason reason) {
+  if (ending_) return;
+  const HttpPhase phase = exchange_.phase();
+  const bool request = admitted_ || in_head_ || phase == HttpPhase::opening || phase == HttpPhase::answering ||
+                       (phase == HttpPhase::silent && reason != Reason::none);
+  if (request && !draining_) report_end(reason);
+  ending_ = true;
+  track();
+  // Where an answer was under way, the client must not take a part of it for the whole.
+  const bool cut = phase == HttpPhase::exchanging || phase == HttpPhase::answering || phase == HttpPhase::aborting ||
+                   phase == HttpPhase::tunnel;
+  if (cut) worker_.engine_.abort(client_);
+  worker_.engine_.close(client_);
+  worker_.engine_.abort(origin_);
+  worker_.engine_.cancel(timer_);
+  reach_.cancel();
+  release_when_quiet();
+}
+
+// Never inline: whoever calls may still look at this object.
+void HttpForward::release_when_quiet() noexcept {
+  if (client_.pending() || origin_.pending() || timer_.pending() || reach_.pending() || quiet_.pending()) return;
+  worker_.engine_.post(quiet_);
+}
+
+void HttpForward::on_quiet(engine::Status) {
+  worker_.http_->released(*this);
+}
+
+// ── all of a worker ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+HttpForwards::HttpForwards(Worker& worker)
+    : worker_(worker), buffer_(std::make_unique_for_overwrite<std::uint8_t[]>(limits::http_read_octets)) {}
+
+HttpForwards::~HttpForwards() {
+  STILE_ASSERT(count_ == 0);
+}
+
+void HttpForwards::start(const HttpClient& about, const session::HttpRules& rules, engine::Socket& client,
+                         ConstBytes octets) {
+  auto* const forward = new HttpForward(worker_, about, rules);
+  forward->previous_ = last_;
+  (last_ != nullptr ? last_->next_ : first_) = forward;
+  last_ = forward;
+  ++count_;
+  forward->begin(client, octets);
+}
+
+bool HttpForwards::evict_oldest_waiting() {
+  for (HttpForward* forward = first_; forward != nullptr; forward = forward->next_) {
+    if (forward->ending_ || !forward->waiting()) continue;
+    forward->end(Reason::no_resources);
+    return true;
+  }
+  return false;
+}
+
+void HttpForwards::drain() {
+  for (HttpForward* forward = first_; forward != nullptr;) {
+    HttpForward* const next = forward->next_;  // ending one may release it
+    forward->drain();
+    forward = next;
+  }
+}
+
+void HttpForwards::end_all(Reason reason) {
+  for (HttpForward* forward = first_; forward != nullptr;) {
+    HttpForward* const next = forward->next_;
+    forward->end(reason);
+    forward = next;
+  }
+}
+
+void HttpForwards::released(HttpForward& forward) noexcept {
+  (forward.previous_ != nullptr ? forward.previous_->next_ : first_) = forward.next_;
+  (forward.next_ != nullptr ? forward.next_->previous_ : last_) = forward.previous_;
+  --count_;
+  delete &forward;
+  worker_.http_released();
+}
+
+}  // namespace stile::server

@@ -1,0 +1,168 @@
+// The driver of one HTTP client: it carries octets between the client, the exchange (session/http_exchange.h) and the
+// origin of the request in hand, opens origins as policy allows, keeps time, and writes a record for each request.
+// One origin connection is kept for each client connection, for as long as requests go to the same target.
+// Refuses: to read a side faster than the other takes it. At most one head and one read are held for each way, and
+// nothing while no request is under way.
+// Threading: one worker's thread. Tested in tests/sim (faults) and tests/e2e/http_*_test.py (real clients and origins).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/limits.h"
+#include "base/reason.h"
+#include "engine/engine.h"
+#include "server/decision.h"
+#include "server/reach.h"
+#include "server/worker.h"
+#include "session/http_exchange.h"
+
+namespace stile::server {
+
+/// What is known of a client whose first octet said HTTP.
+struct HttpClient {
+  std::size_t listener = 0;              // index, for the record
+  Endpoint local;                        // the client reached
+  Endpoint peer;                         // the client's own
+  bool over_unix = false;                // and it has no address
+  bool proxied = false;                  // a PROXY header named it
+  Identity who = Identity::anonymous();  // whom a client without credentials is taken for
+  std::uint64_t session = 0;
+  Instant began{};  // accepted: the first head is due before the handshake's deadline
+};
+
+class HttpForward {
+ public:
+  HttpForward(Worker& worker, const HttpClient& client, const session::HttpRules& rules);
+  HttpForward(const HttpForward&) = delete;
+  HttpForward& operator=(const HttpForward&) = delete;
+
+  /// Takes the open client's socket (not pending) and what was received from it.
+  void begin(engine::Socket& client, ConstBytes octets);
+  /// Ends it from outside, at once. A no-op once it is ending.
+  void end(Reason reason) { finish(reason); }
+  /// Ends it as soon as the request in hand is answered.
+  void drain();
+  /// Between requests, or inside a head: nobody is served yet.
+  [[nodiscard]] bool waiting() const noexcept { return exchange_.phase() == session::HttpPhase::request; }
+
+ private:
+  friend class HttpForwards;
+
+  void on_client_ready(engine::Status status);
+  void on_origin_ready(engine::Status status);
+  void on_reached(engine::Status status);
+  void on_timer(engine::Status status);
+
+  // The pump.
+  void advance();
+  bool step(std::size_t& budget);
+  bool obey();
+  bool send_to_client();
+  bool send_to_origin();
+  bool receive_from_client(std::size_t& budget);
+  bool receive_from_origin(std::size_t& budget);
+  void rearm();
+
+  // Origins.
+  void open();
+  void start_reach();
+  [[nodiscard]] Reason take_origin();
+  [[nodiscard]] bool can_reuse();
+  [[nodiscard]] bool origin_is_idle() const noexcept;
+  [[nodiscard]] bool origin_is_quiet();
+  [[nodiscard]] policy::Verdict decide(const Target& target, const std::optional<Address>& candidate) const;
+
+  // Time.
+  void track();
+  [[nodiscard]] std::optional<Instant> deadline() const;
+  void arm_timer();
+  void expire();
+
+  // Records.
+  void begin_session();
+  void settle();
+  void report_end(Reason reason);
+  [[nodiscard]] std::unique_ptr<SessionInfo> info() const;
+
+  // Ends.
+  void lose_client();
+  void start_tunnel();
+  void drain_and_close();
+  void discard_input();
+  void finish(Reason reason);
+  void release_when_quiet() noexcept;
+  void on_quiet(engine::Status status);
+
+  Worker& worker_;
+  std::shared_ptr<const Common> common_;  // as of the request in hand: each is decided anew
+  HttpForward* previous_ = nullptr;
+  HttpForward* next_ = nullptr;
+
+  HttpClient about_;
+  session::HttpExchange exchange_;
+  Reach reach_;
+  engine::Socket client_;
+  engine::Socket origin_;
+  engine::Timer timer_;
+  engine::Operation quiet_;  // the last completion: nothing else is pending then
+
+  Target origin_target_;  // what the open origin_ was opened for
+  Endpoint dialled_;
+  Instant began_;  // the request in hand: its first octet
+  Instant idle_since_;
+  Instant last_octet_;
+  Instant refused_at_{};
+  Instant drain_until_{};
+  std::uint64_t id_;
+  std::uint64_t octets_up_ = 0;  // of the request in hand
+  std::uint64_t octets_down_ = 0;
+  std::size_t discarded_octets_ = 0;
+  int rule_ = -1;
+  bool in_head_ = true;
+  bool waits_ = false;  // counted by HttpForwards::waiting
+  bool opening_ = false;
+  bool origin_deaf_ = false;  // it took no more, and is read to its end
+  bool reach_due_ = false;    // the old origin's wait has to end before another is dialled
+  bool admitted_ = false;     // session.start was said
+  bool tunnel_due_ = false;   // the relay starts as soon as both waits are cancelled
+  bool draining_ = false;     // FIN went out; input is discarded until the client's
+  bool ending_ = false;
+};
+
+/// All HTTP clients of one worker, with what they share.
+class HttpForwards {
+ public:
+  explicit HttpForwards(Worker& worker);
+  HttpForwards(const HttpForwards&) = delete;
+  HttpForwards& operator=(const HttpForwards&) = delete;
+  /// All must have ended (asserted).
+  ~HttpForwards();
+
+  void start(const HttpClient& about, const session::HttpRules& rules, engine::Socket& client, ConstBytes octets);
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+  /// Those of them that nobody serves at present.
+  [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
+  /// Ends the one that has waited longest; false when none waits.
+  bool evict_oldest_waiting();
+  void drain();
+  void end_all(Reason reason);
+
+ private:
+  friend class HttpForward;
+
+  [[nodiscard]] MutableBytes buffer() const noexcept { return {buffer_.get(), limits::http_read_octets}; }
+  void released(HttpForward& forward) noexcept;
+
+  Worker& worker_;
+  std::unique_ptr<std::uint8_t[]> buffer_;
+  HttpForward* first_ = nullptr;  // oldest first
+  HttpForward* last_ = nullptr;
+  std::size_t count_ = 0;
+  std::size_t waiting_ = 0;
+};
+
+}  // namespace stile::server

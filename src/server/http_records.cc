@@ -1,0 +1,91 @@
+// What an HTTP client's driver writes down: one session for each request (docs/decisions/0003-http-exchange.md).
+#include <utility>
+
+#include "server/http_forward.h"
+
+namespace stile::server {
+
+void HttpForward::begin_session() {
+  if (std::exchange(admitted_, true)) return;  // a request that is tried again began before
+  worker_.counters_.sessions.add();
+  worker_.counters_.sessions_open.add();
+  if (worker_.reporter_ == nullptr) return;
+  observe::Record record{.event = observe::Event::session_start};
+  record.reply = ReplyCode::succeeded;
+  worker_.report(record, *info());
+}
+
+/// The request in hand was answered, and the client has taken the answer.
+void HttpForward::settle() {
+  report_end(exchange_.reason());
+  if (origin_.is_open() && !exchange_.keeps_origin()) {
+    if (exchange_.reason() == Reason::none) {
+      worker_.engine_.close(origin_);
+    } else {
+      worker_.engine_.abort(origin_);
+    }
+  }
+  id_ = worker_.engine_.random();
+  idle_since_ = began_ = worker_.engine_.now();
+  octets_up_ = octets_down_ = 0;
+  rule_ = -1;
+  exchange_.settled();
+  track();
+}
+
+void HttpForward::report_end(Reason reason) {
+  observe::Counters& counters = worker_.counters_;
+  counters.end(reason);
+  if (is_denial(reason)) counters.denied.add();
+  const std::unique_ptr<SessionInfo> about = worker_.reporter_ == nullptr ? nullptr : info();
+  const bool admitted = std::exchange(admitted_, false);
+  if (admitted) {
+    counters.sessions_open.subtract();
+    counters.bytes_up.add(octets_up_);
+    counters.bytes_down.add(octets_down_);
+    if (worker_.stage_ != Worker::Stage::serving) {
+      ++(reason == Reason::drain ? worker_.drained_.reset : worker_.drained_.finished);
+    }
+  }
+  if (about == nullptr) return;
+  observe::Record record{.event = is_denial(reason) ? observe::Event::denied : observe::Event::error};
+  record.reply = reply_code(reason);
+  if (admitted || reason == Reason::none) {
+    if (!admitted) {
+      // Answered here, by the rules of Max-Forwards: a session that began and ended at once.
+      record.event = observe::Event::session_start;
+      worker_.report(record, *about);
+    }
+    record.event = observe::Event::session_end;
+    record.bytes_up = octets_up_;
+    record.bytes_down = octets_down_;
+    record.duration = worker_.engine_.now() - began_;
+  }
+  record.reason = reason;
+  worker_.report(record, *about);
+}
+
+std::unique_ptr<SessionInfo> HttpForward::info() const {
+  auto info = std::make_unique<SessionInfo>();
+  info->id = id_;
+  info->began = began_;
+  if (!about_.over_unix) info->client = about_.peer;
+  info->method = about_.who.is_anonymous() ? "none" : "unix";
+  info->listener = about_.listener;
+  info->protocol = "http";
+  info->user = about_.who.user();
+  if (admitted_) info->dialled = dialled_;
+  if (const auto& request = exchange_.request()) {
+    info->command = request->is_connect() ? "connect" : "forward";
+    const wire::AddressField& destination = request->destination;
+    const auto target = destination.target();
+    info->target = target ? target->to_string() : destination.received_name + ":" + std::to_string(destination.port);
+  }
+  if (rule_ >= 0) {
+    const auto& rules = common_->policy_for(about_.local.address, about_.peer.address, about_.proxied).rules();
+    info->rule = rules[static_cast<std::size_t>(rule_)].name;
+  }
+  return info;
+}
+
+}  // namespace stile::server
