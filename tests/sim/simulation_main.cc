@@ -1,6 +1,7 @@
 // A whole server on the simulated engine: seeds times faults. `simulation --seeds N [--from K]` runs N seeds from K (1)
-// on; `simulation --seed K` runs one and prints what happened. `--only KIND`: conversations of that kind alone. A seed
-// that fails prints itself and every connection's last steps, and replays exactly.
+// on; `simulation --seed K` runs one and prints what happened; `simulation --sweep K` runs it once for each call that
+// the server makes, which then fails. `--only KIND`: conversations of that kind alone. A seed that fails prints itself
+// and every connection's last steps, and replays exactly.
 #include <bit>
 #include <cstdio>
 #include <cstdlib>
@@ -103,6 +104,18 @@ int run_many(std::uint64_t first, std::uint64_t count, std::string_view only) {
   return failed == 0 ? 0 : 1;
 }
 
+// One seed with each of its calls failing in turn.
+int sweep(std::uint64_t seed, std::string_view only) {
+  std::uint64_t calls = 0;
+  std::uint64_t failed = report(seed, 0, only, run(seed, 0, only, &calls)) ? 0 : 1;
+  for (std::uint64_t fail_at = 1; fail_at <= calls; ++fail_at) {
+    if (!report(seed, fail_at, only, run(seed, fail_at, only, nullptr))) ++failed;
+  }
+  std::printf("%llu failing calls, %llu failed\n", static_cast<unsigned long long>(calls),
+              static_cast<unsigned long long>(failed));
+  return failed == 0 ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -110,6 +123,7 @@ int main(int argc, char** argv) {
   std::uint64_t seeds = 0;
   std::uint64_t from = 1;
   std::uint64_t fail_at = 0;
+  std::uint64_t swept = 0;
   std::string_view only;
   for (int i = 1; i + 1 < argc; i += 2) {
     const std::uint64_t value = std::strtoull(argv[i + 1], nullptr, 10);
@@ -117,11 +131,13 @@ int main(int argc, char** argv) {
     if (std::strcmp(argv[i], "--seeds") == 0) seeds = value;
     if (std::strcmp(argv[i], "--from") == 0) from = value;
     if (std::strcmp(argv[i], "--fail-at") == 0) fail_at = value;
+    if (std::strcmp(argv[i], "--sweep") == 0) swept = value;
     if (std::strcmp(argv[i], "--only") == 0) only = argv[i + 1];
   }
   if (seed != 0) return run_one(seed, fail_at, only);
+  if (swept != 0) return sweep(swept, only);
   if (seeds != 0) return run_many(from, seeds, only);
-  std::fprintf(stderr, "usage: %s --seeds N [--from K] [--only KIND] | --seed K [--fail-at CALL] [--only KIND]\n",
+  std::fprintf(stderr, "usage: %s --seeds N [--from K] | --seed K [--fail-at CALL] | --sweep K, [--only KIND]\n",
                argv[0]);
   return 2;
 }

@@ -5,6 +5,7 @@
 
 #include "sim/bind_conversation.h"
 #include "sim/connect_conversation.h"
+#include "sim/http_conversation.h"
 #include "sim/places.h"
 #include "sim/udp_conversation.h"
 
@@ -21,6 +22,7 @@ constexpr std::array kinds{
     Kind{"connect", 4, make_connect},
     Kind{"bind", 2, make_bind},
     Kind{"udp", 4, make_udp},
+    Kind{"http", 3, make_http},
 };
 
 const Kind& random_kind(engine::Prng& prng) {
