@@ -114,7 +114,7 @@ def test_no_octet_reaches_the_target_before_the_verdict(serve, origin) -> None:
         (raw_socks.GREETING + b"\x04\x01\x00\x50", raw_socks.METHOD_NONE),  # Q17
         (raw_socks.GREETING + b"\x01\x01a\x01b", raw_socks.METHOD_NONE),  # RFC 1929 although 00 was selected
         (b"\x06\x01\x00", b""),
-        (b"EHLO mail.example\r\n", b""),
+        (b"ehlo mail.example\r\n", b""),  # in capitals it is a malformed HTTP request: http_test.py
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b""),
         (b"\x80\x2e\x01\x00\x02", b""),
     ],
