@@ -182,7 +182,56 @@ class Associates:
         return {"event": "session.end", "command": "udp-associate", "packets_up": 1, "packets_down": 1}
 
 
-Outcome = Dials | Refuses | Answers | Ends | Chooses | Listens | Associates
+@dataclass(frozen=True)
+class Fails:
+    """An HTTP status, then the end."""
+
+    status: int
+    reason: str
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        assert raw_socks.receive_all(client).startswith(f"HTTP/1.1 {self.status} ".encode())
+
+    def record(self) -> Record:
+        return {"event": "error", "protocol": "http", "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Tunnels:
+    """HTTP's way to say that the connection is made."""
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        granted = b"HTTP/1.1 200 Connection established\r\n\r\n"
+        assert raw_socks.receive(client, len(granted)) == granted
+        exchange(client, world.next_target(ranges.WEB, 80))
+
+    def record(self) -> Record:
+        return {"event": "session.end", "protocol": "http", "target": "192.0.2.10:80"}
+
+
+@dataclass(frozen=True)
+class Forwards:
+    """One request to the origin, rewritten for it; its answer comes back."""
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        far = world.next_target(ranges.WEB, 80)
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += far.recv(4096)
+        assert head.startswith(b"GET / HTTP/1.1\r\n") and b"\r\nHost: example.com\r\n" in head and b"other" not in head
+        far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        answer = b""
+        while not answer.endswith(b"\r\n\r\nhi"):
+            answer += client.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        client.close()
+        far.close()
+
+    def record(self) -> Record:
+        return {"event": "session.end", "protocol": "http", "target": "example.com:80"}
+
+
+Outcome = Dials | Refuses | Answers | Ends | Chooses | Listens | Associates | Fails | Tunnels | Forwards
 
 OUTCOMES: dict[str, Outcome] = {
     "G1": Chooses(0), "G2": Chooses(0), "G3": Chooses(0), "G4": Ends("method.none", b"\x05\xff"),
@@ -222,6 +271,12 @@ OUTCOMES: dict[str, Outcome] = {
     "K5": Listens(ranges.PEER, 4),
     "K6": Answers(VECTORS["V3"].octets),
     "K7": Refuses("command.unknown", version=4),
+    "H1": Fails(400, "http.host"),
+    "H2": Fails(505, "http.version"),
+    "H3": Fails(400, "http.target"),
+    "H4": Tunnels(),
+    "H5": Forwards(),
+    "H6": Fails(400, "http.framing"),
     "Y1": Dials(ranges.WEB, 80, "192.0.2.10:80", b"GET /\r\n"),
     "Y2": Dials(ranges.WEB, 80, "192.0.2.10:80", b"GET /\r\n"),
     "Y3": Dials(ranges.WEB, 80, "192.0.2.10:80", b"GET /\r\n"),
@@ -237,7 +292,7 @@ ELSEWHERE = {
     "M": "what a client reads", "P": "what a client reads", "V": "what a client reads", "B": "what a client reads",
     "R": "what an upstream answers", "L": "lines for people, not requests",
     "A": "needs a password listener", "C2": "needs a password listener", "C3": "needs a password listener",
-    "W": "needs Kerberos", "U": "datagrams, below", "H": "heads, judged by their codec",
+    "W": "needs Kerberos", "U": "datagrams, below",
     "Q27": "a request that its codec judges", "Q28": "a request that its codec judges",
 }  # fmt: skip
 
@@ -336,7 +391,7 @@ def play(world: Ranges, label: str, plays: list[Play]) -> None:
     outcome = OUTCOMES[label]
     address = ranges.BALANCED if label[0] == "Y" else ranges.PROXY
     conversations = [(each.begin(world, address), each) for each in plays]
-    send_in_step([(client, each.pieces) for client, each in conversations], may_end=isinstance(outcome, Ends))
+    send_in_step([(client, each.pieces) for client, each in conversations], may_end=isinstance(outcome, Ends | Fails))
     for client, each in conversations:
         if each.method_due:
             assert raw_socks.receive(client, 2) == raw_socks.METHOD_NONE
@@ -348,15 +403,17 @@ def test_vector(world: Ranges, proxy: Server, label: str) -> None:
     outcome, plays = OUTCOMES[label], plays_of(label)
     mark, dialled, asked = len(proxy.records()), world.connections_made(), len(world.names.asked)
     try:
-        play(world, label, plays)
+        # HTTP does not say from where it connects to the target: one at a time tells whose connection is whose.
+        for together in [[each] for each in plays] if label[0] == "H" else [plays]:
+            play(world, label, together)
     finally:
         raw_socks.close_all()
     for record in records_of(proxy, mark, len(plays)):
         assert outcome.record().items() <= record.items(), record
         assert str(record["client"]).startswith(CLIENTS.get(label, f"{ranges.CLIENT}:")), record
-    if isinstance(outcome, Refuses | Answers | Ends):
+    if isinstance(outcome, Refuses | Answers | Ends | Fails):
         assert world.connections_made() == dialled
-    if isinstance(outcome, Refuses | Ends):
+    if isinstance(outcome, Refuses | Ends | Fails):
         assert len(world.names.asked) == asked
 
 
