@@ -353,7 +353,7 @@ def records_of(proxy: Server, mark: int, count: int) -> list[Record]:
     found: list[Record] = []
 
     def complete() -> bool:
-        found[:] = [record for record in proxy.records()[mark:] if record["event"] != "session.start"]
+        found[:] = [record for record in proxy.records()[mark:] if record["event"] not in ("session.start", "drop")]
         return len(found) >= count
 
     wait_until("every conversation has its record", complete)
