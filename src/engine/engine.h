@@ -158,6 +158,12 @@ struct Datagram {
   bool truncated = false;
 };
 
+/// An ICMP error that the network sent about a datagram.
+struct DatagramError {
+  Endpoint peer;  // where the datagram went
+  IcmpReport icmp;
+};
+
 /// An echo request (RFC 792, RFC 4443 section 4.1). The engine adds the socket's identifier.
 struct EchoProbe {
   Address to;
@@ -273,6 +279,12 @@ class Engine {
   [[nodiscard]] virtual Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) = 0;
   /// Immediate. Sends front to back and says how many went; the error is that of the first one that did not go.
   [[nodiscard]] virtual Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) = 0;
+
+  /// From now on ICMP errors about this socket's datagrams are kept for `receive_datagram_error`. Each also fails one
+  /// later call on the socket, whatever that is about, unless it is read before.
+  [[nodiscard]] virtual Result<void> keep_datagram_errors(Socket& socket) = 0;
+  /// Immediate. The next of them; would_block when there is none. A wait for `readable` completes when there is one.
+  [[nodiscard]] virtual Result<DatagramError> receive_datagram_error(Socket& socket) = 0;
 
   // ── ICMP echo ─────────────────────────────────────────────────────────────────────────────────────────────────
   /// Opens a socket for echo requests, with an identifier of its own. not_permitted where the system refuses them to

@@ -181,6 +181,36 @@ TEST_P(IcmpConformance, TooManySaySo) {
   EXPECT_EQ(opened.error().kind, ErrorKind::no_descriptors);
 }
 
+// Not of echoes: what the network says of a datagram, where its socket was told to listen.
+TEST_P(IcmpConformance, ADatagramsErrorsAreKeptForWhoAsks) {
+  struct Row {
+    Address target;
+    IcmpReport report;
+  };
+  const Row rows[] = {
+      {world_->unreachable, {.family = Family::ipv4, .type = 3, .code = 1, .offender = world_->near}},
+      {world_->forbidden, {.family = Family::ipv4, .type = 3, .code = 13, .offender = world_->near}},
+      {world_->unreachable6, {.family = Family::ipv6, .type = 1, .code = 0, .offender = world_->near6}},
+  };
+  for (const Row& row : rows) {
+    Actor& one = actor();
+    ASSERT_TRUE(engine().open_udp(one.socket, {row.target.is_v4() ? Address{} : Address::parse("::").value(), 0}));
+    ASSERT_TRUE(engine().keep_datagram_errors(one.socket));
+    std::array<std::uint8_t, 3> octets{};
+    const std::array datagrams{Datagram{.peer = {row.target, 4000}, .payload = octets}};
+    ASSERT_TRUE(engine().send_datagrams(one.socket, datagrams));
+    Result<DatagramError> error = engine().receive_datagram_error(one.socket);
+    while (!error && wait_for(one, Interest::readable)) error = engine().receive_datagram_error(one.socket);
+    ASSERT_TRUE(error) << row.target.to_string();
+    EXPECT_EQ(error->peer, (Endpoint{row.target, 4000}));
+    // The simulation's routers are on the paths of echoes alone.
+    EXPECT_EQ(error->icmp.type, row.report.type);
+    EXPECT_EQ(error->icmp.code, row.report.code);
+    EXPECT_EQ(engine().receive_datagram_error(one.socket).error().kind, ErrorKind::would_block);
+    EXPECT_TRUE(engine().send_datagrams(one.socket, datagrams)) << "it was read: it fails no other call";
+  }
+}
+
 TEST_P(IcmpConformance, WaitsLikeEverySocket) {
   world_->grant(true);
   Actor& one = actor();

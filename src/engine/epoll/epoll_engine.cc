@@ -41,7 +41,7 @@ std::uint8_t ready_bits(std::uint32_t events, bool is_stream) noexcept {
   // After a hang-up or an error neither a read nor a write would block.
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) epoll::set(bits, epoll::readable | epoll::writable);
   if ((events & (EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) epoll::set(bits, epoll::short_read_proves_nothing);
-  if ((events & EPOLLERR) != 0 && is_stream) epoll::set(bits, epoll::error);
+  if ((events & EPOLLERR) != 0) epoll::set(bits, is_stream ? epoll::error : epoll::reports);
   return bits;
 }
 

@@ -71,6 +71,9 @@ class EpollEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
   [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;
 
+  [[nodiscard]] Result<void> keep_datagram_errors(Socket& socket) override;
+  [[nodiscard]] Result<DatagramError> receive_datagram_error(Socket& socket) override;
+
   [[nodiscard]] Result<void> open_icmp(Socket& socket, Family family) override;
   [[nodiscard]] Result<Instant> send_echo(Socket& socket, const EchoProbe& probe) override;
   [[nodiscard]] Result<EchoAnswer> receive_echo(Socket& socket, MutableBytes room) override;

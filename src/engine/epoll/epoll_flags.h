@@ -14,6 +14,7 @@ inline constexpr std::uint8_t error = 4;  // EPOLLERR on a stream
 // A short read does not prove that the socket is drained: a FIN or reset may stand behind the octets, told by the same
 // edge, and a read stops short at the mark of urgent data. Never cleared.
 inline constexpr std::uint8_t short_read_proves_nothing = 8;
+inline constexpr std::uint8_t reports = 16;  // EPOLLERR on another socket: its error queue may hold something
 
 static_assert(readable == static_cast<std::uint8_t>(Interest::readable));
 static_assert(writable == static_cast<std::uint8_t>(Interest::writable));

@@ -7,6 +7,7 @@
 
 #include "engine/epoll/epoll_engine.h"
 #include "engine/epoll/epoll_flags.h"
+#include "engine/epoll/error_queue.h"
 #include "sys/errno_table.h"
 #include "sys/retry.h"
 #include "sys/sockaddr.h"
@@ -98,6 +99,28 @@ Result<std::size_t> EpollEngine::send_datagrams(Socket& socket, std::span<const 
     return std::unexpected(error);
   }
   return static_cast<std::size_t>(count);
+}
+
+Result<void> EpollEngine::keep_datagram_errors(Socket& socket) {
+  STILE_ASSERT(socket.is_open());
+  const auto local = local_endpoint(socket);
+  if (!local) return std::unexpected(local.error());
+  return sys::set_icmp_reports(socket.handle(), local->address.family(), true);
+}
+
+Result<DatagramError> EpollEngine::receive_datagram_error(Socket& socket) {
+  STILE_ASSERT(socket.is_open());
+  std::uint8_t& ready = SocketState::ready(socket);
+  // A registered socket is told of each: asking in vain would cost every answer a system call.
+  const bool told = (SocketState::flags(socket) & epoll::registered) != 0;
+  if (!told || (ready & epoll::reports) != 0) {
+    std::uint8_t octet = 0;  // what it quotes is of no interest
+    if (const auto queued = epoll::read_error_queue(socket.handle(), {&octet, 1})) {
+      return DatagramError{queued->peer, queued->report};
+    }
+    epoll::clear(ready, epoll::reports);
+  }
+  return std::unexpected(Error{ErrorKind::would_block, EAGAIN});
 }
 
 }  // namespace stile::engine

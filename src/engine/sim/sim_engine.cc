@@ -294,7 +294,7 @@ std::uint8_t SimEngine::ready_bits(const sim::Node& waited) const {
     case sim::Node::Kind::listener:
       return waited.backlog.empty() ? 0 : readable;
     case sim::Node::Kind::udp:
-      return waited.packets.empty() ? writable : readable | writable;
+      return waited.packets.empty() && waited.errors.empty() ? writable : readable | writable;
     case sim::Node::Kind::icmp:
       return waited.echoes.empty() ? writable : readable | writable;
     case sim::Node::Kind::stream: {

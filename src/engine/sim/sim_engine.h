@@ -135,6 +135,9 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
   [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;
 
+  [[nodiscard]] Result<void> keep_datagram_errors(Socket& socket) override;
+  [[nodiscard]] Result<DatagramError> receive_datagram_error(Socket& socket) override;
+
   [[nodiscard]] Result<void> open_icmp(Socket& socket, Family family) override;
   [[nodiscard]] Result<Instant> send_echo(Socket& socket, const EchoProbe& probe) override;
   [[nodiscard]] Result<EchoAnswer> receive_echo(Socket& socket, MutableBytes room) override;
@@ -220,7 +223,9 @@ class SimEngine final : public Engine {
 
   // UDP (sim_udp.cc).
   [[nodiscard]] std::optional<Error> leftover(sim::Node& of);
-  [[nodiscard]] Result<void> send_one(const sim::Node& from, const Datagram& datagram);
+  [[nodiscard]] Result<void> send_one(int handle, const Datagram& datagram);
+  void reject(const Wakeup& sender, const Endpoint& peer, const SimBehaviour& behaviour);
+  [[nodiscard]] static std::optional<Error> left_behind(sim::Node& node) noexcept;
   void deliver(const Endpoint& from, const Endpoint& to, const std::vector<std::uint8_t>& octets);
 
   // ICMP (sim_icmp.cc).

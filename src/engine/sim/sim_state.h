@@ -100,6 +100,9 @@ struct Node {
   std::deque<Packet> packets;
   std::size_t packet_octets = 0;
   bool leftover_told = false;  // the last call failed as udp_leftover says: the next one does not
+  bool keeps_errors = false;
+  std::deque<DatagramError> errors;
+  std::optional<Error> left_behind;  // by such an error, for the next call
   // icmp
   std::deque<Echo> echoes;
   // pipe_read

@@ -1,4 +1,5 @@
-// Simulated UDP. Like an unconnected Linux socket, a sender is not told of refusals that the network sends.
+// Simulated UDP. Like an unconnected Linux socket, a sender is told of refusals that the network sends only where it
+// asks for them.
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -50,6 +51,7 @@ Result<std::size_t> SimEngine::receive_datagrams(Socket& socket, std::span<Datag
   sim::Node& from = node(socket);
   STILE_ASSERT(from.kind == sim::Node::Kind::udp);
   if (const auto error = leftover(from)) return std::unexpected(*error);
+  if (const auto error = left_behind(from)) return std::unexpected(*error);
   if (from.packets.empty()) return os_error(EAGAIN);
   std::size_t count = 0;
   while (count < datagrams.size() && !from.packets.empty()) {
@@ -76,9 +78,10 @@ Result<std::size_t> SimEngine::send_datagrams(Socket& socket, std::span<const Da
     constexpr std::array errors{EAGAIN, ENOBUFS, EMSGSIZE, EPERM};
     return os_error(errors[prng_.below(errors.size())]);
   }
+  if (const auto error = left_behind(from)) return std::unexpected(*error);
   std::size_t count = 0;
   for (const Datagram& datagram : datagrams) {
-    const Result<void> sent = send_one(from, datagram);
+    const Result<void> sent = send_one(socket.handle(), datagram);
     if (!sent && count == 0) return std::unexpected(sent.error());
     if (!sent) break;
     ++count;
@@ -86,11 +89,16 @@ Result<std::size_t> SimEngine::send_datagrams(Socket& socket, std::span<const Da
   return count;
 }
 
-Result<void> SimEngine::send_one(const sim::Node& from, const Datagram& datagram) {
+Result<void> SimEngine::send_one(int handle, const Datagram& datagram) {
+  const sim::Node& from = nodes_[static_cast<std::size_t>(handle)];
   if (datagram.peer.address.family() != from.local.address.family()) return os_error(EAFNOSUPPORT);
   if (datagram.payload.size() > payload_octets_max) return os_error(EMSGSIZE);
   const SimBehaviour& behaviour = behaviour_of(datagram.peer.address);
   if (behaviour.answer == SimBehaviour::Answer::local_error) return std::unexpected(behaviour.error);
+  if (behaviour.answer == SimBehaviour::Answer::icmp) {
+    const Wakeup sender{handle, from.generation};
+    after(latency() + latency(), [this, sender, to = datagram.peer, behaviour] { reject(sender, to, behaviour); });
+  }
   if (behaviour.answer != SimBehaviour::Answer::normal) return {};
   Endpoint source = from.local;
   if (source.address.is_unspecified()) source.address = source_for(datagram.peer.address);
@@ -101,6 +109,35 @@ Result<void> SimEngine::send_one(const sim::Node& from, const Datagram& datagram
     after(latency() + behaviour.delay, [this, source, to = datagram.peer, octets] { deliver(source, to, octets); });
   }
   return {};
+}
+
+void SimEngine::reject(const Wakeup& sender, const Endpoint& peer, const SimBehaviour& behaviour) {
+  sim::Node& told = nodes_[static_cast<std::size_t>(sender.handle)];
+  if (told.generation != sender.generation || !told.keeps_errors) return;
+  told.errors.push_back({peer, behaviour.icmp});
+  told.left_behind = behaviour.error;
+  notify(sender.handle);
+}
+
+std::optional<Error> SimEngine::left_behind(sim::Node& node) noexcept {
+  return std::exchange(node.left_behind, std::nullopt);
+}
+
+Result<void> SimEngine::keep_datagram_errors(Socket& socket) {
+  STILE_ASSERT(socket.is_open());
+  if (const auto error = injected()) return std::unexpected(*error);
+  node(socket).keeps_errors = true;
+  return {};
+}
+
+Result<DatagramError> SimEngine::receive_datagram_error(Socket& socket) {
+  STILE_ASSERT(socket.is_open());
+  sim::Node& told = node(socket);
+  if (told.errors.empty()) return os_error(EAGAIN);
+  const DatagramError error = told.errors.front();
+  told.errors.pop_front();
+  if (told.errors.empty()) told.left_behind.reset();
+  return error;
 }
 
 void SimEngine::deliver(const Endpoint& from, const Endpoint& to, const std::vector<std::uint8_t>& octets) {
