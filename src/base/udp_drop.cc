@@ -23,6 +23,13 @@ constexpr std::array<Row, udp_drop_count> table{{
     {UdpDrop::reply, "udp.reply"},
     {UdpDrop::too_big, "udp.toobig"},
     {UdpDrop::limit, "udp.limit"},
+    {UdpDrop::icmp_port, "udp.icmp.port"},
+    {UdpDrop::icmp_host, "udp.icmp.host"},
+    {UdpDrop::icmp_network, "udp.icmp.net"},
+    {UdpDrop::icmp_prohibited, "udp.icmp.prohibited"},
+    {UdpDrop::icmp_expired, "udp.icmp.expired"},
+    {UdpDrop::icmp_too_big, "udp.icmp.toobig"},
+    {UdpDrop::icmp_other, "udp.icmp.other"},
 }};
 
 constexpr bool in_enumeration_order() {

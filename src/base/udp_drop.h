@@ -18,9 +18,17 @@ enum class UdpDrop : std::uint8_t {
   reply,     // from a sender that the client has not sent to
   too_big,   // exceeds one datagram, with the header that belongs in front
   limit,     // a queue or a ceiling is full
+  // By the network, which says so by ICMP.
+  icmp_port,        // nobody listens there
+  icmp_host,        // unreachable
+  icmp_network,     // unreachable
+  icmp_prohibited,  // by a filter, or by administration
+  icmp_expired,     // hops, or the time for reassembly
+  icmp_too_big,     // for a network on the way
+  icmp_other,
 };
 
-inline constexpr int udp_drop_count = static_cast<int>(UdpDrop::limit) + 1;
+inline constexpr int udp_drop_count = static_cast<int>(UdpDrop::icmp_other) + 1;
 
 /// "udp.src", "udp.port", …
 [[nodiscard]] std::string_view token(UdpDrop drop) noexcept;

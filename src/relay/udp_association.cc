@@ -11,7 +11,8 @@
 namespace stile::relay {
 namespace {
 
-// ICMP leaves one error at a time, so a socket that has nothing but errors to give, so many in a row, is beyond use.
+// ICMP leaves one error at a time, so a socket that has nothing but errors to give, so many in a row, is beyond use. As
+// many messages about earlier datagrams are read in one turn.
 constexpr int receive_errors_max = 64;
 
 // UDP gives no sign of a family that leads nowhere, so the one that works nearly everywhere comes first.
@@ -52,6 +53,24 @@ UdpDrop drop_of(ErrorKind kind) noexcept {
       return UdpDrop::send;
   }
   assertion_failed("ErrorKind in range", __FILE__, __LINE__);
+}
+
+UdpDrop drop_of(const engine::IcmpReport& report) noexcept {
+  const bool v4 = report.family == Family::ipv4;
+  if (report.type == (v4 ? 11 : 3)) return UdpDrop::icmp_expired;
+  if (report.type == (v4 ? 3 : 1)) {
+    static constexpr std::array v4_codes{
+        UdpDrop::icmp_network, UdpDrop::icmp_host,       UdpDrop::icmp_other,      UdpDrop::icmp_port,
+        UdpDrop::icmp_too_big, UdpDrop::icmp_other,      UdpDrop::icmp_network,    UdpDrop::icmp_host,
+        UdpDrop::icmp_host,    UdpDrop::icmp_prohibited, UdpDrop::icmp_prohibited, UdpDrop::icmp_network,
+        UdpDrop::icmp_host,    UdpDrop::icmp_prohibited, UdpDrop::icmp_prohibited, UdpDrop::icmp_prohibited};
+    static constexpr std::array v6_codes{UdpDrop::icmp_network,   UdpDrop::icmp_prohibited, UdpDrop::icmp_host,
+                                         UdpDrop::icmp_host,      UdpDrop::icmp_port,       UdpDrop::icmp_prohibited,
+                                         UdpDrop::icmp_prohibited};
+    const auto codes = v4 ? std::span<const UdpDrop>(v4_codes) : std::span<const UdpDrop>(v6_codes);
+    return report.code < codes.size() ? codes[report.code] : UdpDrop::icmp_other;
+  }
+  return !v4 && report.type == 2 ? UdpDrop::icmp_too_big : UdpDrop::icmp_other;
 }
 
 bool may_concern_an_earlier_datagram(ErrorKind kind) noexcept {
@@ -203,6 +222,8 @@ engine::Socket* Association::outgoing(const Target& asked, Family family) {
     return nullptr;
   }
   way.errors_in_a_row = 0;
+  // Without it the network's word on a datagram is not heard; the association works all the same.
+  (void)relay_.engine_.keep_datagram_errors(way.socket);
   relay_.engine_.wait(way.socket, engine::Interest::readable);
   return &way.socket;
 }
@@ -291,10 +312,19 @@ void Association::on_resolved(NameWait& wait) {
 void Association::on_targets_ready(Family family, engine::Status) {
   if (ended_) return release_when_quiet();
   Side& way = side(family);
+  take_errors(way);
   for (const engine::Datagram& datagram : receive(way)) from_target(datagram);
   flush(relay_.buffers().down(), client_side_.socket, totals_.down);
   if (way.broken()) return relay_.engine_.close(way.socket);  // the next datagram that way opens another
   relay_.engine_.wait(way.socket, engine::Interest::readable);
+}
+
+void Association::take_errors(Side& side) {
+  for (int i = 0; i < receive_errors_max; ++i) {
+    const auto error = relay_.engine_.receive_datagram_error(side.socket);
+    if (!error) return;
+    drop(drop_of(error->icmp), error->peer);
+  }
 }
 
 void Association::from_target(const engine::Datagram& datagram) {

@@ -24,6 +24,9 @@ class SendList;
 
 /// What a datagram is dropped for when sending it, or opening the socket to send it from, failed like this.
 [[nodiscard]] UdpDrop drop_of(ErrorKind kind) noexcept;
+/// What a datagram was dropped for that the network sent this message about (RFC 792, RFC 1122 section 3.2.2.1, RFC
+/// 4443 section 3).
+[[nodiscard]] UdpDrop drop_of(const engine::IcmpReport& report) noexcept;
 /// True for errors that an ICMP message about an earlier datagram leaves behind for the next call on the socket
 /// (ECONNREFUSED and its like): that call's own datagram has nothing to do with it.
 [[nodiscard]] bool may_concern_an_earlier_datagram(ErrorKind kind) noexcept;
@@ -73,6 +76,7 @@ class Association {
   void on_timer(engine::Status status);
   void on_resolved(NameWait& wait);
   [[nodiscard]] std::span<engine::Datagram> receive(Side& side);
+  void take_errors(Side& side);
 
   // From the client.
   void from_client(const engine::Datagram& datagram);

@@ -45,6 +45,54 @@ TEST(UdpErrors, EveryKindHasItsDrop) {
   EXPECT_EQ(drop_of(sys::make_error(ENETUNREACH).kind), UdpDrop::send);
 }
 
+TEST(UdpErrors, WhatTheNetworkSaysHasItsDrop) {
+  const auto v4 = [](std::uint8_t type, std::uint8_t code) {
+    return drop_of(engine::IcmpReport{.family = Family::ipv4, .type = type, .code = code, .offender = {}});
+  };
+  const auto v6 = [](std::uint8_t type, std::uint8_t code) {
+    return drop_of(engine::IcmpReport{.family = Family::ipv6, .type = type, .code = code, .offender = {}});
+  };
+  EXPECT_EQ(v4(3, 0), UdpDrop::icmp_network);
+  EXPECT_EQ(v4(3, 1), UdpDrop::icmp_host);
+  EXPECT_EQ(v4(3, 2), UdpDrop::icmp_other);
+  EXPECT_EQ(v4(3, 3), UdpDrop::icmp_port);
+  EXPECT_EQ(v4(3, 4), UdpDrop::icmp_too_big);
+  EXPECT_EQ(v4(3, 9), UdpDrop::icmp_prohibited);
+  EXPECT_EQ(v4(3, 10), UdpDrop::icmp_prohibited);
+  EXPECT_EQ(v4(3, 13), UdpDrop::icmp_prohibited);
+  EXPECT_EQ(v4(3, 15), UdpDrop::icmp_prohibited);
+  EXPECT_EQ(v4(3, 16), UdpDrop::icmp_other);
+  EXPECT_EQ(v4(11, 0), UdpDrop::icmp_expired);
+  EXPECT_EQ(v4(12, 0), UdpDrop::icmp_other);
+  EXPECT_EQ(v6(1, 0), UdpDrop::icmp_network);
+  EXPECT_EQ(v6(1, 1), UdpDrop::icmp_prohibited);
+  EXPECT_EQ(v6(1, 3), UdpDrop::icmp_host);
+  EXPECT_EQ(v6(1, 4), UdpDrop::icmp_port);
+  EXPECT_EQ(v6(1, 7), UdpDrop::icmp_other);
+  EXPECT_EQ(v6(2, 0), UdpDrop::icmp_too_big);
+  EXPECT_EQ(v6(3, 1), UdpDrop::icmp_expired);
+}
+
+// Counted per kind, told once, and in nobody's way: what goes to another target goes.
+TEST(UdpErrors, IcmpAboutADatagramIsCountedAndEndsNothing) {
+  engine::SimEngine engine(1);
+  engine.set_route(ip("192.0.2.66"), engine::SimBehaviour::host_unreachable(Family::ipv4));
+  UdpRig rig(engine);
+  UdpPeer& target = rig.peer(at("192.0.2.1:53"));
+  UdpPeer& client = rig.peer(at("198.51.100.7:4000"));
+  Association& association = rig.open(from_client());
+  for (int i = 0; i < 3; ++i) {
+    client.send(association.bound(), packet(target_of("192.0.2.66", 53), "lost"));
+    rig.settle();
+    client.send(association.bound(), packet(target_of("192.0.2.1", 53), "kept"));
+    rig.settle();
+  }
+  EXPECT_EQ(association.totals().dropped(UdpDrop::icmp_host), 3U);
+  EXPECT_EQ(rig.owner.first_drops, (std::vector{std::pair{UdpDrop::icmp_host, std::string("192.0.2.66:53")}}));
+  EXPECT_EQ(target.received().size(), 3U);
+  EXPECT_EQ(rig.owner.ends, 0U);
+}
+
 /// One association that uses everything: both families, a name, fragments, answers.
 class Exchange {
  public:
