@@ -56,7 +56,7 @@ def far_site(place: Namespace) -> Iterator[WebServer]:
 
 def scan(place: Namespace, address: str) -> str:
     scripts = "socks-open-proxy,socks-auth-info"
-    arguments = "proxy.url=http://far.example/,proxy.pattern=second.js"
+    arguments = "proxy.url=http://far.example/,proxy.pattern=BaseHTTP"  # of the head: nmap reads the first segment alone
     words = ("-Pn", "-n", "-p", "1080", "--dns-servers", "127.0.0.1", "--script", scripts, "--script-args", arguments)
     return run(*place.prefix(), "nmap", *words, address).stdout
 
