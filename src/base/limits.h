@@ -81,7 +81,9 @@ inline constexpr std::uint8_t trace_probes_per_hop = 3;
 inline constexpr auto trace_probe_wait = 1s;
 inline constexpr auto trace_name_wait = 1s;              // for the names of a hop, behind its last probe
 inline constexpr std::size_t trace_payload_octets = 32;  // a packet of 60 octets on IPv4
-inline constexpr std::size_t probe_clients_max = 4'096;  // whose last probe is remembered
+inline constexpr std::size_t probe_clients_max = 4'096;  // whose last probe is remembered, of a process
+inline constexpr std::size_t probe_runs_max = 1'024;     // at once, of a process
+inline constexpr auto probe_reader_wait = 60s;           // for a client that takes no line
 inline constexpr std::size_t raw_icmp_sockets_max = 8;   // a worker and family, where datagram sockets are refused
 inline constexpr std::size_t icmp_line_octets_max = 1'024;
 
@@ -135,6 +137,8 @@ static_assert(ping_probes_max <= UINT16_MAX, "an echo's sequence");
 static_assert(proxy_conversation >= handshake + dns_total + connect_total, "a slow success of our own server");
 static_assert(probe_silence > trace_probes_per_hop * trace_probe_wait + trace_name_wait, "a hop that is silent");
 static_assert(probe_silence > ping_wait + ping_interval);
+static_assert(trace_probe_wait <= ping_interval, "a probe's time is over before the next one");
+static_assert(probe_runs_max <= probe_clients_max);
 static_assert(udp_fragment_wait >= 5s, "RFC 1928 section 7");
 static_assert(udp_waiting_datagrams_max <= udp_batch_datagrams_max, "what waited leaves in one batch");
 static_assert(udp_payload_octets_max <= udp_waiting_octets_max);

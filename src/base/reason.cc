@@ -66,6 +66,7 @@ constexpr std::array<ReasonInfo, reason_count> table{{
     {Reason::udp_claim, "udp.claim", ReplyCode::general_failure},
     {Reason::bind_peer, "bind.peer", ReplyCode::not_allowed},
     {Reason::bind_timeout, "timeout.bind", ReplyCode::host_unreachable},
+    {Reason::ping_no_socket, "ping.no_socket", ReplyCode::general_failure},
     {Reason::no_resources, "no_resources", ReplyCode::general_failure},
     {Reason::limit_sessions, "limit.sessions", ReplyCode::general_failure},
     {Reason::fin_client, "fin.client", ReplyCode::general_failure},

@@ -92,6 +92,9 @@ enum class Reason : std::uint8_t {
   bind_peer,     // another peer than the expected one came, where that ends the wait
   bind_timeout,  // nobody came in time
 
+  // PING and TRACEROUTE.
+  ping_no_socket,  // the system gives this process no ICMP socket
+
   // Ourselves.
   no_resources,  // descriptors, memory, ceilings
   limit_sessions,

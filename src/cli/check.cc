@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/run.h"
+#include "sys/icmp_socket.h"
 
 namespace stile::cli {
 namespace {
@@ -17,6 +18,11 @@ struct Findings {
   std::vector<Fault> warnings;
   std::vector<config::EffectiveValue> values;
 };
+
+bool may_probe() {
+  return sys::icmp_access(Family::ipv4) != sys::IcmpAccess::none ||
+         sys::icmp_access(Family::ipv6) != sys::IcmpAccess::none;
+}
 
 Findings findings_of(const Arguments& arguments, const Environment& environment) {
   Findings findings;
@@ -33,6 +39,13 @@ Findings findings_of(const Arguments& arguments, const Environment& environment)
   for (config::ConfigError& caution : config::cautions(settings->config)) {
     const std::string file = caution.line == 0 ? "" : settings->file;
     findings.warnings.push_back({file, caution.line, caution.column, "warning: " + caution.message});
+  }
+  // A fact about this user, not about the file: the server may be another.
+  if (!may_probe()) {
+    findings.warnings.push_back({"", 0, 0,
+                                 fmt::format("warning: PING and TRACEROUTE are answered 'general failure': the system "
+                                             "gives this user no ICMP socket ({})",
+                                             sys::icmp_access_cure)});
   }
   findings.values = config::effective(settings->config);
   return findings;

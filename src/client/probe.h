@@ -17,12 +17,13 @@
 #include "engine/engine.h"
 #include "session/proxy_failure.h"
 #include "wire/icmp_text.h"
+#include "wire/socks5.h"
 
 namespace stile::client {
 
 /// Flags of PING and TRACEROUTE, in the request's RSV (protocol reference, section 9.2).
-inline constexpr std::uint8_t probe_no_names = 0x01;
-inline constexpr std::uint8_t probe_verbose = 0x02;
+inline constexpr std::uint8_t probe_no_names = wire::probe_without_names;
+inline constexpr std::uint8_t probe_verbose = wire::probe_verbose;
 
 struct ProbeOptions {
   bool trace = false;

@@ -16,6 +16,12 @@ namespace {
 // A greeting and a request at once fit with room to spare; what comes behind them stays in the socket for the relay.
 constexpr std::size_t receive_octets = 2048;
 
+bool has_unknown_flags(const session::SessionRequest& request) {
+  const bool probes = request.command == wire::Command::ping || request.command == wire::Command::traceroute;
+  const int known = probes ? wire::probe_without_names | wire::probe_verbose : 0;
+  return (request.reserved & ~known) != 0;
+}
+
 }  // namespace
 
 Connection::Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules)
@@ -103,7 +109,7 @@ void Connection::perform(const session::Authenticate&, Next& next) {
 
 void Connection::perform(const session::Authorise& action, Next& next) {
   leave_handshake();
-  if (session_.request()->reserved != 0) worker_.counters_.rsv_nonzero.add();
+  if (has_unknown_flags(*session_.request())) worker_.counters_.rsv_nonzero.add();
   command_ = action.command;
   if (common_->sessions_exhausted()) {
     next = session::Authorised{Reason::limit_sessions};
@@ -185,6 +191,7 @@ void Connection::on_client_ready(engine::Status) {
   if (!out_.empty() && !send_rest()) return finish(Reason::client_reset);
   if (after_flush_ != AfterFlush::nothing) return after_flush();
   if (controlling_) return watch_control();
+  if (probing_) return watch_probes();
   if (draining_) return discard_input();
   if (reading_) return receive();
   if (!worker_.engine_.failed(client_)) return watch_client();
@@ -249,6 +256,7 @@ void Connection::on_deadline(engine::Status status) {
   if (status == engine::Status::canceled) return;
   // A reply that the client does not take, or a FIN that it does not send, is not waited for any longer.
   if (draining_ || after_flush_ == AfterFlush::drain_and_close) return finish(end_reason_);
+  if (probing_) return finish(Reason::idle);
   if (!handshaking_) return;
   worker_.counters_.handshake_timeout.add();
   drive(session::DeadlinePassed{});
@@ -291,6 +299,8 @@ void Connection::on_resolved(engine::Status) {
       return listen(answer.addresses);
     case policy::Command::resolve:
       return answer_resolve(answer.addresses);
+    case policy::Command::ping:
+      return probe(answer.addresses);
     default:
       return dial(answer.addresses);
   }
@@ -543,7 +553,9 @@ void Connection::finish(Reason reason) {
   ending_ = true;
   leave_handshake();
   if (association_ != nullptr) association_->end(reason);
-  if (!controlling_) report_end(reason);
+  if (probes_ != nullptr) probes_->cancel();
+  end_probes(reason);
+  if (!controlling_ && !probed_) report_end(reason);
   if (client_.is_open()) worker_.engine_.close(client_);
   if (target_.is_open()) worker_.engine_.abort(target_);
   worker_.engine_.cancel(deadline_);
@@ -608,7 +620,7 @@ std::string Connection::asked_target() const {
 
 void Connection::release_when_quiet() {
   if (!client_.pending() && !deadline_.pending() && !lookup_.pending() && !dial_.pending() &&
-      (bind_wait_ == nullptr || !bind_wait_->pending())) {
+      (bind_wait_ == nullptr || !bind_wait_->pending()) && (probes_ == nullptr || !probes_->pending())) {
     worker_.released(*this);
   }
 }

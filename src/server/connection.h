@@ -16,6 +16,7 @@
 #include "resolve/resolver.h"
 #include "route/dial.h"
 #include "server/bind_wait.h"
+#include "server/probe_run.h"
 #include "server/worker.h"
 #include "session/server_session.h"
 
@@ -29,7 +30,7 @@ struct Arrival {
   bool over_unix = false;    // a Unix-domain socket: both addresses stand for this host
 };
 
-class Connection final : private relay::AssociationOwner {
+class Connection final : private relay::AssociationOwner, private ProbeClient {
  public:
   Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules);
   Connection(const Connection&) = delete;
@@ -53,6 +54,7 @@ class Connection final : private relay::AssociationOwner {
   void on_resolved(engine::Status status);
   void on_dialled(engine::Status status);
   void on_peer(engine::Status status);
+  void on_probed(engine::Status status);
 
   void drive(session::Event event);
   using Next = std::optional<session::Event>;
@@ -63,6 +65,8 @@ class Connection final : private relay::AssociationOwner {
   void perform(const session::Connect& action, Next& next);
   void perform(const session::Listen& action, Next& next);
   void perform(const session::Resolve& action, Next& next);
+  void perform(const session::Probe& action, Next& next);
+  void perform(const session::StartProbes& action, Next& next);
   void perform(const session::StartRelay& action, Next& next);
   void perform(const session::Associate& action, Next& next);
   void perform(const session::StartAssociation& action, Next& next);
@@ -89,6 +93,17 @@ class Connection final : private relay::AssociationOwner {
   void dial(std::span<const Address> addresses);
   void listen(std::span<const Address> expected);
   void answer_resolve(std::span<const Address> addresses);
+
+  // PING and TRACEROUTE (connection_probes.cc).
+  void probe(std::span<const Address> addresses);
+  [[nodiscard]] Reason open_probes(const Address& address, const Address& source);
+  [[nodiscard]] std::string pace() const;
+  void watch_probes();
+  void end_probes(Reason reason);
+  // ProbeClient
+  void take_lines(std::string_view lines) override;
+  [[nodiscard]] bool keeps_up() const override { return out_.empty(); }
+  [[nodiscard]] bool may_see(const Address& address) override;
 
   // relay::AssociationOwner
   [[nodiscard]] policy::Verdict decide(const Target& asked, const std::optional<Address>& candidate) override;
@@ -121,6 +136,7 @@ class Connection final : private relay::AssociationOwner {
   resolve::Lookup lookup_;
   route::Dial dial_;
   std::unique_ptr<BindWait> bind_wait_;        // for BIND only
+  std::unique_ptr<ProbeRun> probes_;           // for PING and TRACEROUTE only
   relay::Association* association_ = nullptr;  // for UDP ASSOCIATE only; the relay's own
   session::ServerSession session_;
 
@@ -134,6 +150,7 @@ class Connection final : private relay::AssociationOwner {
   std::vector<std::uint8_t> early_;  // for the target, between StartRelay and the relay; what an HTTP client sent
   std::size_t listener_;
   std::size_t discarded_octets_ = 0;
+  std::uint64_t probe_octets_ = 0;
   int rule_ = -1;
   AfterFlush after_flush_ = AfterFlush::nothing;
   Reason end_reason_ = Reason::none;
@@ -144,6 +161,8 @@ class Connection final : private relay::AssociationOwner {
   bool relay_due_ = false;    // the relay starts as soon as the client's wait is cancelled
   bool http_due_ = false;     // so does the driver of HTTP
   bool controlling_ = false;  // an association lives as long as this connection
+  bool probing_ = false;      // a run of probes writes to the client until one of them ends it
+  bool probed_ = false;       // such a session began: its records are its own
   bool draining_ = false;     // a failure reply went out; input is discarded until FIN
   bool ending_ = false;
 };

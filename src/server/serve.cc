@@ -20,6 +20,7 @@
 #include "server/banner.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
+#include "sys/icmp_socket.h"
 #include "sys/main_loop.h"
 #include "sys/own_addresses.h"
 #include "sys/process_limits.h"
@@ -112,6 +113,7 @@ class Server {
       std::make_shared<const policy::Policy>(policy::Policy::loopback_preset());
   std::shared_ptr<const policy::Policy> deny_all_ = std::make_shared<const policy::Policy>(policy::Policy::deny_all());
   std::shared_ptr<relay::LiveSockets> live_sockets_ = std::make_shared<relay::LiveSockets>();
+  std::shared_ptr<ProbeGate> probe_gate_ = std::make_shared<ProbeGate>();
   std::vector<Cidr> own_addresses_;
   std::optional<sys::SignalQueue> signals_;
   std::optional<sys::OwnAddressMonitor> own_monitor_;
@@ -156,6 +158,7 @@ bool Server::prepare() {
 bool Server::recruit() {
   const unsigned count = config_.workers == 0 ? sys::usable_cores() : config_.workers;
   for (unsigned i = 0; i < count; ++i) crews_.push_back(std::make_unique<Crew>());
+  bool probes_possible = false;
   for (const auto& crew : crews_) {
     auto engine = engine::EpollEngine::create();
     if (!engine) {
@@ -163,6 +166,7 @@ bool Server::recruit() {
       return false;
     }
     crew->engine = std::move(*engine);
+    probes_possible = crew->engine->prepare_icmp();
     auto dns = resolve::CaresResolver::create(*crew->engine, {});
     if (!dns) {
       diagnostics_.error("cannot start the resolver", sys::describe(dns.error()));
@@ -172,6 +176,10 @@ bool Server::recruit() {
     crew->resolver = std::make_unique<resolve::CachingResolver>(
         *crew->engine, *crew->dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"});
     crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common());
+  }
+  if (!probes_possible) {
+    diagnostics_.warning("PING and TRACEROUTE cannot be served: the system gives this process no ICMP socket",
+                         sys::icmp_access_cure);
   }
   return true;
 }
@@ -355,6 +363,7 @@ std::shared_ptr<const Common> Server::common() const {
   common->loopback_preset = loopback_preset_;
   common->deny_all = deny_all_;
   common->live_sockets = live_sockets_;
+  common->probe_gate = probe_gate_;
   common->own.local_routes = own_addresses_;
   for (const Bound& bound : listening_) {
     if (!bound.listener->is_unix()) common->own.sockets.push_back(bound.endpoint);

@@ -25,6 +25,7 @@
 #include "relay/tcp_relay.h"
 #include "relay/udp_relay.h"
 #include "resolve/resolver.h"
+#include "server/probe_gate.h"
 #include "session/trace.h"
 
 namespace stile::server {
@@ -58,6 +59,7 @@ struct Common {
   config::Udp udp;
   std::vector<config::ProxyProtocolTo> proxy_protocol_to;
   std::shared_ptr<relay::LiveSockets> live_sockets;  // one for all workers, never absent
+  std::shared_ptr<ProbeGate> probe_gate;             // likewise
   std::vector<const observe::Counters*> counters;    // of all workers: what the ceilings are compared with
 
   [[nodiscard]] bool sessions_exhausted() const noexcept;

@@ -34,6 +34,9 @@ class Conversation {
   /// an HTTP exchange begins with.
   [[nodiscard]] std::string target_receives() const { return relaying_ ? early_ + unread_ : std::string(); }
 
+  /// PING and TRACEROUTE: the octet that ends them came, with the request or behind it.
+  [[nodiscard]] bool end_asked() const { return probing_ && (end_asked_ || !unread_.empty()); }
+
   /// Octets as they arrive; what the session does not ask for stays in the socket.
   void arrive(ConstBytes octets) {
     if (!reading_) {
@@ -76,7 +79,13 @@ class Conversation {
   void perform(const Resolve& resolve, std::optional<Event>& next) {
     answer(resolve.reverse ? "resolve name of" : "resolve", resolve.target, next);
   }
+  void perform(const Probe& probe, std::optional<Event>& next) { answer("probe", probe.target, next); }
   void perform(const StartAssociation&, std::optional<Event>&) { transcript_ += "association\n"; }
+  void perform(const StartProbes& start, std::optional<Event>&) {
+    transcript_ += "probes\n";
+    probing_ = true;
+    end_asked_ = start.end_asked;
+  }
   void answer(std::string_view what, const Target* target, std::optional<Event>& next) {
     transcript_ += std::string(what) + " " + text(target) + "\n";
     if (answers_.performed == Reason::none) {
@@ -111,6 +120,8 @@ class Conversation {
   std::string unread_;
   bool reading_ = false;
   bool relaying_ = false;
+  bool probing_ = false;
+  bool end_asked_ = false;
 };
 
 }  // namespace stile::session

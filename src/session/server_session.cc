@@ -12,8 +12,8 @@ constexpr std::array<std::string_view, std::variant_size_v<Event>> event_names{
     "Received", "ClientFin", "ClientFailed", "DeadlinePassed", "Authenticated", "Authorised", "Granted", "Failed",
 };
 constexpr std::array<std::string_view, std::variant_size_v<Action>> action_names{
-    "ReadMore",  "Send",    "Authenticate", "Authorise",        "Connect",   "Listen",
-    "Associate", "Resolve", "StartRelay",   "StartAssociation", "StartHttp", "Close",
+    "ReadMore", "Send",  "Authenticate", "Authorise",        "Connect",   "Listen",      "Associate",
+    "Resolve",  "Probe", "StartRelay",   "StartAssociation", "StartHttp", "StartProbes", "Close",
 };
 static_assert(action_names.size() < 16, "the trace keeps an action in four bits");
 constexpr std::array<std::string_view, phase_count> phase_names{
@@ -247,8 +247,9 @@ bool ServerSession::performs(wire::Command command) const noexcept {
     case wire::Command::resolve_ptr:
       return rules_.resolve_ptr;
     case wire::Command::ping:
+      return rules_.ping;
     case wire::Command::traceroute:
-      return false;
+      return rules_.traceroute;
   }
   return false;
 }
@@ -283,7 +284,7 @@ void ServerSession::judge_request(Actions& actions) {
       return authorise(policy::Command::resolve, &target_, actions);
     case wire::Command::ping:
     case wire::Command::traceroute:
-      return;  // not performed
+      return authorise(policy::Command::ping, &target_, actions);
   }
 }
 
@@ -305,6 +306,9 @@ void ServerSession::on_authorised(const Event& event, Actions& actions) {
       return actions.add(Resolve{&target_, false});
     case wire::Command::resolve_ptr:
       return actions.add(Resolve{&target_, true});
+    case wire::Command::ping:
+    case wire::Command::traceroute:
+      return actions.add(Probe{&target_});
     default:
       return actions.add(Connect{&target_});
   }
@@ -325,6 +329,10 @@ void ServerSession::on_granted(const Event& event, Actions& actions) {
     case wire::Command::resolve_ptr:
       phase_ = Phase::over;
       return actions.add(Close{Reason::none, Close::How::after_reply});
+    case wire::Command::ping:
+    case wire::Command::traceroute:
+      phase_ = Phase::over;
+      return actions.add(StartProbes{!unread().empty()});
     default:
       return start_relay(actions);
   }

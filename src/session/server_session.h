@@ -51,7 +51,7 @@ struct Authorised {
   Reason reason;
 };
 /// What was asked for came about: CONNECT, the outgoing socket's own address; BIND, where peers can connect, then the
-/// peer that did; UDP ASSOCIATE, where to send datagrams; RESOLVE, what was found.
+/// peer that did; UDP ASSOCIATE, where to send datagrams; RESOLVE, what was found; PING, whence probes go.
 struct Granted {
   Target bound;
 };
@@ -97,6 +97,11 @@ struct Resolve {
   const Target* target;
   bool reverse;
 };
+/// Make ready to send echo requests to the target (PING) or along the way there (TRACEROUTE); answer with Granted (this
+/// host's address towards it) or Failed.
+struct Probe {
+  const Target* target;
+};
 /// Hand both sockets to the relay; `early` goes to the target first. The session is over. Valid until the next event.
 struct StartRelay {
   ConstBytes early;
@@ -108,6 +113,10 @@ struct StartAssociation {};
 struct StartHttp {
   ConstBytes octets;
 };
+/// Begin probing, and write what comes of it to the client until it sends an octet or its FIN. The session is over.
+struct StartProbes {
+  bool end_asked;  // the octet is there already
+};
 /// End the connection. The session is over.
 struct Close {
   enum class How : std::uint8_t {
@@ -118,8 +127,8 @@ struct Close {
   How how;
 };
 
-using Action = std::variant<ReadMore, Send, Authenticate, Authorise, Connect, Listen, Associate, Resolve, StartRelay,
-                            StartAssociation, StartHttp, Close>;
+using Action = std::variant<ReadMore, Send, Authenticate, Authorise, Connect, Listen, Associate, Resolve, Probe,
+                            StartRelay, StartAssociation, StartHttp, StartProbes, Close>;
 
 /// A few actions, to be performed front to back.
 class Actions {
@@ -151,7 +160,7 @@ enum class Phase : std::uint8_t {
   authorisation,   // awaiting the policy
   performing,      // awaiting what was asked for
   waiting,         // BIND: awaiting the peer
-  over,            // StartRelay, StartAssociation, StartHttp or Close was asked for
+  over,            // StartRelay, StartAssociation, StartHttp, StartProbes or Close was asked for
 };
 inline constexpr std::size_t phase_count = static_cast<std::size_t>(Phase::over) + 1;
 
@@ -178,6 +187,8 @@ struct SessionRules {
   bool udp_associate = true;
   bool resolve = true;
   bool resolve_ptr = true;
+  bool ping = true;
+  bool traceroute = true;
 };
 
 /// A request, in whichever protocol it came.

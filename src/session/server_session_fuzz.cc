@@ -58,5 +58,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   STILE_ASSERT(whole.over() && split.over());
   STILE_ASSERT(whole.transcript() == split.transcript());
   STILE_ASSERT(whole.target_receives() == split.target_receives());
+  STILE_ASSERT(whole.end_asked() == split.end_asked());
   return 0;
 }

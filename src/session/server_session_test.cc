@@ -12,6 +12,7 @@ namespace stile::session {
 namespace {
 
 using Octets = std::vector<std::uint8_t>;
+using Answers = Conversation::Answers;
 
 const Octets greeting{5, 1, 0};
 const Octets request_v4{5, 1, 0, 1, 192, 0, 2, 10, 0, 80};
@@ -55,7 +56,8 @@ TEST(ServerSession, AnySplitGivesTheSameActions) {
                                    greeting + Octets{5, 1, 0, 2},
                                    Octets{5, 2, 0x80, 0x82} + request_v4,
                                    greeting + Octets{4, 1, 0, 80},
-                                   greeting + Octets{5, 1, 0, 3, 0, 0, 80}};
+                                   greeting + Octets{5, 1, 0, 3, 0, 0, 80},
+                                   greeting + Octets{5, 0x80, 1, 1, 192, 0, 2, 10, 0, 0, 0, 0}};
   for (const Octets& input : inputs) {
     const auto whole = talk(input);
     for (std::size_t first = 0; first <= input.size(); ++first) {
@@ -113,7 +115,6 @@ TEST(ServerSession, AnswersEachUnusableRequestByItsCode) {
       {{5, 1, 0, 2}, 8, "address_type.unknown"},                                     // Q14
       {{5, 9, 0, 1, 192, 0, 2, 10, 0, 80}, 7, "command.unknown"},                    // Q15
       {{5, 9, 0, 9}, 7, "command.unknown"},                                          // Q16
-      {{5, 0x80, 0, 1, 192, 0, 2, 10, 0, 0}, 7, "command.unknown"},                  // not in this build
   };
   for (const Failure& failure : failures) {
     const auto conversation = talk(greeting + failure.request);
@@ -346,6 +347,49 @@ TEST(ServerSession, AssociatesWhateverTheClientClaims) {  // Q21, Q22, Q23
   EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 3, 0, 0, 0}).transcript(), begin + "anything" + end);
   EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 1, 203, 0, 113, 9, 0, 53}).transcript(), begin + "203.0.113.9:53" + end);
   EXPECT_EQ(talk(greeting + Octets{5, 3, 0, 3, 1, '0', 0, 0}).transcript(), begin + "anything" + end);  // PySocks
+}
+
+// ── PING and TRACEROUTE ─────────────────────────────────────────────────────────────────────────────────────────────
+
+TEST(ServerSession, ProbesBeginBehindOneReply) {  // Q27, Q28
+  const Answers at{.bound = {Address::v4(198, 51, 100, 7), 0}};
+  const std::string expected =
+      "send 5 0\nauthenticate\nauthorise ping 192.0.2.10:0\nprobe 192.0.2.10:0\n"
+      "send 5 0 0 1 198 51 100 7 0 0\nprobes\n";
+  const auto ping = talk(greeting + Octets{5, 0x80, 0, 1, 192, 0, 2, 10, 0, 0}, at);
+  EXPECT_EQ(ping.transcript(), expected);
+  EXPECT_FALSE(ping.end_asked());
+  const auto trace = talk(greeting + Octets{5, 0x81, 3, 1, 192, 0, 2, 10, 0, 0}, at);
+  EXPECT_EQ(trace.transcript(), expected);
+  EXPECT_EQ(trace.session().request()->reserved, wire::probe_without_names | wire::probe_verbose);
+}
+
+TEST(ServerSession, AnOctetBehindTheRequestEndsTheProbes) {
+  EXPECT_TRUE(talk(greeting + Octets{5, 0x80, 0, 1, 192, 0, 2, 10, 0, 0, 0}).end_asked());
+}
+
+TEST(ServerSession, ProbesFailWithOneReplyOnly) {
+  const Octets ping{5, 0x80, 0, 1, 192, 0, 2, 10, 0, 0};
+  EXPECT_TRUE(talk(greeting + ping, {.authorised = Reason::deny_policy})
+                  .transcript()
+                  .ends_with("send 5 2 0 1 0 0 0 0 0 0\nclose deny.policy after the reply\n"));
+  EXPECT_TRUE(talk(greeting + ping, {.performed = Reason::ping_no_socket})
+                  .transcript()
+                  .ends_with("send 5 1 0 1 0 0 0 0 0 0\nclose ping.no_socket after the reply\n"));
+  EXPECT_TRUE(talk(greeting + Octets{5, 0x81, 0, 3, 0, 0, 0})
+                  .transcript()
+                  .ends_with("send 5 1 0 1 0 0 0 0 0 0\nclose request.name after the reply\n"));
+}
+
+TEST(ServerSession, ProbesThatAreOffAreNoCommands) {
+  for (const std::uint8_t command : {std::uint8_t{0x80}, std::uint8_t{0x81}}) {
+    SessionRules rules;
+    rules.ping = rules.traceroute = false;
+    Conversation conversation({}, rules);
+    conversation.arrive(greeting + Octets{5, command, 0, 1, 192, 0, 2, 10, 0, 0});
+    EXPECT_TRUE(
+        conversation.transcript().ends_with("send 5 7 0 1 0 0 0 0 0 0\nclose command.unknown after the reply\n"));
+  }
 }
 
 TEST(ServerSession, KeepsATraceForPeople) {

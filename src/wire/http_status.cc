@@ -77,6 +77,7 @@ constexpr std::array<HttpOutcome, reason_count> table{{
     {Reason::udp_claim, 400, bad_request},
     {Reason::bind_peer, 403, denied},
     {Reason::bind_timeout, 504, "connection_timeout"},
+    {Reason::ping_no_socket, 503, "proxy_internal_error"},
     {Reason::no_resources, 503, "proxy_internal_error"},
     {Reason::limit_sessions, 503, limit},
     {Reason::fin_client, 400, bad_request},

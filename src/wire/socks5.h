@@ -44,6 +44,10 @@ enum class Command : std::uint8_t {
   resolve_ptr = 0xF1,
 };
 
+/// What PING and TRACEROUTE are told in RSV (protocol reference, section 9.2).
+inline constexpr std::uint8_t probe_without_names = 0x01;  // addresses stand for the names of routers
+inline constexpr std::uint8_t probe_verbose = 0x02;        // ICMP types and codes are shown
+
 /// As records and the policy's reader call it: "connect", "bind", "udp-associate", …
 [[nodiscard]] std::string_view name(Command command) noexcept;
 

@@ -23,7 +23,7 @@ class Server:
     """A running server. `proxy` is where it listens: a free port of loopback unless told otherwise.
 
     The word PORT in a configuration stands for the port. With listen=False and no configuration nothing tells the
-    server where to listen.
+    server where to listen. `under`: a command that is to run it.
     """
 
     def __init__(
@@ -37,12 +37,14 @@ class Server:
         port: int | None = None,
         namespace: Namespace = HERE,
         descriptors: int | str | None = None,
+        under: list[str] | None = None,
     ) -> None:
         folder.mkdir()
         self.proxy = (host, port or free_port(host))
         self.namespace, self.log = namespace, log
         self.records_file, self.errors_file = folder / "records", folder / "errors"
-        command = [*namespace.prefix(), *limited(descriptors), str(BINARY), "serve", "--log", log]
+        command = [*namespace.prefix(), *(under or []), *limited(descriptors), str(BINARY), "serve", "--log", log]
+        self.config_file = folder / "stile.toml"
         if config is not None:
             (folder / "stile.toml").write_text(config.replace("PORT", str(self.proxy[1])))
             command += ["--config", str(folder / "stile.toml")]

@@ -21,6 +21,10 @@ inline const Address stranger_address = Address::v4(203, 0, 113, 200);  // admit
 inline const Address stranger_address6 = Address::parse("2001:db8:f::200").value();
 inline const Address dead_address = Address::v4(192, 0, 2, 66);  // allowed, but nothing answers
 inline const Address denied_address = Address::v4(169, 254, 169, 254);
+// On the way to 192.0.2.0/24. The policy shows the first to the client.
+inline const Address router = Address::v4(198, 51, 100, 2);
+inline const Address hidden_router = Address::v4(198, 51, 100, 3);
+inline const Address unreachable_address = Address::v4(192, 0, 2, 99);  // as the hidden router says
 
 /// The server's own.
 inline const Endpoint server_endpoint{Address::v4(198, 51, 100, 1), 1080};
@@ -30,6 +34,7 @@ inline constexpr std::string_view rules = R"(
 tcp:  allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to tcp 192.0.2.0/24
 bind: allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to bind 192.0.2.0/24, 2001:db8:a::/48
 udp:  allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to udp 192.0.2.0/24, 2001:db8:a::/48
+probes: allow anyone from 203.0.113.0/24 to ping 192.0.2.0/24, 198.51.100.2
 )";
 
 /// 0 to nearly a megabyte.

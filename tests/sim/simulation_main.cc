@@ -35,6 +35,7 @@ engine::SimFaults faults_for(engine::Prng& prng, bool undisturbed) {
   faults.udp_leftover = sometimes(0.1);
   faults.latency_max = std::chrono::milliseconds(prng.next() % 20 + 1);
   if (prng.next() % 3 == 0) faults.stream_octets_max = 1024 + prng.next() % 65536;
+  faults.icmp_forgery = sometimes(0.3);
   if (undisturbed) return faults;
   faults.reset = sometimes(0.01);
   faults.connect_failure = sometimes(0.1);

@@ -7,6 +7,7 @@
 #include "sim/connect_conversation.h"
 #include "sim/http_conversation.h"
 #include "sim/places.h"
+#include "sim/probe_conversation.h"
 #include "sim/udp_conversation.h"
 
 namespace stile::sim_test {
@@ -19,10 +20,8 @@ struct Kind {
 };
 
 constexpr std::array kinds{
-    Kind{"connect", 4, make_connect},
-    Kind{"bind", 2, make_bind},
-    Kind{"udp", 4, make_udp},
-    Kind{"http", 3, make_http},
+    Kind{"connect", 4, make_connect}, Kind{"bind", 2, make_bind},     Kind{"udp", 4, make_udp},
+    Kind{"http", 3, make_http},       Kind{"probes", 1, make_probes},
 };
 
 const Kind& random_kind(engine::Prng& prng) {
@@ -44,6 +43,8 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed
       resolver_(std::make_unique<resolve::CachingResolver>(*engine_, *names_, resolve::CachingResolver::Options{})),
       undisturbed_(undisturbed) {
   engine_->set_route(dead_address, engine::SimBehaviour::silent());
+  engine_->set_route(unreachable_address, engine::SimBehaviour::host_unreachable(Family::ipv4));
+  engine_->set_path(Cidr{Address::v4(192, 0, 2, 0), 24}, {router, hidden_router});
   engine_->set_own_address(server_endpoint.address);
   engine_->set_own_address(server_endpoint6.address);
   auto common = std::make_shared<server::Common>();
@@ -51,6 +52,7 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed
   common->policy = std::make_shared<const policy::Policy>(std::move(*policy::Policy::compile(rules)));
   common->own.sockets = {server_endpoint, server_endpoint6};
   common->live_sockets = std::make_shared<relay::LiveSockets>();
+  common->probe_gate = std::make_shared<server::ProbeGate>();
   worker_ = std::make_unique<server::Worker>(*engine_, *resolver_, counters_, &ledger_, std::move(common));
   STILE_ASSERT(worker_->listen(server_endpoint, false).has_value());
   STILE_ASSERT(worker_->listen(server_endpoint6, false).has_value());
