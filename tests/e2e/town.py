@@ -39,8 +39,11 @@ REJECTED = {  # port at the router -> how it rejects IPv4 and IPv6
     7014: ("icmp type admin-prohibited", "icmpv6 type admin-prohibited"),
     7015: ("icmp type port-unreachable", "icmpv6 type port-unreachable"),
     7016: ("tcp reset", "tcp reset"),
+    7017: ("icmp type prot-unreachable", "icmpv6 type policy-fail"),
+    7018: (None, "icmpv6 type reject-route"),
 }
-NET_UNREACHABLE, NET_PROHIBITED, HOST_UNREACHABLE, HOST_PROHIBITED, ADMIN_PROHIBITED, PORT_UNREACHABLE, RESET = REJECTED
+NET_UNREACHABLE, NET_PROHIBITED, HOST_UNREACHABLE, HOST_PROHIBITED, ADMIN_PROHIBITED = list(REJECTED)[:5]
+PORT_UNREACHABLE, RESET, OTHER, ROUTE_REJECTED = list(REJECTED)[5:]
 
 NAMES = {
     "target.example": [TARGET],

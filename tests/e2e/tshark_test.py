@@ -18,6 +18,7 @@ from server import Server
 
 PROXY = ("127.0.0.1", 1080)
 BIND, ASSOCIATE, RESOLVE, RESOLVE_PTR = 2, 3, 0xF0, 0xF1
+PING, TRACEROUTE = 0x80, 0x81
 
 Message = dict[str, str]  # the fields of one message, as tshark names and shows them, without their "socks."
 GREETING: Message = {"version": "5", "auth_method_count": "1", "auth_method": "0"}
@@ -164,6 +165,28 @@ def resolve_ptr(far: Origin, exchange: Exchange) -> None:
     exchange.expected += [asked(RESOLVE_PTR, "127.0.0.1", 0), answered(0, "localhost", 0)]
 
 
+def probes(command: int, host: str, flags: int) -> Callable[[Origin, Exchange], None]:
+    """Every line is a result, and the client's octet the end command. It goes out while the next line is a while away."""
+    kind, first = {PING: ("ping", 2), TRACEROUTE: ("traceroute", 1)}[command]
+
+    def results(octets: bytes) -> list[Message]:
+        return [{f"{kind}_results": line} for line in octets.decode("ascii").splitlines()]
+
+    def play(far: Origin, exchange: Exchange) -> None:
+        exchange.greet()
+        exchange.client.sendall(bytes([5, command, flags]) + raw_socks.address(host, 0))
+        exchange.expected.append(asked(command, host, 0) | {"reserved": str(flags)})
+        assert exchange.hear().code == 0
+        heard = b""
+        while heard.count(b"\r\n") < first:
+            heard += exchange.client.recv(4096)
+        exchange.client.sendall(b"\0")
+        rest = raw_socks.receive_all(exchange.client)
+        exchange.expected += [*results(heard), {f"{kind}_end_command": ""}, *results(rest)]
+
+    return play
+
+
 def associate(far: Origin, exchange: Exchange) -> None:
     """The request names the port that datagrams come from: tshark knows them by it."""
     with ExitStack() as stack:
@@ -201,6 +224,9 @@ EXCHANGES = {
     "SOCKS5 UDP ASSOCIATE": associate,
     "SOCKS5 RESOLVE": resolve,
     "SOCKS5 RESOLVE_PTR": resolve_ptr,
+    "SOCKS5 PING": probes(PING, "127.0.0.1", 0),
+    "SOCKS5 PING, IPv6, verbose": probes(PING, "::1", 2),
+    "SOCKS5 TRACEROUTE, name": probes(TRACEROUTE, "localhost", 1),
     "SOCKS4 CONNECT": connect4,
     "SOCKS4 CONNECT, rejected": rejected4,
     "SOCKS4 BIND": bind4,
@@ -246,6 +272,16 @@ def play(folder: Path) -> tuple[Path, dict[str, Exchange]]:
     return file, played
 
 
+def messages(packet: dict[str, dict[str, object]]) -> list[Message]:
+    """Those of one packet: lines of PING or TRACEROUTE, which stand beside the layers as names; else one message."""
+    for kind in ("ping", "traceroute"):
+        if f"socks.{kind}_end_command" in packet:
+            return [{f"{kind}_end_command": ""}]
+        if f"socks.{kind}_results" in packet:
+            return [{f"{kind}_results": name.removesuffix(r"\r\n")} for name in packet if name.endswith(r"\r\n")]
+    return [message(packet)]
+
+
 def message(packet: dict[str, dict[str, object]]) -> Message:
     """The fields of a packet without their grouping. Beside payload tshark repeats the request: that is left out."""
     fields: Message = {}
@@ -278,7 +314,7 @@ def judged(namespaces: None, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         assert not {"_ws.malformed", "_ws.short"} & set(packet), packet
         tcp = packet.get("tcp", {})
         name = names.get(tcp.get("tcp.srcport")) or names.get(tcp.get("tcp.dstport")) or "SOCKS5 UDP ASSOCIATE"
-        read[name].append(message(packet))
+        read[name] += messages(packet)
     yield {name: (exchange.expected, read[name]) for name, exchange in played.items()}
 
 
