@@ -213,8 +213,9 @@ std::size_t HttpExchange::pass_response_body(ConstBytes octets) {
   if (response_body_->broken()) {
     fail(Reason::http_response);
   } else {
-    // Octets behind a response answer nothing that was asked: they go no further, and their connection is not kept.
-    if (passed < octets.size()) origin_over_ = true;
+    // Octets behind a response answer nothing that was asked: they go no further, and their connection is not kept. The
+    // request's body goes on all the same, as it does where they come in a segment of their own and are not read.
+    if (passed < octets.size()) origin_strays_ = true;
     finish_if_complete();
   }
   return passed;
@@ -259,7 +260,7 @@ void HttpExchange::finish_if_complete() {
   const bool goes_on = !request_done() && !client_over_ && !origin_deaf_ && origin_persistent_ && !origin_over_;
   if (goes_on) return;
   close_ = close_ || !request_done();
-  keeps_origin_ = request_done() && origin_persistent_ && !origin_deaf_ && !origin_over_ && !close_;
+  keeps_origin_ = request_done() && origin_persistent_ && !origin_deaf_ && !origin_over_ && !origin_strays_ && !close_;
   phase_ = HttpPhase::answering;
 }
 
@@ -276,7 +277,7 @@ void HttpExchange::settled() {
   response_tried_ = 0;
   reason_ = Reason::none;
   reused_ = retried_ = upgrading_ = answered_ = false;
-  origin_over_ = origin_deaf_ = origin_persistent_ = keeps_origin_ = false;
+  origin_over_ = origin_deaf_ = origin_strays_ = origin_persistent_ = keeps_origin_ = false;
   if (std::exchange(close_, false) || last_) {
     phase_ = HttpPhase::closing;
     return;

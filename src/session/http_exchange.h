@@ -139,6 +139,7 @@ class HttpExchange {
   bool answered_ = false;  // the origin sent something
   bool origin_over_ = false;
   bool origin_deaf_ = false;
+  bool origin_strays_ = false;  // it said more than it was asked
   bool origin_persistent_ = false;
   bool keeps_origin_ = false;
   bool close_ = false;
