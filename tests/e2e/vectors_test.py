@@ -231,7 +231,26 @@ class Forwards:
         return {"event": "session.end", "protocol": "http", "target": "example.com:80"}
 
 
-Outcome = Dials | Refuses | Answers | Ends | Chooses | Listens | Associates | Fails | Tunnels | Forwards
+@dataclass(frozen=True)
+class Probes:
+    """The address that probes leave from, then lines of text; one octet from the client asks for the last of them."""
+
+    command: str
+    first: bytes
+    last: bytes
+
+    def judge(self, world: Ranges, client: socket.socket) -> None:
+        reply = raw_socks.receive_reply(client)
+        assert (reply.code, reply.host, reply.port) == (0, ranges.PROXY[0], 0)
+        assert raw_socks.receive(client, len(self.first)) == self.first
+        client.sendall(b"\0")
+        assert re.search(self.last, raw_socks.receive_all(client))
+
+    def record(self) -> Record:
+        return {"event": "session.end", "command": self.command, "reply": 0}
+
+
+Outcome = Dials | Refuses | Answers | Ends | Chooses | Listens | Associates | Fails | Tunnels | Forwards | Probes
 
 OUTCOMES: dict[str, Outcome] = {
     "G1": Chooses(0), "G2": Chooses(0), "G3": Chooses(0), "G4": Ends("method.none", b"\x05\xff"),
@@ -262,6 +281,12 @@ OUTCOMES: dict[str, Outcome] = {
     "Q24": Answers(VECTORS["P6"].octets),
     "Q25": Answers(VECTORS["P7"].octets),
     "Q26": Refuses("address_type.unknown", 8),
+    "Q27": Probes("ping", b"PING 192.0.2.10 (192.0.2.10) 56 data bytes\r\n", rb"\r\n\d+ sent, \d+ received, [^\r]*\r\n"),
+    "Q28": Probes(
+        "traceroute",
+        b"traceroute to 192.0.2.10 (192.0.2.10), 30 hops max, 60 byte packets\r\n",
+        rb"trace complete: (reached|ended)\r\n$",
+    ),
     "C1": Dials(ranges.WEB, 80, "192.0.2.10:80", b"GET /\r\n"),
     "C4": Dials(ranges.WEB, 80, "192.0.2.10:80", b"HI", 4),
     "K1": Dials(ranges.WEB, 80, "192.0.2.10:80", version=4),
@@ -293,7 +318,6 @@ ELSEWHERE = {
     "R": "what an upstream answers", "L": "lines for people, not requests",
     "A": "needs a password listener", "C2": "needs a password listener", "C3": "needs a password listener",
     "W": "needs Kerberos", "U": "datagrams, below",
-    "Q27": "a request that its codec judges", "Q28": "a request that its codec judges",
 }  # fmt: skip
 
 
