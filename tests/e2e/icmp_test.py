@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 import raw_socks
 import road
-from processes import BINARY, stile
+from processes import BINARY, stile, wait_until
 from processes import run as run_command
 from raw_socks import Reply, address
 from road import Road
@@ -295,6 +295,7 @@ def test_a_server_that_stops_ends_its_runs(shared_road: Road, serve) -> None:
     server = proxy_on(shared_road, serve)
     run = Run(shared_road, PING, road.DROPPED)
     server.process.terminate()
+    wait_until("the first signal is taken", lambda: "draining" in server.errors())
     server.process.terminate()
     raw_socks.receive_all(run.socket)
     assert server.process.wait(30) == 0

@@ -131,12 +131,13 @@ def test_mapping_idle(serve, far: DatagramEcho) -> None:
 
 
 def test_ports(serve) -> None:
-    server = serve(config=config('[udp]\nports = "43210-43211"\n[bind]\nports = "43220-43221"'))
+    """The ranges lie below those that the kernel draws from for others (net.ipv4.ip_local_port_range)."""
+    server = serve(config=config('[udp]\nports = "23210-23211"\n[bind]\nports = "23220-23221"'))
     held = [raw_socks.ask(server.proxy, raw_socks.request("0.0.0.0", 0, ASSOCIATE))[1] for _ in range(3)]
-    assert [reply.code for reply in held] == [0, 0, 1] and {reply.port for reply in held[:2]} == {43210, 43211}
-    asked = [raw_socks.ask(server.proxy, raw_socks.request("0.0.0.0", port, BIND))[1] for port in (43221, 43221, 0)]
+    assert [reply.code for reply in held] == [0, 0, 1] and {reply.port for reply in held[:2]} == {23210, 23211}
+    asked = [raw_socks.ask(server.proxy, raw_socks.request("0.0.0.0", port, BIND))[1] for port in (23221, 23221, 0)]
     assert [reply.code for reply in asked] == [0, 0, 1], "the port asked for, the other one, none"
-    assert [reply.port for reply in asked[:2]] == [43221, 43220]
+    assert [reply.port for reply in asked[:2]] == [23221, 23220]
 
 
 def test_bind_mismatch(serve) -> None:
