@@ -118,8 +118,8 @@ def test_curl_shows_why_it_was_refused(serve) -> None:
 # --- Others -------------------------------------------------------------------------------------------------------
 
 
-def test_git_clones_and_pushes(serve, web, tmp_path: Path) -> None:
-    """Clone and fetch, with the requests that git posts, through a forwarding proxy."""
+def test_git_clones(serve, web, tmp_path: Path) -> None:
+    """With the requests that git posts, through a forwarding proxy."""
     made, bare = tmp_path / "made", tmp_path / "repositories" / "project.git"
     made.mkdir()
     (made / "large").write_bytes(os.urandom(4_000_000))
