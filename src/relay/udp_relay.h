@@ -7,8 +7,8 @@
 // this process, whichever worker holds it (live_sockets.h).
 // Bounded: one batch of datagrams a socket and turn; targets, names waited for and octets held as limits.h says.
 // Threading: everything here belongs to one engine's thread; LiveSockets alone is shared.
-// Tested in udp_association_test.cc on both engines, udp_rules_test.cc, udp_model_test.cc and udp_faults_test.cc on the
-// simulation, and in tests/e2e/udp_test.py.
+// Tested in udp_association_test.cc on both engines, udp_rules_test.cc, udp_model_test.cc, udp_faults_test.cc and
+// udp_association_fuzz.cc on the simulation, and in tests/e2e/udp_test.py.
 #pragma once
 
 #include <array>
