@@ -113,8 +113,9 @@ std::string version_text() {
 #else
   constexpr std::string_view build = "dynamic";
 #endif
-  return fmt::format("stile {} ({}, {})\nfeatures: socks5 socks4 bind udp resolve policy\n", STILE_VERSION,
-                     compiler_text(), build);
+  return fmt::format(
+      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy\n",
+      STILE_VERSION, compiler_text(), build);
 }
 
 }  // namespace stile::cli

@@ -1,4 +1,4 @@
-// What an HTTP client's driver writes down: one session for each request (docs/decisions/0003-http-exchange.md).
+// What an HTTP client's driver writes down: one session for each request (docs/decisions/0004-http-exchange.md).
 #include <utility>
 
 #include "server/http_forward.h"

@@ -1,6 +1,6 @@
 // One client's HTTP conversation as a proxy leads it, as a pure state machine that lives as long as its connection: one
 // request after another, absolute-form ones forwarded, CONNECT and upgrades until they become a tunnel. RFC 9110, RFC
-// 9112; the protocol reference, section 7; docs/decisions/0003-http-exchange.md.
+// 9112; the protocol reference, section 7; docs/decisions/0004-http-exchange.md.
 // A driver (server/http_forward.h) tells it what came from either side, sends what it has for either side, and does
 // what its phase asks for. Any split of either stream gives the same octets. Refuses: to read ahead. A side is read
 // only where reads_client() or reads_origin() says so, hence what it holds is bounded by one head and one read for each
