@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from datagrams import DatagramEcho
 from ftp_site import start_vsftpd
+from name_server import A, NameServer
 from networks import Namespace
-from processes import ENVIRONMENT, run
+from processes import ENVIRONMENT, free_port, run
 from server import Server
 from web import WebServer
 
@@ -72,6 +73,18 @@ def test_dante_sends_datagrams(serve, tmp_path: Path) -> None:
             client.stdin.flush()
             assert client.stdout.readline() == b"a question\n"
             client.terminate()
+    end = server.wait_for_record(event="session.end", command="udp-associate")
+    assert (end["packets_up"], end["packets_down"]) == (1, 1)
+
+
+def test_dante_asks_dns(serve, tmp_path: Path) -> None:
+    """A DNS client of its own, by datagrams: drill, since dig sends by a call that Dante's library does not wrap."""
+    server, port = serve(), free_port()
+    with closing(NameServer("127.0.0.1", {"far.example": ["192.0.2.10"]}, port)) as names:
+        command = ("drill", "-u", "-p", port, "far.example", "@127.0.0.1", "A")
+        result = run("socksify", *command, environment=behind(server, tmp_path))
+        assert result.returncode == 0 and "192.0.2.10" in result.stdout, result.stdout + result.stderr
+        assert ("far.example", A) in names.asked
     end = server.wait_for_record(event="session.end", command="udp-associate")
     assert (end["packets_up"], end["packets_down"]) == (1, 1)
 
