@@ -44,6 +44,8 @@ class Ranges:
                 self.world.run("ip", "address", "add", address, "dev", "lo", *(["nodad"] if ":" in address else []))
             self.proxy.run("ip", "route", "add", "default", "via", "10.77.0.2")
             self.proxy.run("ip", "-6", "route", "add", "default", "via", "2001:db8:1::2")
+            # Else probes share the few raw sockets that a worker opens at its start.
+            self.proxy.set("net.ipv4.ping_group_range", "0 2147483647")
             self.proxy.file("resolv.conf", f"nameserver {CLIENT}\n")
             self.proxy.file("hosts", "127.0.0.1 localhost\n")
             with self.world.inside():
