@@ -5,7 +5,6 @@
 
 #include <array>
 #include <cstddef>
-#include <utility>
 
 #include "base/assert.h"
 #include "base/bytes.h"
@@ -17,9 +16,9 @@ class WireBuffer {
  public:
   /// `fill(ByteWriter&)` writes the message.
   template <class Fill>
-  explicit constexpr WireBuffer(Fill&& fill) noexcept {
+  explicit constexpr WireBuffer(Fill fill) noexcept {
     ByteWriter writer(storage_);
-    std::forward<Fill>(fill)(writer);
+    fill(writer);
     STILE_ASSERT(!writer.overflowed());
     size_ = writer.written().size();
   }
