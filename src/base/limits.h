@@ -11,14 +11,17 @@ namespace stile::limits {
 
 using namespace std::chrono_literals;
 
+inline constexpr std::size_t KiB = 1024;
+inline constexpr std::size_t MiB = 1024 * KiB;
+
 // Handshake: accept to complete request, absolute.
 inline constexpr auto handshake = 10s;
-inline constexpr std::size_t input_before_relay_octets_max = 64 * 1024;
+inline constexpr std::size_t input_before_relay_octets_max = 64 * KiB;
 inline constexpr std::size_t half_open_max = 32'768;
 
 // Ending a connection after a failure reply: wait for the client's FIN, discard what it still sends.
 inline constexpr auto reply_drain = 2s;
-inline constexpr std::size_t reply_drain_octets_max = 256 * 1024;
+inline constexpr std::size_t reply_drain_octets_max = 256 * KiB;
 
 // Dialling (RFC 8305).
 inline constexpr auto connect_per_address = 10s;
@@ -34,17 +37,17 @@ inline constexpr std::size_t dns_in_flight_max = 1'024;
 inline constexpr std::size_t dns_cached_names_max = 10'000;
 inline constexpr auto dns_ttl_min = 1s;
 inline constexpr auto dns_ttl_max = 300s;
-inline constexpr std::size_t hosts_file_octets_max = 16 * 1024 * 1024;
+inline constexpr std::size_t hosts_file_octets_max = 16 * MiB;
 inline constexpr std::size_t name_octets_max = 253;
 inline constexpr std::size_t label_octets_max = 63;
 
 // Relay.
 inline constexpr auto half_closed_idle = 300s;
-inline constexpr std::size_t relay_buffer_octets = 256 * 1024;
-inline constexpr std::size_t parked_octets_per_direction_max = 256 * 1024;
-inline constexpr std::size_t parked_octets_per_direction_tight = 32 * 1024;
-inline constexpr std::size_t parked_octets_process_max = 64 * 1024 * 1024;
-inline constexpr std::size_t octets_per_turn_max = 1024 * 1024;
+inline constexpr std::size_t relay_buffer_octets = 256 * KiB;
+inline constexpr std::size_t parked_octets_per_direction_max = 256 * KiB;
+inline constexpr std::size_t parked_octets_per_direction_tight = 32 * KiB;
+inline constexpr std::size_t parked_octets_process_max = 64 * MiB;
+inline constexpr std::size_t octets_per_turn_max = MiB;
 inline constexpr auto keepalive_idle = 60s;
 inline constexpr auto keepalive_interval = 10s;
 inline constexpr int keepalive_probes = 6;
@@ -62,11 +65,11 @@ inline constexpr auto udp_mapping_idle = 300s;
 inline constexpr auto udp_repin = 30s;
 inline constexpr auto udp_fragment_wait = 5s;
 inline constexpr std::size_t udp_waiting_datagrams_max = 16;
-inline constexpr std::size_t udp_waiting_octets_max = 64 * 1024;
+inline constexpr std::size_t udp_waiting_octets_max = 64 * KiB;
 inline constexpr std::size_t udp_waiting_names_max =
     64;  // per association: one client must not use up dns_in_flight_max
-inline constexpr std::size_t udp_held_octets_max = 64 * 1024 * 1024;  // of all associations, for names and fragments
-inline constexpr std::size_t udp_batch_datagrams_max = 32;            // a socket and turn
+inline constexpr std::size_t udp_held_octets_max = 64 * MiB;  // of all associations, for names and fragments
+inline constexpr std::size_t udp_batch_datagrams_max = 32;    // a socket and turn
 
 // BIND.
 inline constexpr auto bind_wait = 120s;
@@ -107,22 +110,22 @@ inline constexpr std::size_t gss_token_octets_max = 65'535;
 inline constexpr std::size_t gss_rounds_max = 16;
 
 // HTTP: a request or status line, all field lines with the blank one, a chunk's size line; each with its line end.
-inline constexpr std::size_t http_line_octets_max = 8 * 1024;
-inline constexpr std::size_t http_fields_octets_max = 64 * 1024;
+inline constexpr std::size_t http_line_octets_max = 8 * KiB;
+inline constexpr std::size_t http_fields_octets_max = 64 * KiB;
 inline constexpr std::size_t http_fields_max = 100;
-inline constexpr std::size_t http_chunk_line_octets_max = 4 * 1024;
+inline constexpr std::size_t http_chunk_line_octets_max = 4 * KiB;
 inline constexpr auto http_keep_alive = 60s;
-inline constexpr auto http_retry_after = 10s;               // what a 503 advises
-inline constexpr std::size_t http_read_octets = 64 * 1024;  // at a time, from either side of a forwarded request
+inline constexpr auto http_retry_after = 10s;              // what a 503 advises
+inline constexpr std::size_t http_read_octets = 64 * KiB;  // at a time, from either side of a forwarded request
 
 // Overload.
 inline constexpr auto accept_retry = 100ms;
 
 // Operation.
 inline constexpr auto drain = 60s;
-inline constexpr std::size_t configuration_octets_max = 1024 * 1024;
+inline constexpr std::size_t configuration_octets_max = MiB;
 inline constexpr std::size_t rules_max = 100'000;
-inline constexpr std::size_t log_ring_octets_max = 8 * 1024 * 1024;
+inline constexpr std::size_t log_ring_octets_max = 8 * MiB;
 inline constexpr auto record_delay_max = 200ms;
 inline constexpr std::size_t trace_ring_entries = 16;
 

@@ -37,7 +37,7 @@ std::expected<std::string, std::string> password_in(const std::string& path) {
     const std::string cure = text.error().cure.empty() ? "" : fmt::format(" ({})", text.error().cure);
     return std::unexpected(fmt::format("stile: cannot read {}: {}{}", path, text.error().why, cure));
   }
-  const std::string password = text->substr(0, text->find_first_of("\r\n"));
+  std::string password = text->substr(0, text->find_first_of("\r\n"));
   if (password.empty() || password.size() > password_octets_max) {
     return std::unexpected(fmt::format("stile: cannot use {}: its first line is no password (1 to 255 octets)", path));
   }

@@ -31,10 +31,9 @@ std::optional<Duration> parse_duration(std::string_view text) noexcept {
   // std::from_chars would take a sign.
   if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
   std::int64_t number = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, error] = std::from_chars(text.data(), end, number);
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{}) return std::nullopt;
-  const std::string_view name(rest, static_cast<std::size_t>(end - rest));
+  const std::string_view name = text.substr(static_cast<std::size_t>(rest - text.data()));
   for (const Unit& unit : units) {
     if (unit.name != name) continue;
     if (number > longest / unit.length) return std::nullopt;

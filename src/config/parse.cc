@@ -117,11 +117,12 @@ class StringPlaces {
 bool breaks_the_library(std::string_view text) {
   try {
     static_cast<void>(toml::parse(text));
-  } catch (const toml::parse_error&) {  // it ends in the middle of something
+    return false;
+  } catch (const toml::parse_error&) {
+    return false;  // it ends in the middle of something
   } catch (const LibraryFault&) {
     return true;
   }
-  return false;
 }
 
 // The library does not say where: the shortest run of lines that breaks it ends with the line at fault. It reads front
@@ -298,7 +299,7 @@ class Reader {
       }
     }
     const std::string place = table.empty() ? "" : fmt::format(" in {}", find_table(table)->header);
-    const std::string text = fmt::format("unknown key {}{}", policy::quoted(name), place);
+    std::string text = fmt::format("unknown key {}{}", policy::quoted(name), place);
     if (const auto near = nearest(name, known)) return fmt::format("{} (did you mean '{}'?)", text, *near);
     if (!elsewhere.empty()) return fmt::format("{} (did you mean '{}'?)", text, elsewhere.front());
     return text;

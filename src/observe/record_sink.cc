@@ -29,7 +29,7 @@ constexpr auto gather = limits::record_delay_max / 4;
 constexpr auto writable_wait = 100ms;  // then the writer looks whether it shall stop
 constexpr auto full_retry = 1s;        // a full disk is asked again
 constexpr auto flush_max = 2s;         // at the end
-constexpr std::size_t chunk_octets = 64 * 1024;
+constexpr std::size_t chunk_octets = 64 * limits::KiB;
 
 enum class Wrote : std::uint8_t { some, wait_writable, wait_space, gone };
 

@@ -8,7 +8,7 @@ namespace stile::relay {
 namespace {
 
 // 256 KiB a pipe was measured as good as 1 MiB; 64 KiB costs a quarter more a gigabyte.
-constexpr std::size_t pipe_octets = 256 * 1024;
+constexpr std::size_t pipe_octets = 256 * limits::KiB;
 constexpr std::size_t idle_pipes_max = 16;
 
 }  // namespace

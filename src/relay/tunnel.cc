@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::uint8_t full_reads_before_splicing = 2;
 constexpr std::uint8_t small_reads_before_copying = 8;
-constexpr std::size_t small_read_octets = 16 * 1024;
+constexpr std::size_t small_read_octets = 16 * limits::KiB;
 
 }  // namespace
 

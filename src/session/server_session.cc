@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/limits.h"
 #include "session/session_table.h"
 
 namespace stile::session {
@@ -21,7 +22,7 @@ constexpr std::array<std::string_view, phase_count> phase_names{
 };
 
 // The most that one Received may bring: so the bound on held octets is kept by asking in time.
-constexpr std::size_t early_read_octets = 16 * 1024;
+constexpr std::size_t early_read_octets = 16 * limits::KiB;
 
 // The reason why a conversation ended in the middle of a message, by the phase it was in.
 constexpr Reason eof_reason(Phase phase) {

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/limits.h"
 #include "sys/errno_table.h"
 #include "sys/retry.h"
 #include "sys/unique_fd.h"
@@ -14,7 +15,7 @@
 namespace stile::sys {
 namespace {
 
-constexpr std::size_t read_octets = 64 * 1024;
+constexpr std::size_t read_octets = 64 * limits::KiB;
 
 }  // namespace
 

@@ -8,12 +8,13 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/limits.h"
 #include "sys/errno_table.h"
 
 namespace stile::sys {
 namespace {
 
-constexpr std::size_t reply_octets = 32 * 1024;  // what the kernel's dumps use at most per datagram
+constexpr std::size_t reply_octets = 32 * limits::KiB;  // what the kernel's dumps use at most per datagram
 
 Result<UniqueFd> open_netlink(std::uint32_t groups, int extra_flags) {
   UniqueFd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | extra_flags, NETLINK_ROUTE));

@@ -187,7 +187,7 @@ Result<EchoAnswer> EpollEngine::receive_echo(Socket& socket, MutableBytes room) 
                         .at = queued->at};
     }
     auto reply = receive_echo_reply(socket, room);
-    if (reply) return std::move(*reply);
+    if (reply) return reply;
     if (reply.error().kind == ErrorKind::would_block) {
       epoll::clear(SocketState::ready(socket), epoll::readable);
       if (SocketState::failure(socket) != 0) return std::unexpected(SocketState::failure_error(socket));

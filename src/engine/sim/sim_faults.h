@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "engine/engine.h"
 
 namespace stile::engine {
@@ -30,9 +31,9 @@ struct SimFaults {
   Duration late_max = std::chrono::milliseconds{20};
   Duration connect_timeout = std::chrono::seconds{127};  // Linux with tcp_syn_retries 6
 
-  std::size_t stream_octets_max = 256 * 1024;  // under way and unread, a direction
-  std::size_t udp_octets_max = 212'992;        // unread, a socket; more are dropped
-  std::size_t pipe_octets_max = 1024 * 1024;   // the most that open_pipe grants
+  std::size_t stream_octets_max = 256 * limits::KiB;  // under way and unread, a direction
+  std::size_t udp_octets_max = 212'992;               // unread, a socket; more are dropped
+  std::size_t pipe_octets_max = limits::MiB;          // the most that open_pipe grants
 };
 
 /// How a destination answers.
