@@ -1,13 +1,18 @@
 #include "observe/record.h"
 
-#include <fmt/chrono.h>
-#include <fmt/core.h>
+#include <fmt/compile.h>
+#include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 namespace stile::observe {
 namespace {
+
+constexpr std::size_t usual_line_octets = 512;
 
 // In the order of Event.
 constexpr std::array<std::string_view, 6> event_names{"session.start", "session.end", "denied",
@@ -19,9 +24,12 @@ std::string_view name(Event event) {
 
 // RFC 3339, always UTC, always six digits: sorts as text.
 std::string time_text(WallTime time) {
-  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
-  const auto micros = (time - seconds).count();
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:06}Z", fmt::gmtime(seconds.time_since_epoch().count()), micros);
+  const auto day = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day date{day};
+  const std::chrono::hh_mm_ss clock{time - day};
+  return fmt::format(FMT_COMPILE("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z"), static_cast<int>(date.year()),
+                     static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
+                     clock.minutes().count(), clock.seconds().count(), clock.subseconds().count());
 }
 
 std::int64_t whole_micros(Duration duration) {
@@ -75,15 +83,44 @@ void visit(const Loss& loss, Visitor&& visitor) {
   visitor.number("dropped", loss.records);
 }
 
-// A JSON object, in order. The library encodes: invalid UTF-8 becomes U+FFFD, everything outside printable ASCII an
-// escape.
-struct JsonVisitor {
-  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+// A string that stands in JSON as it is.
+bool is_plain(std::string_view text) {
+  return std::ranges::all_of(
+      text, [](char octet) { return octet >= 0x20 && octet <= 0x7e && octet != '"' && octet != '\\'; });
+}
 
-  void token(std::string_view key, std::string_view value) { object.emplace(key, value); }
-  void peer(std::string_view key, std::string_view value) { object.emplace(key, value); }
-  void number(std::string_view key, std::uint64_t value) { object.emplace(key, value); }
-  void seconds(std::string_view key, std::int64_t micros) { object.emplace(key, static_cast<double>(micros) / 1e6); }
+// A JSON object, in order. A record is made for each session, so what needs no escape is only put in quotes; the
+// library encodes all else: invalid UTF-8 becomes U+FFFD, everything outside printable ASCII an escape.
+struct JsonVisitor {
+  std::string line;
+
+  void token(std::string_view key, std::string_view value) { peer(key, value); }
+  void peer(std::string_view key, std::string_view value) {
+    begin(key);
+    if (is_plain(value)) {
+      line += '"';
+      line += value;
+      line += '"';
+    } else {
+      line += nlohmann::json(value).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    }
+  }
+  void number(std::string_view key, std::uint64_t value) {
+    begin(key);
+    line += fmt::format_int(value).c_str();
+  }
+  void seconds(std::string_view key, std::int64_t micros) {
+    begin(key);
+    fmt::format_to(std::back_inserter(line), FMT_COMPILE("{}.{:06}"), micros / 1'000'000, micros % 1'000'000);
+    while (line.back() == '0' && line[line.size() - 2] != '.') line.pop_back();
+  }
+
+ private:
+  void begin(std::string_view key) {
+    line += line.empty() ? "{\"" : ",\"";
+    line += key;
+    line += "\":";
+  }
 };
 
 // "key=value" pairs; what a peer chose stands in quotes, and no octet of it outside 0x20..0x7e survives.
@@ -123,8 +160,9 @@ struct TextVisitor {
 template <class Value>
 std::string json_line(const Value& value) {
   JsonVisitor visitor;
+  visitor.line.reserve(usual_line_octets);
   visit(value, visitor);
-  return visitor.object.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + '\n';
+  return visitor.line + "}\n";
 }
 
 template <class Value>

@@ -127,6 +127,40 @@ TEST(Record, HostileNamesStayInsideTheirJsonString) {
   }
 }
 
+// What needs no escape is not given to the library: it must look the same.
+TEST(Record, EveryOctetIsWrittenAsTheLibraryWrites) {
+  for (int octet = 0; octet <= 0xff; ++octet) {
+    const std::string name = {'a', static_cast<char>(octet), 'z'};
+    Record record;
+    record.target = name;
+    const std::string written = nlohmann::json(name).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    EXPECT_EQ(to_json(record), R"({"event":"error","time":"1970-01-01T00:00:00.000000Z","target":)" + written + "}\n");
+  }
+}
+
+TEST(Record, SecondsAreADecimalFraction) {
+  const std::pair<Duration, std::string> written[] = {
+      {0s, "0.0"},        {1us, "0.000001"},     {999ns, "0.0"},       {250ms, "0.25"},
+      {1s, "1.0"},        {10s + 100ms, "10.1"}, {86'400s, "86400.0"}, {1h + 1us, "3600.000001"},
+      {7s + 7ms, "7.007"}};
+  for (const auto& [duration, text] : written) {
+    Record record;
+    record.duration = duration;
+    EXPECT_EQ(to_json(record), R"({"event":"error","time":"1970-01-01T00:00:00.000000Z","seconds":)" + text + "}\n");
+    EXPECT_EQ(nlohmann::json::parse(to_json(record))["seconds"].get<double>(), std::stod(text));
+  }
+}
+
+TEST(Record, TimesAreUtcWithSixDigits) {
+  const std::pair<std::int64_t, std::string> written[] = {{951'826'154'000'009, "2000-02-29T12:09:14.000009Z"},
+                                                          {1'798'761'599'999'999, "2026-12-31T23:59:59.999999Z"}};
+  for (const auto& [micros, text] : written) {
+    Record record;
+    record.time = WallTime{std::chrono::microseconds{micros}};
+    EXPECT_EQ(nlohmann::json::parse(to_json(record))["time"], text);
+  }
+}
+
 TEST(Record, HostileNamesStayInsideTheirQuotesInText) {
   for (const std::string_view name : hostile) {
     Record record;
