@@ -65,7 +65,11 @@ std::vector<std::string> hosts_to_name(const Question& question) {
 
 std::string joined(const std::vector<std::string>& items, const std::string& suffix) {
   std::string text;
-  for (const std::string& item : items) text += (text.empty() ? "" : ", ") + item + suffix;
+  for (const std::string& item : items) {
+    if (!text.empty()) text += ", ";
+    text += item;
+    text += suffix;
+  }
   return text;
 }
 

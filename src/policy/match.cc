@@ -224,7 +224,7 @@ Question::Question(const Query& query, const OwnAddresses& own)
       anywhere(query.target == nullptr),
       port(anywhere ? std::uint16_t{0} : query.target->port),
       host_name(anywhere ? nullptr : query.target->host_name()) {
-  if (anywhere) return;
+  if (query.target == nullptr) return;
   if (query.candidate) {
     address.emplace(*query.candidate, own);
   } else if (const Address* literal = query.target->address()) {

@@ -259,13 +259,13 @@ void CaresResolver::buried(Retired& retired) {
 
 void CaresResolver::ask(std::uint64_t id, const HostName& name, Asker& asker) {
   open(id, name, asker, 2);
-  start(std::make_unique<Attempt>(this, id, RecordType::aaaa));
-  start(std::make_unique<Attempt>(this, id, RecordType::a));
+  start(std::make_unique<Attempt>(Attempt{this, id, RecordType::aaaa}));
+  start(std::make_unique<Attempt>(Attempt{this, id, RecordType::a}));
 }
 
 void CaresResolver::ask_name(std::uint64_t id, const Address& address, Asker& asker) {
   open(id, reverse_name(address), asker, 1);
-  start(std::make_unique<Attempt>(this, id, RecordType::ptr));
+  start(std::make_unique<Attempt>(Attempt{this, id, RecordType::ptr}));
 }
 
 void CaresResolver::open(std::uint64_t id, const HostName& name, Asker& asker, int answers) {
