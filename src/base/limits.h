@@ -51,6 +51,7 @@ inline constexpr std::size_t octets_per_turn_max = MiB;
 inline constexpr auto keepalive_idle = 60s;
 inline constexpr auto keepalive_interval = 10s;
 inline constexpr int keepalive_probes = 6;
+inline constexpr auto keepalive_delay = 15s;  // a dialled connection gets its keepalive one to two of these later
 
 // Sessions.
 inline constexpr std::size_t sessions_per_listener_max = 10'000;
@@ -133,6 +134,7 @@ static_assert(connect_per_address <= connect_total);
 static_assert(parked_octets_per_direction_tight < parked_octets_per_direction_max);
 static_assert(parked_octets_per_direction_max < parked_octets_process_max);
 static_assert(relay_buffer_octets <= parked_octets_per_direction_max);
+static_assert(2 * keepalive_delay <= keepalive_idle, "a dead peer is noticed no later for it");
 static_assert(label_octets_max < name_octets_max);
 static_assert(dns_try <= dns_total);
 static_assert(trace_payload_octets <= ping_payload_octets);

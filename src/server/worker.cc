@@ -4,14 +4,12 @@
 #include <utility>
 
 #include "auth/authenticator.h"
+#include "server/accept_batch.h"
 #include "server/connection.h"
 #include "server/http_forward.h"
 
 namespace stile::server {
 namespace {
-
-// Connections taken from one listener in one turn: a burst must not hold up the tunnels.
-constexpr int accepts_per_turn = 64;
 
 // What the two ends of a Unix-domain socket count as.
 constexpr Endpoint local_endpoint{Address::v4(127, 0, 0, 1), 0};
@@ -28,6 +26,7 @@ struct Worker::Listener {
   Endpoint local;
   std::string name;
   std::size_t index = 0;
+  AcceptBatch batch;
   Admission admission;
   bool is_local = false;  // a Unix-domain socket
 
@@ -134,9 +133,11 @@ void Worker::run() {
 // ── accepting ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Worker::accept_from(Listener& listener) {
-  for (int i = 0; i < accepts_per_turn; ++i) {
+  int accepted = 0;
+  for (int i = 0; i < listener.batch.size(); ++i) {
     const auto client = engine_.try_accept(listener.socket, accepted_);
     if (client) {
+      ++accepted;
       admit(listener, accepted_, *client);
     } else if (client.error().kind == ErrorKind::would_block) {
       break;
@@ -145,6 +146,7 @@ void Worker::accept_from(Listener& listener) {
     }
     // Any other error concerns the one connection that was about to be accepted (accept(2) reports its network errors).
   }
+  listener.batch.took(accepted);
   engine_.wait(listener.socket, engine::Interest::readable);
 }
 
@@ -153,7 +155,9 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   if (connections_ + http_->waiting() >= limits::half_open_max / common_->workers) evict_oldest_half_open();
   Arrival arrival{.listener = listener.index, .local = local_endpoint, .client = local_endpoint, .over_unix = true};
   if (!listener.is_local) {
-    arrival.local = engine_.local_endpoint(accepted).value_or(listener.local);
+    // Of a listener on one address the answer is known.
+    arrival.local = listener.local.address.is_unspecified() ? engine_.local_endpoint(accepted).value_or(listener.local)
+                                                            : listener.local;
     arrival.client = client;
     arrival.over_unix = false;
   }

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <span>
 
 #include "base/limits.h"
 #include "sys/errno_table.h"
@@ -23,16 +24,19 @@ constexpr int seconds(std::chrono::seconds duration) {
   return static_cast<int>(duration.count());
 }
 
-constexpr Option stream_options[] = {
+constexpr Option early_stream_options[] = {
     // Relayed octets were held back once by their sender already; a second Nagle delay only adds to it.
     {IPPROTO_TCP, TCP_NODELAY, 1},
+    // Urgent octets stay in the stream; otherwise each would be lost on its way through the relay.
+    {SOL_SOCKET, SO_OOBINLINE, 1},
+};
+
+constexpr Option keepalive_options[] = {
     // A peer that vanished without FIN or RST must not hold a tunnel for ever: there is no idle limit by default.
     {SOL_SOCKET, SO_KEEPALIVE, 1},
     {IPPROTO_TCP, TCP_KEEPIDLE, seconds(limits::keepalive_idle)},
     {IPPROTO_TCP, TCP_KEEPINTVL, seconds(limits::keepalive_interval)},
     {IPPROTO_TCP, TCP_KEEPCNT, limits::keepalive_probes},
-    // Urgent octets stay in the stream; otherwise each would be lost on its way through the relay.
-    {SOL_SOCKET, SO_OOBINLINE, 1},
 };
 
 Result<void> set(int fd, const Option& option) noexcept {
@@ -42,13 +46,26 @@ Result<void> set(int fd, const Option& option) noexcept {
   return {};
 }
 
-}  // namespace
-
-Result<void> set_stream_options(int fd) noexcept {
-  for (const Option& option : stream_options) {
+Result<void> set_all(int fd, std::span<const Option> options) noexcept {
+  for (const Option& option : options) {
     if (auto result = set(fd, option); !result) return result;
   }
   return {};
+}
+
+}  // namespace
+
+Result<void> set_stream_options(int fd) noexcept {
+  if (auto result = set_early_stream_options(fd); !result) return result;
+  return set_keepalive(fd);
+}
+
+Result<void> set_early_stream_options(int fd) noexcept {
+  return set_all(fd, early_stream_options);
+}
+
+Result<void> set_keepalive(int fd) noexcept {
+  return set_all(fd, keepalive_options);
 }
 
 Result<void> set_v6_only(int fd) noexcept {

@@ -11,6 +11,13 @@ namespace stile::sys {
 /// socket), which saves six system calls a connection.
 [[nodiscard]] Result<void> set_stream_options(int fd) noexcept;
 
+/// Those of them that a connection needs from its first octet on, before it is dialled; `set_keepalive` is the rest.
+[[nodiscard]] Result<void> set_early_stream_options(int fd) noexcept;
+
+/// A peer that vanished without FIN or RST is noticed. Four system calls that a connection of a few seconds can do
+/// without.
+[[nodiscard]] Result<void> set_keepalive(int fd) noexcept;
+
 /// For every IPv6 socket: IPv4 has sockets of its own, so that no IPv4 peer ever appears in another form.
 [[nodiscard]] Result<void> set_v6_only(int fd) noexcept;
 

@@ -16,13 +16,14 @@
 #include "engine/epoll/epoll_flags.h"
 #include "sys/errno_table.h"
 #include "sys/retry.h"
+#include "sys/socket_options.h"
 
 namespace stile::engine {
 namespace {
 
 constexpr std::uint64_t wake_tag = UINT64_MAX;  // no descriptor with this number exists
 constexpr std::size_t events_per_turn_max = 512;
-constexpr int rounds_per_turn_max = 3;
+constexpr int rounds_per_turn_max = 8;
 
 constexpr std::uint32_t stream_events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
@@ -47,7 +48,7 @@ std::uint8_t ready_bits(std::uint32_t events, bool is_stream) noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<EpollEngine>> EpollEngine::create() {
+Result<std::unique_ptr<EpollEngine>> EpollEngine::create(Duration keepalive_delay) {
   sys::UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
   if (!epoll.is_open()) return std::unexpected(sys::make_error(errno));
   sys::UniqueFd wake{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -64,12 +65,17 @@ Result<std::unique_ptr<EpollEngine>> EpollEngine::create() {
     return std::unexpected(sys::make_error(errno));
   }
   ignore_sigpipe();
-  return std::unique_ptr<EpollEngine>(new EpollEngine(std::move(epoll), std::move(wake), std::move(reserve), seed));
+  return std::unique_ptr<EpollEngine>(
+      new EpollEngine(std::move(epoll), std::move(wake), std::move(reserve), seed, keepalive_delay));
 }
 
 EpollEngine::EpollEngine(sys::UniqueFd epoll, sys::UniqueFd wake, sys::UniqueFd reserve,
-                         const std::array<std::uint64_t, 4>& seed) noexcept
-    : epoll_(std::move(epoll)), wake_(std::move(wake)), reserve_(std::move(reserve)), prng_(seed) {
+                         const std::array<std::uint64_t, 4>& seed, Duration keepalive_delay) noexcept
+    : epoll_(std::move(epoll)),
+      wake_(std::move(wake)),
+      reserve_(std::move(reserve)),
+      keepalive_delay_(keepalive_delay),
+      prng_(seed) {
   refresh_clock();
 }
 
@@ -99,6 +105,7 @@ void EpollEngine::turn() {
   refresh_clock();
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) on_event(events[i]);
   expire_timers();
+  if (keepalives_awaited_ > 0 && keepalive_sweep_ <= now_) sweep_keepalive();
   // A completion often queues the next step of the same work (a cancelled wait, a posted result): a few rounds spare it
   // a look at the kernel, and still bound the turn. The turn that was told to be the last has one.
   int rounds = 0;
@@ -109,7 +116,8 @@ void EpollEngine::turn() {
 
 int EpollEngine::sleep_milliseconds() const noexcept {
   if (stopping_ || !queue_.empty()) return 0;
-  const std::optional<Instant> next = timers_.next();
+  std::optional<Instant> next = timers_.next();
+  if (keepalives_awaited_ > 0) next = std::min(next.value_or(keepalive_sweep_), keepalive_sweep_);
   if (!next) return -1;
   if (*next <= now_) return 0;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - now_);
@@ -133,8 +141,20 @@ void EpollEngine::on_event(const epoll_event& event) noexcept {
     }
     return;
   }
+  if ((flags & epoll::listening) != 0) return on_listener(socket);
   epoll::set(SocketState::ready(socket), ready_bits(event.events, (flags & epoll::stream) != 0));
   complete_if_ready(socket);
+}
+
+void EpollEngine::on_listener(Socket& socket) noexcept {
+  if (CompletionQueue::started(SocketState::operation(socket))) {
+    return queue_.complete(SocketState::operation(socket), Status::done);
+  }
+  // Nobody accepts for the moment: without this the loop would spin.
+  epoll_event none{.events = 0, .data = {.u64 = watch(socket)}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket.handle(), &none) == 0) {
+    epoll::set(SocketState::flags(socket), epoll::muted);
+  }
 }
 
 void EpollEngine::expire_timers() noexcept {
@@ -190,6 +210,7 @@ void EpollEngine::wait(Socket& socket, Interest interest) {
     wait_adopted(socket);
     return;
   }
+  if ((flags & epoll::listening) != 0) return wait_listening(socket);
   complete_if_ready(socket);
   if (CompletionQueue::started(SocketState::operation(socket)) && (flags & epoll::registered) == 0) park(socket);
 }
@@ -220,6 +241,17 @@ void EpollEngine::park(Socket& socket) noexcept {
   complete_if_ready(socket);
 }
 
+void EpollEngine::wait_listening(Socket& socket) noexcept {
+  const std::uint8_t flags = SocketState::flags(socket);
+  const bool known = (flags & epoll::registered) != 0;
+  if (known && (flags & epoll::muted) == 0) return;
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = watch(socket)}};
+  epoll::clear(SocketState::flags(socket), epoll::muted);
+  if (::epoll_ctl(epoll_.get(), known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, socket.handle(), &event) == 0) return;
+  SocketState::note_failure(socket, sys::error_kind(errno));
+  queue_.complete(SocketState::operation(socket), Status::done);  // the next accept tells the error
+}
+
 void EpollEngine::wait_adopted(Socket& socket) noexcept {
   const bool known = (SocketState::flags(socket) & epoll::registered) != 0;
   const Interest interest = SocketState::interest(socket);
@@ -234,7 +266,7 @@ void EpollEngine::wait_adopted(Socket& socket) noexcept {
 
 void EpollEngine::take(Socket& socket, sys::UniqueFd fd, Role role) noexcept {
   STILE_ASSERT(!socket.is_open() && !socket.pending() && fd.is_open());
-  opened(socket, fd.release(), role == Role::stream ? epoll::stream : std::uint8_t{0});
+  opened(socket, fd.release(), role == Role::stream ? epoll::stream : epoll::listening);
 }
 
 void EpollEngine::adopt(Socket& socket, int fd) noexcept {
@@ -247,6 +279,36 @@ void EpollEngine::release(Socket& socket) noexcept {
   // Fails where the owner closed the descriptor before, which took it out of epoll as well.
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.handle(), nullptr);
   give_up(socket);
+}
+
+// ── keepalive ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void EpollEngine::await_keepalive(Socket& socket) noexcept {
+  if ((SocketState::flags(socket) & epoll::registered) == 0) {
+    (void)sys::set_keepalive(socket.handle());  // connected at once, so that no watch was needed yet
+    return;
+  }
+  if (keepalives_awaited_++ == 0) keepalive_sweep_ = now_ + keepalive_delay_;
+  watches_[static_cast<std::size_t>(socket.handle())].keepalive = Keepalive::fresh;
+}
+
+void EpollEngine::settle_keepalive(Watch& watch) noexcept {
+  if (watch.keepalive == Keepalive::settled) return;
+  watch.keepalive = Keepalive::settled;
+  --keepalives_awaited_;
+}
+
+// A walk over all descriptors, a few nanoseconds each, and none where no connection was dialled lately.
+void EpollEngine::sweep_keepalive() noexcept {
+  for (Watch& watch : watches_) {
+    if (watch.keepalive == Keepalive::fresh) {
+      watch.keepalive = Keepalive::due;
+    } else if (watch.keepalive == Keepalive::due) {
+      (void)sys::set_keepalive(watch.socket->handle());  // cannot fail on an open TCP socket
+      settle_keepalive(watch);
+    }
+  }
+  keepalive_sweep_ = now_ + keepalive_delay_;
 }
 
 // ── open and closed ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -266,6 +328,7 @@ void EpollEngine::give_up(Socket& socket) noexcept {
     Watch& watch = watches_[static_cast<std::size_t>(fd)];
     watch.socket = nullptr;
     ++watch.generation;
+    settle_keepalive(watch);
   }
   const bool kept = (flags & epoll::adopted) != 0 || ((flags & epoll::icmp) != 0 && take_back_icmp(fd));
   if (!kept) ::close(fd);

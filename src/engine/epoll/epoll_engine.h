@@ -2,8 +2,9 @@
 //
 // Edge-triggered: each descriptor is registered once, at its first wait that parks, for everything; what epoll told is
 // cached in the Socket until a call would block. So a wait on a ready socket, a changed interest and a move cost no
-// system call. Events carry the descriptor and a generation; one that is told about a descriptor closed meanwhile is
-// dropped.
+// system call. A listener is level-triggered, so that it need not be accepted from until that would block, and is muted
+// where nobody waits. Events carry the descriptor and a generation; one that is told about a descriptor closed
+// meanwhile is dropped.
 //
 // SIGPIPE is ignored process-wide by `create`, unless the process handles it: splice(2) has no MSG_NOSIGNAL.
 // Destroying an engine that still has open sockets or pipes, running timers or queued completions is a programmer's
@@ -15,6 +16,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/limits.h"
 #include "engine/completion_queue.h"
 #include "engine/engine.h"
 #include "engine/prng.h"
@@ -27,7 +29,8 @@ namespace stile::engine {
 
 class EpollEngine final : public Engine {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<EpollEngine>> create();
+  /// The delay is for tests.
+  [[nodiscard]] static Result<std::unique_ptr<EpollEngine>> create(Duration keepalive_delay = limits::keepalive_delay);
   ~EpollEngine() override;
 
   void run() override;
@@ -95,10 +98,14 @@ class EpollEngine final : public Engine {
   void release(Socket& socket) noexcept;
 
  private:
+  /// Of a dialled connection. Most end before they would need it, and it costs four system calls.
+  enum class Keepalive : std::uint8_t { settled, fresh, due };
+
   /// Who waits on a descriptor. The generation grows when it is given up.
   struct Watch {
     Socket* socket = nullptr;
     std::uint32_t generation = 0;
+    Keepalive keepalive = Keepalive::settled;
   };
 
   /// A raw socket and whose it is for the moment.
@@ -109,22 +116,29 @@ class EpollEngine final : public Engine {
     bool lent = false;
   };
 
-  EpollEngine(sys::UniqueFd epoll, sys::UniqueFd wake, sys::UniqueFd reserve,
-              const std::array<std::uint64_t, 4>& seed) noexcept;
+  EpollEngine(sys::UniqueFd epoll, sys::UniqueFd wake, sys::UniqueFd reserve, const std::array<std::uint64_t, 4>& seed,
+              Duration keepalive_delay) noexcept;
 
   void turn();
   [[nodiscard]] int sleep_milliseconds() const noexcept;
   void on_event(const epoll_event& event) noexcept;
+  void on_listener(Socket& socket) noexcept;
   void expire_timers() noexcept;
   void refresh_clock() noexcept;
+  void await_keepalive(Socket& socket) noexcept;
+  void settle_keepalive(Watch& watch) noexcept;
+  void sweep_keepalive() noexcept;
 
   void opened(Socket& socket, int fd, std::uint8_t flags) noexcept;
   void park(Socket& socket) noexcept;
   void wait_adopted(Socket& socket) noexcept;
+  void wait_listening(Socket& socket) noexcept;
   [[nodiscard]] std::uint64_t watch(Socket& socket);
   void complete_if_ready(Socket& socket) noexcept;
   /// Forgets and closes the descriptor; a pending operation is cancelled.
   void give_up(Socket& socket) noexcept;
+  /// Why a connect failed; none where it succeeded.
+  [[nodiscard]] static std::optional<Error> connect_error(const Socket& socket) noexcept;
   /// The error behind errno of a stream call, remembered where it ended the stream.
   [[nodiscard]] Error stream_error(Socket& socket, int errno_value) noexcept;
 
@@ -139,6 +153,9 @@ class EpollEngine final : public Engine {
   sys::UniqueFd reserve_;       // given up for a moment where no descriptor is left; see shed_one
   std::vector<Watch> watches_;  // by descriptor
   std::vector<RawIcmp> raw_icmp_;
+  const Duration keepalive_delay_;
+  std::size_t keepalives_awaited_ = 0;  // watches whose keepalive is not settled
+  Instant keepalive_sweep_{};           // the next, where there are any
   CompletionQueue queue_;
   TimerQueue timers_;
   Prng prng_;

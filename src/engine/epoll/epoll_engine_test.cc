@@ -5,10 +5,14 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <string>
 #include <thread>
@@ -81,17 +85,69 @@ int option(int fd, int level, int name) {
   return value;
 }
 
+// What the kernel says that an epoll of this process watches the descriptor for (proc(5), fdinfo).
+std::uint32_t watched_events(int fd) {
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+    std::ifstream file(entry.path());
+    for (std::string line; std::getline(file, line);) {
+      int watched = -1;
+      std::uint32_t events = 0;
+      if (std::sscanf(line.c_str(), "tfd: %d events: %x", &watched, &events) == 2 && watched == fd) return events;
+    }
+  }
+  return 0;
+}
+
 TEST_F(EpollEngineTest, BothEndsHaveTheStreamOptionsAndIcmpReportsAreOffOnceConnected) {
   connect_pair();
   for (const int fd : {client_.socket.handle(), accepted_.socket.handle()}) {
     EXPECT_EQ(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
-    EXPECT_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
-    EXPECT_EQ(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 60);
     EXPECT_EQ(option(fd, SOL_SOCKET, SO_OOBINLINE), 1);
     EXPECT_EQ(option(fd, IPPROTO_IP, IP_RECVERR), 0);
     EXPECT_NE(::fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
     EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0);
   }
+}
+
+TEST_F(EpollEngineTest, KeepaliveComesWithAcceptingAndLaterAfterDialling) {
+  engine_ = EpollEngine::create(5ms).value();
+  connect_pair();
+  EXPECT_EQ(option(accepted_.socket.handle(), SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(option(accepted_.socket.handle(), IPPROTO_TCP, TCP_KEEPIDLE), 60);
+  EXPECT_EQ(option(client_.socket.handle(), SOL_SOCKET, SO_KEEPALIVE), 0);
+  ASSERT_TRUE(run_until([&] { return option(client_.socket.handle(), SOL_SOCKET, SO_KEEPALIVE) == 1; }));
+  EXPECT_EQ(option(client_.socket.handle(), IPPROTO_TCP, TCP_KEEPIDLE), 60);
+  EXPECT_EQ(option(client_.socket.handle(), IPPROTO_TCP, TCP_KEEPINTVL), 10);
+  EXPECT_EQ(option(client_.socket.handle(), IPPROTO_TCP, TCP_KEEPCNT), 6);
+}
+
+// A descriptor that is closed and opened again in the meantime must not get the former one's.
+TEST_F(EpollEngineTest, AClosedConnectionGetsNoKeepalive) {
+  engine_ = EpollEngine::create(5ms).value();
+  connect_pair();
+  const int fd = client_.socket.handle();
+  engine_->close(client_.socket);
+  ASSERT_TRUE(engine_->open_udp(client_.socket, {Address::v4(127, 0, 0, 1), 0}));
+  ASSERT_EQ(client_.socket.handle(), fd);
+  bool done = false;
+  const Instant enough = engine_->now() + 30ms;
+  ASSERT_TRUE(run_until([&] { return done = done || engine_->now() >= enough; }));
+  EXPECT_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+}
+
+// Where nobody accepts, what waits must not keep the loop awake; a later wait tells of it at once.
+TEST_F(EpollEngineTest, AListenerThatNobodyWaitsForIsMuted) {
+  connect_pair();
+  Actor second;
+  ASSERT_TRUE(engine_->connect(second.socket, engine_->local_endpoint(listener_.socket).value()));
+  ASSERT_TRUE(run_until([&] { return second.done == 1; }));
+  engine_->wait(listener_.socket, Interest::readable);
+  EXPECT_NE(watched_events(listener_.socket.handle()) & EPOLLIN, 0U);
+  ASSERT_TRUE(run_until([&] { return listener_.done == 1; }));
+  ASSERT_TRUE(run_until([&] { return (watched_events(listener_.socket.handle()) & EPOLLIN) == 0; }));
+  engine_->wait(listener_.socket, Interest::readable);
+  ASSERT_TRUE(run_until([&] { return listener_.done == 2; }));
+  engine_->close(second.socket);
 }
 
 // A read stops short at the urgent mark although more has arrived; that must not pass for a drained socket.

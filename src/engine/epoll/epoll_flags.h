@@ -25,7 +25,9 @@ inline constexpr std::uint8_t stream = 2;  // connected, connecting or accepted
 inline constexpr std::uint8_t connecting = 4;
 inline constexpr std::uint8_t adopted = 8;  // the descriptor is not ours
 inline constexpr std::uint8_t icmp = 16;
-inline constexpr std::uint8_t v6 = 32;  // of icmp
+inline constexpr std::uint8_t v6 = 32;  // of icmp, and of a stream that connects
+inline constexpr std::uint8_t listening = 64;
+inline constexpr std::uint8_t muted = 128;  // of listening: epoll tells nothing of it until the next wait
 
 /// A registered socket whose cache says that nothing arrived since the last read would block: an edge will tell. Spares
 /// the read that only finds out.

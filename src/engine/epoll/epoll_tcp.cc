@@ -25,13 +25,13 @@ std::unexpected<Error> last_error() noexcept {
   return std::unexpected(sys::make_error(errno));
 }
 
-Result<sys::UniqueFd> stream_socket(const Address& address) noexcept {
+Result<sys::UniqueFd> stream_socket(const Address& address, Result<void> (*set_options)(int)) noexcept {
   sys::UniqueFd fd{::socket(sys::address_family(address), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!fd.is_open()) return last_error();
   if (!address.is_v4()) {
     if (auto set = sys::set_v6_only(fd.get()); !set) return std::unexpected(set.error());
   }
-  if (auto set = sys::set_stream_options(fd.get()); !set) return std::unexpected(set.error());
+  if (auto set = set_options(fd.get()); !set) return std::unexpected(set.error());
   return fd;
 }
 
@@ -71,7 +71,7 @@ std::optional<IcmpReport> read_icmp_report(int fd) noexcept {
 
 Result<void> EpollEngine::listen(Socket& listener, const Endpoint& local, const ListenOptions& options) {
   STILE_ASSERT(!listener.is_open() && !listener.pending());
-  auto fd = stream_socket(local.address);
+  auto fd = stream_socket(local.address, sys::set_stream_options);
   if (!fd) return std::unexpected(fd.error());
   if (auto set = sys::set_reuse_address(fd->get()); !set) return set;
   if (options.reuse_port) {
@@ -80,7 +80,7 @@ Result<void> EpollEngine::listen(Socket& listener, const Endpoint& local, const 
   const sys::SocketAddress address{local};
   if (::bind(fd->get(), &address.generic, address.length) == -1) return last_error();
   if (::listen(fd->get(), options.backlog) == -1) return last_error();
-  opened(listener, fd->release(), 0);
+  opened(listener, fd->release(), epoll::listening);
   return {};
 }
 
@@ -126,14 +126,15 @@ bool EpollEngine::shed_one(Socket& listener) {
 std::expected<void, ConnectFailure> EpollEngine::connect(Socket& socket, const Endpoint& peer) {
   STILE_ASSERT(!socket.is_open() && !socket.pending());
   const auto failure = [](const Error& error) { return std::unexpected(ConnectFailure{error, std::nullopt}); };
-  auto fd = stream_socket(peer.address);
+  auto fd = stream_socket(peer.address, sys::set_early_stream_options);
   if (!fd) return failure(fd.error());
   if (auto set = sys::set_icmp_reports(fd->get(), peer.address.family(), true); !set) return failure(set.error());
   const sys::SocketAddress address{peer};
   // Not repeated after EINTR: the attempt goes on then, as it does after EINPROGRESS.
   const int result = ::connect(fd->get(), &address.generic, address.length);
   if (result == -1 && errno != EINPROGRESS && errno != EINTR) return failure(sys::make_error(errno));
-  opened(socket, fd->release(), epoll::stream | epoll::connecting);
+  const std::uint8_t family = peer.address.is_v4() ? std::uint8_t{0} : epoll::v6;
+  opened(socket, fd->release(), static_cast<std::uint8_t>(epoll::stream | epoll::connecting | family));
   SocketState::interest(socket) = Interest::writable;
   CompletionQueue::start(SocketState::operation(socket));
   if (result == 0) epoll::set(SocketState::ready(socket), epoll::writable);
@@ -145,27 +146,36 @@ std::expected<void, ConnectFailure> EpollEngine::connect(Socket& socket, const E
 std::expected<void, ConnectFailure> EpollEngine::connect_result(Socket& socket) {
   STILE_ASSERT(socket.is_open() && !socket.pending());
   const int fd = socket.handle();
+  std::optional<Error> error = connect_error(socket);
+  std::optional<IcmpReport> icmp;
+  if (error) {
+    icmp = read_icmp_report(fd);
+  } else {
+    const Family family = (SocketState::flags(socket) & epoll::v6) != 0 ? Family::ipv6 : Family::ipv4;
+    const auto cleared = sys::set_icmp_reports(fd, family, false);
+    if (!cleared) error = cleared.error();
+  }
+  if (error) {
+    give_up(socket);
+    return std::unexpected(ConnectFailure{*error, icmp});
+  }
+  epoll::clear(SocketState::flags(socket), epoll::connecting);
+  epoll::clear(SocketState::ready(socket), epoll::error);
+  await_keepalive(socket);
+  return {};
+}
+
+std::optional<Error> EpollEngine::connect_error(const Socket& socket) noexcept {
+  if (SocketState::failure(socket) != 0) return SocketState::failure_error(socket);
+  // Writable, and neither error nor hang-up: epoll has told already what SO_ERROR would.
+  const std::uint8_t ready = SocketState::ready(socket);
+  if ((ready & epoll::writable) != 0 && (ready & (epoll::error | epoll::short_read_proves_nothing)) == 0) {
+    return std::nullopt;
+  }
   int code = 0;
   socklen_t length = sizeof code;
-  if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &code, &length) == -1) code = errno;
-  ConnectFailure failure{sys::make_error(code), std::nullopt};
-  if (SocketState::failure(socket) != 0) {
-    failure.error = SocketState::failure_error(socket);
-  } else if (code == 0) {
-    const Result<Endpoint> local = local_endpoint(socket);
-    const auto cleared = local ? sys::set_icmp_reports(fd, local->address.family(), false)
-                               : Result<void>{std::unexpected(local.error())};
-    if (cleared) {
-      epoll::clear(SocketState::flags(socket), epoll::connecting);
-      epoll::clear(SocketState::ready(socket), epoll::error);
-      return {};
-    }
-    failure.error = cleared.error();
-  } else {
-    failure.icmp = read_icmp_report(fd);
-  }
-  give_up(socket);
-  return std::unexpected(failure);
+  if (::getsockopt(socket.handle(), SOL_SOCKET, SO_ERROR, &code, &length) == -1) code = errno;
+  return code == 0 ? std::nullopt : std::optional(sys::make_error(code));
 }
 
 Result<std::size_t> EpollEngine::receive(Socket& socket, MutableBytes into) {
