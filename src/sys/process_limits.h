@@ -1,9 +1,10 @@
-// The process's own bounds, raised at start. Blocking, main thread only.
+// The process's own bounds, raised at start, and what it has used. Blocking, main thread only.
 #pragma once
 
 #include <cstddef>
 
 #include "base/error.h"
+#include "base/time.h"
 
 namespace stile::sys {
 
@@ -12,5 +13,8 @@ namespace stile::sys {
 
 /// Cores this process may run on: at least one.
 [[nodiscard]] unsigned usable_cores() noexcept;
+
+/// Processor time of all threads of this process, user and system together.
+[[nodiscard]] Duration processor_time() noexcept;
 
 }  // namespace stile::sys
