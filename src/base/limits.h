@@ -119,6 +119,18 @@ inline constexpr auto http_keep_alive = 60s;
 inline constexpr auto http_retry_after = 10s;              // what a 503 advises
 inline constexpr std::size_t http_read_octets = 64 * KiB;  // at a time, from either side of a forwarded request
 
+// The load generator.
+inline constexpr std::size_t bench_connections_max = 100'000;
+inline constexpr std::size_t bench_message_octets_max = 256 * 1024;
+inline constexpr std::size_t bench_window_max = 4'096;  // datagrams under way, an association
+inline constexpr std::size_t bench_opening_at_once =
+    64;  // connections, where all of them are to stand before the start
+inline constexpr auto bench_opening = 60s;
+inline constexpr auto bench_drain = 5s;             // for what is under way at the end
+inline constexpr auto bench_loss = 1s;              // a datagram that has not come back is lost
+inline constexpr auto bench_retry = 10ms;           // behind an operation that failed
+inline constexpr std::size_t bench_addresses = 16;  // of loopback, to connect from and to: each pair has its own ports
+
 // Overload.
 inline constexpr auto accept_retry = 100ms;
 

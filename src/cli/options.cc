@@ -9,8 +9,11 @@ namespace {
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 7> page_choices{"serve", "check",       "explain", "ping",
-                                                       "trace", "completions", "man"};
+constexpr std::array<std::string_view, 8> page_choices{"serve", "check", "explain",     "ping",
+                                                       "trace", "bench", "completions", "man"};
+constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
+                                                        "handshake", "idle", "udp",  "origin"};
+constexpr std::array<std::string_view, 2> verify_choices{"full", "edges"};
 
 constexpr Flag listen{.name = "--listen",
                       .value = "ADDR:PORT",
@@ -92,6 +95,37 @@ constexpr std::array explain_flags{
     help};
 constexpr std::array ping_flags{via, count, numeric, quiet, verbose, json_events, password_file, clear_password, help};
 constexpr std::array trace_flags{via, numeric, verbose, json_events, password_file, clear_password, help};
+constexpr std::array bench_flags{
+    via,
+    Flag{.name = "--direct", .help = "go to the origin without a proxy, for a figure to compare with"},
+    Flag{.name = "--connections",
+         .value = "N",
+         .help = "tunnels, connections or associations at once",
+         .default_text = "16 in bulk, 64 for rr, connect and handshake, 1000 idle, 1 for udp"},
+    Flag{.name = "--size", .value = "OCTETS", .help = "of a message or a datagram's payload", .default_text = "64"},
+    Flag{.name = "--seconds", .value = "S", .help = "how long to measure", .default_text = "5"},
+    Flag{.name = "--warmup", .value = "S", .help = "how long to run before that", .default_text = "0.5"},
+    Flag{.name = "--rate",
+         .value = "N",
+         .help = "begin N operations a second in all, whatever the proxy does; a latency counts from when its "
+                 "operation was due",
+         .default_text = "the next operation begins when the last one ends"},
+    Flag{.name = "--origin",
+         .value = "ADDR:PORT",
+         .help = "go to this origin, which 'stile bench origin' runs",
+         .default_text = "one of its own, on loopback"},
+    Flag{.name = "--listen", .value = "ADDR:PORT", .help = "origin: serve here, by TCP and UDP"},
+    Flag{.name = "--verify",
+         .value = "HOW",
+         .help = "full compares every octet that arrives, edges the first and last ones of each piece; both count",
+         .default_text = "full",
+         .choices = verify_choices},
+    Flag{.name = "--window", .value = "N", .help = "udp: datagrams under way, an association", .default_text = "32"},
+    Flag{.name = "--offload", .help = "udp: let the kernel segment and join datagrams, as QUIC's peers do"},
+    json,
+    password_file,
+    clear_password,
+    help};
 constexpr std::array help_only{help};
 constexpr std::array root_flags{help, Flag{.name = "--version", .help = "print the version and the features built in"}};
 
@@ -134,6 +168,24 @@ constexpr Command command_rows[] = {
      .example = "stile trace --via socks5h://127.0.0.1:1080 -n example.com",
      .flags = trace_flags,
      .operand = {.name = "HOST", .help = "a name or an address", .required = true}},
+    {.name = "bench",
+     .summary = "measure a proxy",
+     .description =
+         "Loads any SOCKS or HTTP proxy and measures it: down, up and both move octets over long-lived tunnels, rr "
+         "sends messages and waits for their echoes, connect opens a connection for each message, handshake closes it "
+         "after the reply, idle holds tunnels and checks them at the end, udp echoes datagrams through associations. "
+         "Every octet that comes back is compared with what was sent. The far end is built in; origin is the same on "
+         "another host, which anybody who reaches it can use. An interrupt ends the run with the figures so far. "
+         "Exits with 1 when octets were wrong or nothing succeeded.",
+     .example = "stile bench rr --via socks5h://127.0.0.1:1080\n"
+                "stile bench connect --direct --json\n"
+                "stile bench origin --listen 192.0.2.7:7000\n"
+                "stile bench down --via socks5h://192.0.2.1:1080 --origin 192.0.2.7:7000",
+     .flags = bench_flags,
+     .operand = {.name = "MODE",
+                 .help = "down, up, both, rr, connect, handshake, idle, udp or origin",
+                 .required = true,
+                 .choices = bench_choices}},
     {.name = "completions",
      .summary = "print a completion script for a shell",
      .description = "Prints a script that completes commands, flags and their values.",
