@@ -179,11 +179,11 @@ void HttpExchange::read_response() {
     if (parsed == nullptr) return;
     origin_in_.take(parsed->consumed);
     response_tried_ = 0;
-    on_response(std::move(parsed->value));
+    on_response(parsed->value);
   }
 }
 
-void HttpExchange::on_response(wire::HttpResponseHead head) {
+void HttpExchange::on_response(const wire::HttpResponseHead& head) {
   wire::HttpResponseRewrite rewrite{.client_minor = request_->minor, .relay_upgrade = false, .close = false};
   if (head.is_interim()) {
     // RFC 9110 section 15.2: "A server MUST NOT send a 1xx response to an HTTP/1.0 client."

@@ -99,7 +99,7 @@ class HttpExchange {
   void answer_here();
   std::size_t pass_request_body(ConstBytes octets);
   void read_response();
-  void on_response(wire::HttpResponseHead head);
+  void on_response(const wire::HttpResponseHead& head);
   std::size_t pass_response_body(ConstBytes octets);
   void finish_if_complete();
   void start_tunnel();

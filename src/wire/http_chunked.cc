@@ -125,12 +125,11 @@ void HttpChunkedScanner::end_size_line() {
 }
 
 void HttpChunkedScanner::take_trailer(std::uint8_t octet) {
-  if (++trailer_octets_ > limits::http_fields_octets_max) {
+  const bool ends = octet == '\r';
+  if (++trailer_octets_ > limits::http_fields_octets_max || (!ends && !is_visible_or_blank(octet))) {
     state_ = State::broken;
-  } else if (octet == '\r') {
+  } else if (ends) {
     state_ = State::trailer_lf;
-  } else if (!is_visible_or_blank(octet)) {
-    state_ = State::broken;
   } else {
     trailer_.push_back(static_cast<char>(octet));
   }

@@ -27,9 +27,15 @@ std::string_view name(Command command) noexcept {
 }
 
 std::optional<Command> known_command(std::uint8_t octet) noexcept {
-  for (const Command command : {Command::connect, Command::bind, Command::udp_associate, Command::ping,
-                                Command::traceroute, Command::resolve, Command::resolve_ptr}) {
-    if (std::to_underlying(command) == octet) return command;
+  switch (const auto value = static_cast<Command>(octet)) {
+    case Command::connect:
+    case Command::bind:
+    case Command::udp_associate:
+    case Command::ping:
+    case Command::traceroute:
+    case Command::resolve:
+    case Command::resolve_ptr:
+      return value;
   }
   return std::nullopt;
 }
