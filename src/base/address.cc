@@ -110,12 +110,13 @@ void append_number(std::string& text, unsigned value, int base) {
 }
 
 std::string quad_text(ConstBytes octets) {
-  std::string text;
+  std::array<char, 15> text;
+  char* end = text.data();
   for (const std::uint8_t octet : octets) {
-    if (!text.empty()) text += '.';
-    append_number(text, octet, 10);
+    if (end != text.data()) *end++ = '.';
+    end = std::to_chars(end, text.data() + text.size(), octet).ptr;
   }
-  return text;
+  return {text.data(), end};
 }
 
 struct ZeroRun {
@@ -161,15 +162,6 @@ std::string with_port(std::string host, bool brackets, std::uint16_t port) {
   return text;
 }
 
-bool same_prefix(ConstBytes a, ConstBytes b, unsigned bits) noexcept {
-  const std::size_t whole = bits / 8;
-  if (!std::equal(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(whole), b.begin())) return false;
-  const unsigned rest = bits % 8;
-  if (rest == 0) return true;
-  const unsigned mask = 0xFFu << (8 - rest) & 0xFFu;
-  return (a[whole] & mask) == (b[whole] & mask);
-}
-
 bool host_bits_are_zero(ConstBytes octets, unsigned bits) noexcept {
   for (unsigned bit = bits; bit < octets.size() * 8; ++bit) {
     if ((octets[bit / 8] & (0x80u >> bit % 8)) != 0) return false;
@@ -203,10 +195,6 @@ std::optional<Address> Address::parse(std::string_view text) noexcept {
   ByteWriter writer(octets);
   for (const std::uint16_t group : *groups) writer.u16(group);
   return v6(octets);
-}
-
-ConstBytes Address::octets() const noexcept {
-  return is_v4() ? ConstBytes(octets_).last(4) : ConstBytes(octets_);
 }
 
 bool Address::is_unspecified() const noexcept {

@@ -47,7 +47,9 @@ class Address {
   [[nodiscard]] constexpr bool is_v4() const noexcept { return family_ == Family::ipv4; }
 
   /// 4 octets for IPv4, 16 for IPv6; valid as long as this object.
-  [[nodiscard]] ConstBytes octets() const noexcept;
+  [[nodiscard]] ConstBytes octets() const noexcept {
+    return is_v4() ? ConstBytes(octets_).last(4) : ConstBytes(octets_);
+  }
 
   /// 0.0.0.0 or ::
   [[nodiscard]] bool is_unspecified() const noexcept;
@@ -76,6 +78,16 @@ struct Endpoint {
   friend bool operator==(const Endpoint&, const Endpoint&) = default;
   friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
 };
+
+/// True where the first `bits` bits are the same; both are at least as long.
+[[nodiscard]] inline bool same_prefix(ConstBytes a, ConstBytes b, unsigned bits) noexcept {
+  const std::size_t whole = bits / 8;
+  for (std::size_t i = 0; i < whole; ++i) {
+    if (a[i] != b[i]) return false;
+  }
+  const unsigned rest = bits % 8;
+  return rest == 0 || ((a[whole] ^ b[whole]) & (0xFF00U >> rest) & 0xFFU) == 0;
+}
 
 /// A prefix: all addresses of one family whose first `length` bits equal those of `base`.
 struct Cidr {

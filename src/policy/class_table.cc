@@ -1,7 +1,11 @@
 // The data of classes.h: prefixes of the IANA special-purpose address registries (IPv4 and IPv6) and the metadata and
-// platform addresses of the clouds. Sources: security reference, tables 3.1 and 3.2. Order does not matter, the longest
-// match wins.
+// platform addresses of the clouds, and their index. Sources: security reference, tables 3.1 and 3.2. Order does not
+// matter, the longest match wins.
 #include "policy/classes.h"
+
+#include <algorithm>
+
+#include "base/assert.h"
 
 namespace stile::policy {
 namespace {
@@ -87,7 +91,65 @@ constexpr auto metadata_rows = std::to_array<ClassPrefix>({
     v6({0xfe80, 0, 0, 0, 0, 0, 0xa9fe, 0xa9fe}, 128, metadata),     // OpenStack
 });
 
+/// By family and first octet: the rows that may hold such an address, the longest prefix first. Every address that
+/// policy sees is looked up a few times, and most meet two rows of forty.
+template <std::size_t Count>
+class PrefixIndex {
+ public:
+  constexpr explicit PrefixIndex(const std::array<ClassPrefix, Count>& rows) : rows_(rows) {
+    std::ranges::sort(rows_, std::ranges::greater{}, &ClassPrefix::length);
+    for (unsigned slot = 0; slot < slots_.size(); ++slot) {
+      for (std::size_t row = 0; row < Count; ++row) {
+        if (may_hold(rows_[row], slot)) add(slots_[slot], row);
+      }
+    }
+  }
+
+  /// nullptr where no row holds it.
+  [[nodiscard]] const ClassPrefix* find(const Address& address) const noexcept {
+    const Slot& slot = slots_[slot_of(address.family(), address.octets().front())];
+    for (std::size_t i = 0; i < slot.count; ++i) {
+      if (rows_[slot.rows[i]].contains(address)) return &rows_[slot.rows[i]];
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Slot {
+    std::array<std::uint8_t, 12> rows{};
+    std::uint8_t count = 0;
+  };
+
+  static constexpr std::size_t slot_of(Family family, std::uint8_t first) noexcept {
+    return (family == Family::ipv4 ? 0U : 256U) + first;
+  }
+  static constexpr bool may_hold(const ClassPrefix& row, unsigned slot) noexcept {
+    if (slot_of(row.family, 0) != (slot & 256U)) return false;
+    const unsigned bits = std::min<unsigned>(row.length, 8);
+    return (((slot & 0xFFU) ^ row.octets[0]) & (0xFF00U >> bits) & 0xFFU) == 0;
+  }
+  static constexpr void add(Slot& slot, std::size_t row) {
+    slot.rows.at(slot.count++) = static_cast<std::uint8_t>(row);  // too many do not compile
+  }
+
+  std::array<ClassPrefix, Count> rows_;
+  std::array<Slot, 512> slots_{};
+};
+
+constexpr PrefixIndex prefix_index(prefixes);
+constexpr PrefixIndex metadata_index(metadata_rows);
+
 }  // namespace
+
+const ClassPrefix& class_prefix_of(const Address& address) noexcept {
+  const ClassPrefix* const longest = prefix_index.find(address);
+  STILE_ASSERT(longest != nullptr);
+  return *longest;
+}
+
+bool is_metadata(const Address& address) noexcept {
+  return metadata_index.find(address) != nullptr;
+}
 
 std::span<const ClassPrefix> class_prefixes() noexcept {
   return prefixes;

@@ -13,13 +13,6 @@ constexpr std::array<std::string_view, target_class_count> class_names = {
     "public", "private", "loopback", "link-local", "cgnat", "multicast", "metadata", "reserved", "self",
 };
 
-bool same_prefix(ConstBytes a, ConstBytes b, unsigned bits) noexcept {
-  const std::size_t whole = bits / 8;
-  if (!std::ranges::equal(a.first(whole), b.first(whole))) return false;
-  const unsigned rest = bits % 8;
-  return rest == 0 || ((a[whole] ^ b[whole]) & (0xFF00U >> rest) & 0xFFU) == 0;
-}
-
 unsigned width(const Address& address) noexcept {
   return address.is_v4() ? 32 : 128;
 }
@@ -42,19 +35,6 @@ bool ClassPrefix::contains(const Address& address) const noexcept {
 
 bool ClassPrefix::contains(const Cidr& inner) const noexcept {
   return inner.length >= length && contains(inner.base);
-}
-
-const ClassPrefix& class_prefix_of(const Address& address) noexcept {
-  const ClassPrefix* longest = nullptr;
-  for (const ClassPrefix& row : class_prefixes()) {
-    if (row.contains(address) && (longest == nullptr || row.length > longest->length)) longest = &row;
-  }
-  STILE_ASSERT(longest != nullptr);
-  return *longest;
-}
-
-bool is_metadata(const Address& address) noexcept {
-  return std::ranges::any_of(metadata_prefixes(), [&](const ClassPrefix& row) { return row.contains(address); });
 }
 
 bool is_self(const Address& address, const OwnAddresses& own) noexcept {

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <random>
+#include <span>
 
 #include "policy/policy.h"
 #include "policy/policy_test_support.h"
@@ -119,6 +121,50 @@ TEST(Classes, EveryRowOfTheDataIsInTheTableAbove) {
       return prefix.length == row.length && row.contains(prefix) && known.target_class == row.target_class;
     });
     EXPECT_TRUE(listed) << name(row.target_class) << " /" << int{row.length};
+  }
+}
+
+// The row of the longest prefix, by looking at every row.
+const ClassPrefix* scanned(std::span<const ClassPrefix> table, const Address& address) {
+  const ClassPrefix* longest = nullptr;
+  for (const ClassPrefix& row : table) {
+    if (row.contains(address) && (longest == nullptr || row.length > longest->length)) longest = &row;
+  }
+  return longest;
+}
+
+Address address_of(Family family, std::array<std::uint8_t, 16> octets) {
+  return family == Family::ipv4 ? Address::v4(std::span(octets).first<4>()) : Address::v6(octets);
+}
+
+TEST(Classes, TheIndexFindsWhatAScanFinds) {
+  std::mt19937 random(1);
+  const auto judge = [](const Address& address) {
+    const ClassPrefix& found = class_prefix_of(address);
+    const ClassPrefix& expected = *scanned(class_prefixes(), address);
+    ASSERT_EQ(found.length, expected.length) << address.to_string();
+    ASSERT_EQ(found.octets, expected.octets) << address.to_string();
+    ASSERT_EQ(is_metadata(address), scanned(metadata_prefixes(), address) != nullptr) << address.to_string();
+  };
+  for (const auto table : {class_prefixes(), metadata_prefixes()}) {
+    for (const ClassPrefix& row : table) {
+      judge(address_of(row.family, row.octets));
+      for (int i = 0; i < 5'000; ++i) {  // near it: a few bits of it changed
+        std::array<std::uint8_t, 16> octets = row.octets;
+        for (int flips = 0; flips < 3; ++flips) {
+          const auto bit = static_cast<unsigned>(random() % (row.family == Family::ipv4 ? 32 : 128));
+          octets[bit / 8] = static_cast<std::uint8_t>(octets[bit / 8] ^ (1U << bit % 8));
+        }
+        judge(address_of(row.family, octets));
+      }
+    }
+  }
+  for (const Family family : {Family::ipv4, Family::ipv6}) {
+    for (int i = 0; i < 100'000; ++i) {
+      std::array<std::uint8_t, 16> octets;
+      for (std::uint8_t& octet : octets) octet = static_cast<std::uint8_t>(random());
+      judge(address_of(family, octets));
+    }
   }
 }
 
