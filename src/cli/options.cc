@@ -95,8 +95,16 @@ constexpr std::array explain_flags{
     help};
 constexpr std::array ping_flags{via, count, numeric, quiet, verbose, json_events, password_file, clear_password, help};
 constexpr std::array trace_flags{via, numeric, verbose, json_events, password_file, clear_password, help};
+constexpr Flag bench_via{
+    .name = "--via",
+    .value = "URL",
+    .environment = "STILE_VIA",
+    .help =
+        "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, socks5://, socks4a://, socks4:// or http://; a "
+        "password here shows in the list of processes for a moment",
+    .default_text = "all_proxy, ALL_PROXY"};
 constexpr std::array bench_flags{
-    via,
+    bench_via,
     Flag{.name = "--direct", .help = "go to the origin without a proxy, for a figure to compare with"},
     Flag{.name = "--connections",
          .value = "N",

@@ -75,9 +75,9 @@ TEST(ProxyChoice, MistakesNameTheirPlaceAndCure) {
   EXPECT_EQ(server_of(chosen({"--via", "sock5h://h"})),
             "stile: cannot use --via: at character 1: the scheme sock5h is unknown (did you mean socks5h?)");
   EXPECT_EQ(
-      server_of(chosen({}, environment_of({{"ALL_PROXY", "http://h:3128"}}))),
-      "stile: cannot use ALL_PROXY: at character 1: this client does not speak http with a proxy (use a proxy that "
-      "speaks socks5h, socks5, socks4a or socks4)");
+      server_of(chosen({}, environment_of({{"ALL_PROXY", "https://h:3128"}}))),
+      "stile: cannot use ALL_PROXY: at character 1: this client does not speak https with a proxy (use a proxy that "
+      "speaks socks5h, socks5, socks4a, socks4 or http)");
 }
 
 TEST(ProxyChoice, APasswordOnTheCommandLineIsWarnedOf) {

@@ -99,7 +99,7 @@ void ProxyConnection::start() {
   STILE_ASSERT(!running_ && step_ == Step::proxy_name);
   running_ = true;
   const wire::ProxyUrl& url = proxy_.url;
-  if (url.protocol == wire::ProxyProtocol::socks5 && url.user && !url.password) {
+  if (url.protocol != wire::ProxyProtocol::socks4 && url.user && !url.password) {
     return finish({.obstacle = Obstacle::login_half});
   }
   if (const HostName* const name = url.server.host_name()) return resolver_.resolve(lookup_, *name);
@@ -138,7 +138,7 @@ void ProxyConnection::proxy_found(std::span<const Address> addresses) {
 }
 
 void ProxyConnection::target_found(std::span<const Address> addresses) {
-  const bool any_family = proxy_.url.protocol == wire::ProxyProtocol::socks5;
+  const bool any_family = proxy_.url.protocol != wire::ProxyProtocol::socks4;
   const auto fits = std::ranges::find_if(addresses, [&](const Address& one) { return any_family || one.is_v4(); });
   if (fits == addresses.end()) return finish({.obstacle = Obstacle::target_family});
   ask_.target.host = Address(*fits);

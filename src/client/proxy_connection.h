@@ -2,7 +2,7 @@
 // hands over the stream, with not one octet of it read.
 //
 // Names: the proxy's own is resolved here. The target's is resolved here for socks4 and socks5, and then the first
-// address that the protocol can carry is asked for; for socks4a and socks5h it goes to the proxy as it is and is never
+// address that the protocol can carry is asked for; for socks4a, socks5h and http it goes to the proxy as it is and is never
 // resolved here instead (protocol reference, section 10; threat TP1).
 // Refuses: to send a password in clear to a proxy that is not on this host, unless told so (threat TA8); BIND, which
 // has two replies.
@@ -49,7 +49,7 @@ enum class Obstacle : std::uint8_t {
   proxy_name,      // the proxy's name leads nowhere: `reason`
   target_name,     // the target's does, where it is resolved here: `reason`
   target_family,   // SOCKS4 cannot carry the target's address
-  login_half,      // SOCKS5 with a user but no password
+  login_half,      // SOCKS5 or HTTP with a user but no password
   clear_password,  // it would cross the network in clear
   dial,            // the proxy cannot be reached: `reason`
   conversation,    // it was reached, and did not grant: `failure`

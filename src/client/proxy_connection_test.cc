@@ -229,7 +229,7 @@ TEST_F(ProxyConnectionTest, ARefusalBeforeAResetIsRead) {
   Customer customer(rig_, proxy_at("socks5h://127.0.0.1"), to_literal);
   EXPECT_EQ(customer.run(), Obstacle::conversation);
   EXPECT_EQ(customer.connection().trouble().failure.fault, session::ProxyFault::refused);
-  EXPECT_EQ(customer.connection().trouble().failure.octet, 5);
+  EXPECT_EQ(customer.connection().trouble().failure.code, 5);
 }
 
 TEST_F(ProxyConnectionTest, SplitsAndShortCallsChangeNothing) {

@@ -26,8 +26,9 @@ constexpr Awaited awaited_in(ClientPhase phase) {
   }
 }
 
-/// SOCKS4 knows three of the commands.
+/// SOCKS4 knows three of the commands, HTTP one.
 constexpr bool has(wire::ProxyProtocol protocol, wire::Command command) {
+  if (protocol == wire::ProxyProtocol::http) return command == wire::Command::connect;
   return protocol == wire::ProxyProtocol::socks5 || command == wire::Command::connect ||
          command == wire::Command::bind || command == wire::Command::resolve;
 }
@@ -40,7 +41,7 @@ std::string_view name(ClientPhase phase) noexcept {
 
 ClientSession::ClientSession(const ProxyRequest& request) noexcept : request_(request) {
   STILE_ASSERT(request.user.size() <= limits::socks4_user_octets_max && request.password.size() <= 255);
-  STILE_ASSERT(request.protocol == wire::ProxyProtocol::socks5 || request.user.find('\0') == std::string_view::npos);
+  STILE_ASSERT(request.protocol != wire::ProxyProtocol::socks4 || request.user.find('\0') == std::string_view::npos);
 }
 
 ClientSession::~ClientSession() {
@@ -65,7 +66,7 @@ ClientSession::Actions ClientSession::handle(const Event& event) {
 
 void ClientSession::on_connected(const Event&, Actions& actions) {
   if (!has(request_.protocol, request_.command)) return fail(ProxyFault::no_such_command, 0, actions);
-  if (request_.protocol == wire::ProxyProtocol::socks4) return send_request(actions);
+  if (request_.protocol != wire::ProxyProtocol::socks5) return send_request(actions);
   send_greeting(actions);
 }
 
@@ -120,17 +121,36 @@ void ClientSession::send_request(Actions& actions) {
     send(wire::encode_socks4_request(request_.command, request_.target, request_.user).octets(), actions);
     return await(ClientPhase::reply, wire::socks4_reply_octets, actions);
   }
+  if (request_.protocol == wire::ProxyProtocol::http) {
+    const wire::Credentials none;
+    const wire::Credentials login{.user = request_.user, .password = request_.password};
+    send(wire::encode_http_connect(request_.target, offers_login() ? login : none).octets(), actions);
+    return await(ClientPhase::reply, http_answer_.missing(), actions);
+  }
   send(wire::encode_request(request_.command, request_.target, request_.flags).octets(), actions);
   await(ClientPhase::reply, wire::reply_octets_missing({}), actions);
 }
 
 void ClientSession::on_reply(const Event& event, Actions& actions) {
+  if (request_.protocol == wire::ProxyProtocol::http) return on_http_answer(event, actions);
   hold(event);
   if (request_.protocol == wire::ProxyProtocol::socks4) {
     parse_reply4(actions);
   } else {
     parse_reply5(actions);
   }
+}
+
+/// RFC 9110 section 9.3.6: any 2xx opens the tunnel. A refusal is known from its status, whatever follows.
+void ClientSession::on_http_answer(const Event& event, Actions& actions) {
+  const ConstBytes octets = std::get<Received>(event).octets;
+  STILE_ASSERT(!octets.empty() && octets.size() <= wanted_);
+  http_answer_.take(octets);
+  const std::optional<std::uint16_t> status = http_answer_.status();
+  if (status && *status / 100 != 2) return fail(ProxyFault::refused, *status, actions);
+  if (const auto wrong = http_answer_.malformed()) return fail(ProxyFault::not_socks, *wrong, actions);
+  if (const std::size_t missing = http_answer_.missing(); missing > 0) return read(missing, actions);
+  granted({}, actions);
 }
 
 void ClientSession::parse_reply5(Actions& actions) {
@@ -192,13 +212,13 @@ void ClientSession::on_deadline(const Event&, Actions& actions) {
   fail(ProxyFault::timed_out, 0, actions);
 }
 
-void ClientSession::fail(ProxyFault fault, std::uint8_t octet, Actions& actions) noexcept {
+void ClientSession::fail(ProxyFault fault, std::uint16_t code, Actions& actions) noexcept {
   failure_ = {.fault = fault,
               .awaited = awaited_in(phase_),
-              .octet = octet,
+              .code = code,
               .protocol = request_.protocol,
               .command = request_.command,
-              .login_offered = request_.protocol == wire::ProxyProtocol::socks5 && offers_login()};
+              .login_offered = request_.protocol != wire::ProxyProtocol::socks4 && offers_login()};
   phase_ = ClientPhase::over;
   actions.add(Fail{});
 }

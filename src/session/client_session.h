@@ -1,6 +1,7 @@
 // The client's half of one conversation with a proxy, as a pure state machine: it is told everything (events) and asks
 // for everything (actions). It never blocks, reads no clock and holds octets, not sockets. RFC 1928, RFC 1929, the
-// SOCKS4 and SOCKS4A notes, Tor's and NEC's commands; the protocol reference, sections 2, 4, 6, 9 and 10.
+// SOCKS4 and SOCKS4A notes, Tor's and NEC's commands, HTTP's CONNECT; the protocol reference, sections 2, 4, 6, 9
+// and 10.
 //
 // It asks for no octet behind the proxy's last reply, so that the stream which follows stays in the socket for whoever
 // gets it; any split of the proxy's octets gives the same actions. A driver (client/proxy_connection.h) performs the
@@ -21,6 +22,7 @@
 #include "base/bytes.h"
 #include "session/proxy_failure.h"
 #include "wire/address_field.h"
+#include "wire/http_connect.h"
 #include "wire/proxy_url.h"
 #include "wire/socks4.h"
 #include "wire/socks5.h"
@@ -34,8 +36,8 @@ struct ProxyRequest {
   wire::Command command = wire::Command::connect;
   Target target;
   std::uint8_t flags = 0;          // SOCKS5 RSV: 0 but for PING and TRACEROUTE
-  std::string_view user = {};      // at most 255 octets; SOCKS4: without NUL
-  std::string_view password = {};  // at most 255 octets; SOCKS5 offers a login where both are not empty
+  std::string_view user = {};      // at most 255 octets; SOCKS4: without NUL; HTTP: without a colon
+  std::string_view password = {};  // at most 255 octets; SOCKS5 and HTTP offer a login where both are not empty
 };
 
 /// In protocol order.
@@ -112,7 +114,8 @@ class ClientSession {
   [[nodiscard]] static bool knows(ClientPhase phase, const Event& event) noexcept;
 
   /// BND of the last reply: at AwaitPeer, where peers can connect; at Finish, by command: CONNECT, the proxy's outgoing
-  /// address; BIND, the peer; UDP ASSOCIATE, where to send; RESOLVE, what was found. A name is kept as it came.
+  /// address (HTTP tells none); BIND, the peer; UDP ASSOCIATE, where to send; RESOLVE, what was found. A name is kept
+  /// as it came.
   [[nodiscard]] const wire::AddressField& bound() const noexcept { return bound_; }
   /// At Fail.
   [[nodiscard]] const ProxyFailure& failure() const noexcept { return failure_; }
@@ -133,6 +136,7 @@ class ClientSession {
   void send_greeting(Actions& actions);
   void send_login(Actions& actions);
   void send_request(Actions& actions);
+  void on_http_answer(const Event& event, Actions& actions);
   void parse_reply5(Actions& actions);
   void parse_reply4(Actions& actions);
   void granted(wire::AddressField bound, Actions& actions);
@@ -140,17 +144,19 @@ class ClientSession {
   void hold(const Event& event) noexcept;
   void read(std::size_t octets_max, Actions& actions) noexcept;
   void await(ClientPhase phase, std::size_t octets, Actions& actions) noexcept;
-  void fail(ProxyFault fault, std::uint8_t octet, Actions& actions) noexcept;
+  void fail(ProxyFault fault, std::uint16_t code, Actions& actions) noexcept;
   [[nodiscard]] ConstBytes held() const noexcept { return ConstBytes(held_).first(held_size_); }
 
-  static constexpr std::size_t sent_octets_max = wire::socks4_request_octets_max;
+  static constexpr std::size_t sent_octets_max = wire::http_connect_octets_max;
   static_assert(sent_octets_max >= wire::credentials_octets_max && sent_octets_max >= wire::request_octets_max);
+  static_assert(sent_octets_max >= wire::socks4_request_octets_max);
 
   ProxyRequest request_;
   ClientPhase phase_ = ClientPhase::opening;
   std::size_t wanted_ = 0;                                   // octets that the last Read asked for
   std::array<std::uint8_t, wire::reply_octets_max> held_{};  // of the message that is awaited
   std::size_t held_size_ = 0;
+  wire::HttpConnectAnswer http_answer_;
   std::array<std::uint8_t, sent_octets_max> sent_{};
   wire::AddressField bound_;
   ProxyFailure failure_;

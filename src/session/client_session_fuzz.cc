@@ -36,6 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 3) return 0;
   ProxyRequest request;
   request.protocol = (data[0] & 1) == 0 ? wire::ProxyProtocol::socks5 : wire::ProxyProtocol::socks4;
+  if ((data[0] & 0x80) != 0) request.protocol = wire::ProxyProtocol::http;
   request.command = commands[(data[0] >> 2) % commands.size()];
   request.target = {.host = Address::v4(192, 0, 2, 10), .port = 80};
   if ((data[0] & 2) != 0) {
@@ -52,7 +53,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (whole.session().failure() == ProxyFailure{}) {
     STILE_ASSERT(whole.rest().size() == split.rest().size());
     // Granted: at most a method choice, an answer to a login and two replies were taken.
-    STILE_ASSERT(stream.size() - whole.rest().size() <= 4 + 2 * wire::reply_octets_max);
+    STILE_ASSERT(request.protocol == wire::ProxyProtocol::http ||
+                 stream.size() - whole.rest().size() <= 4 + 2 * wire::reply_octets_max);
   } else {
     const Advice advice = explain(whole.session().failure());
     for (const char c : advice.why + advice.cure) STILE_ASSERT(c >= 0x20 && c < 0x7f);

@@ -178,7 +178,7 @@ TEST(ClientSession5, EveryReplyCodeIsKept) {
     reply[3] = static_cast<std::uint8_t>(code);
     const ProxyFailure failure = failed(request_for(Command::connect), reply);
     EXPECT_EQ(failure.fault, ProxyFault::refused);
-    EXPECT_EQ(failure.octet, code);
+    EXPECT_EQ(failure.code, code);
     EXPECT_EQ(failure.awaited, Awaited::reply);
   }
 }
@@ -189,7 +189,7 @@ TEST(ClientSession5, AMethodThatWasNotOfferedIsAnError) {
     const Octets choice{0x05, static_cast<std::uint8_t>(method)};
     const ClientConversation conversation = talk(request_for(Command::connect), choice, "");
     EXPECT_EQ(conversation.session().failure().fault, ProxyFault::method_not_offered) << method;
-    EXPECT_EQ(conversation.session().failure().octet, method);
+    EXPECT_EQ(conversation.session().failure().code, method);
     EXPECT_EQ(conversation.sent(), text_of(vector_of("G1"))) << "nothing follows the greeting";
   }
   EXPECT_EQ(failed(with_login(request_for(Command::connect)), octets_of("05 01")).fault,
@@ -211,7 +211,7 @@ TEST(ClientSession5, ARefusedLoginEndsIt) {
 }
 
 TEST(ClientSession5, OtherProtocolsAreTold) {
-  EXPECT_EQ(failed(request_for(Command::connect), octets_of("48 54 54 50")).octet, 'H');
+  EXPECT_EQ(failed(request_for(Command::connect), octets_of("48 54 54 50")).code, 'H');
   EXPECT_EQ(failed(request_for(Command::connect), octets_of("04 00")).fault, ProxyFault::not_socks);
   EXPECT_EQ(failed(with_login(request_for(Command::connect)), octets_of("05 02 05 00")).fault, ProxyFault::not_socks);
   EXPECT_EQ(failed(request_for(Command::connect), octets_of("05 00 04 00")).fault, ProxyFault::not_socks);
@@ -222,7 +222,7 @@ TEST(ClientSession5, AnUnknownAddressTypeIsAFailureOfItsOwnOnlyBehindSuccess) {
             ProxyFault::address_type);
   const ProxyFailure zeros = failed(request_for(Command::connect), octets_of("05 00 05 07 00 00 00 00"));
   EXPECT_EQ(zeros.fault, ProxyFault::refused);
-  EXPECT_EQ(zeros.octet, 7);
+  EXPECT_EQ(zeros.code, 7);
 }
 
 TEST(ClientSession5, FinAtEveryOctetIsTold) {
@@ -245,7 +245,7 @@ TEST(ClientSession5, ARefusalThatIsCutShortStillSaysWhy) {
     const Octets cut(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size));
     const ProxyFailure failure = ended(request_for(Command::connect), cut, ClientSession::ProxyFin{});
     EXPECT_EQ(failure.fault, ProxyFault::refused) << size;
-    EXPECT_EQ(failure.octet, 5);
+    EXPECT_EQ(failure.code, 5);
   }
 }
 
@@ -294,7 +294,7 @@ TEST(ClientSession4, RefusalsKeepTheirCode) {
     reply[1] = static_cast<std::uint8_t>(code);
     const ProxyFailure failure = failed(over_socks4(request_for(Command::connect)), reply);
     EXPECT_EQ(failure.fault, ProxyFault::refused);
-    EXPECT_EQ(failure.octet, code);
+    EXPECT_EQ(failure.code, code);
     EXPECT_EQ(failure.protocol, ProxyProtocol::socks4);
   }
 }
@@ -302,6 +302,56 @@ TEST(ClientSession4, RefusalsKeepTheirCode) {
 TEST(ClientSession4, CommandsThatItDoesNotHaveAreNeverSent) {
   for (const Command command : {Command::ping, Command::traceroute, Command::udp_associate, Command::resolve_ptr}) {
     const ClientConversation conversation = talk(over_socks4(request_for(command)), {});
+    EXPECT_EQ(conversation.session().failure().fault, ProxyFault::no_such_command);
+    EXPECT_EQ(conversation.sent(), "");
+  }
+}
+
+// ── HTTP, RFC 9110 section 9.3.6 ────────────────────────────────────────────────────────────────────────────────────
+
+ProxyRequest over_http(ProxyRequest request) {
+  request.protocol = ProxyProtocol::http;
+  return request;
+}
+
+Octets http_head(std::string_view text) {
+  return {text.begin(), text.end()};
+}
+
+TEST(ClientSessionHttp, ConnectIsAskedAndAnyTwoHundredGrantsIt) {
+  const ProxyRequest request = over_http(request_for(Command::connect, target_of("example.com", 443)));
+  for (const std::string_view head :
+       {"HTTP/1.1 200 Connection established\r\n\r\n", "HTTP/1.0 299\r\nVia: x\r\n\r\n"}) {
+    EXPECT_EQ(granted(request, http_head(head)), "0.0.0.0:0") << head;
+    EXPECT_EQ(talk(request, http_head(head)).sent(),
+              "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n");
+  }
+}
+
+TEST(ClientSessionHttp, LoginIsSentAtOnce) {
+  const ProxyRequest request = with_login(over_http(request_for(Command::connect)));
+  const std::string sent = talk(request, http_head("HTTP/1.1 200 OK\r\n\r\n")).sent();
+  EXPECT_NE(sent.find("\r\nProxy-Authorization: Basic YWxpY2U6c2VjcmV0\r\n\r\n"), std::string::npos) << sent;
+}
+
+TEST(ClientSessionHttp, RefusalsKeepTheirStatus) {
+  for (const int status : {100, 302, 403, 407, 502, 999}) {
+    const std::string head = "HTTP/1.1 " + std::to_string(status) + " No\r\nContent-Length: 0\r\n\r\n";
+    const ProxyFailure failure = failed(over_http(request_for(Command::connect)), http_head(head));
+    EXPECT_EQ(failure.fault, ProxyFault::refused);
+    EXPECT_EQ(failure.code, status);
+  }
+}
+
+TEST(ClientSessionHttp, WhatIsNoHttpIsToldApart) {
+  const ProxyFailure failure = failed(over_http(request_for(Command::connect)), octets_of("05 FF"));
+  EXPECT_EQ(failure.fault, ProxyFault::not_socks);
+  EXPECT_EQ(failure.code, 5);
+}
+
+TEST(ClientSessionHttp, CommandsThatItDoesNotHaveAreNeverSent) {
+  for (const Command command : {Command::bind, Command::udp_associate, Command::resolve, Command::ping}) {
+    const ClientConversation conversation = talk(over_http(request_for(command)), {});
     EXPECT_EQ(conversation.session().failure().fault, ProxyFault::no_such_command);
     EXPECT_EQ(conversation.sent(), "");
   }

@@ -12,7 +12,7 @@ using wire::Command;
 using wire::ProxyProtocol;
 
 struct Words {
-  std::uint8_t octet;
+  std::uint16_t code;
   std::string_view why;
   std::string_view cure;
 };
@@ -43,35 +43,62 @@ constexpr std::array socks4_replies{
     Words{93, "identd on this host names another user", "put that user's name into the proxy's address"},
 };
 
-std::string hex(std::uint8_t octet) {
+// RFC 9110 section 15, as proxies use them to answer CONNECT. 407 is worded by the login.
+constexpr std::array http_answers{
+    Words{400, "it takes the request for a bad one", "its log may tell more"},
+    Words{403, "its rules do not allow it", "ask whoever runs the proxy"},
+    Words{404, "it does not find the target", ""},
+    Words{405, "it takes no CONNECT", "use a proxy that tunnels"},
+    Words{429, "it has had too many requests from here", "try again later"},
+    Words{500, "it reports a general failure", "its log may tell more"},
+    Words{501, "it takes no CONNECT", "use a proxy that tunnels"},
+    Words{502, "the target refuses the connection, or cannot be reached from there", ""},
+    Words{503, "it is overloaded, or cannot reach the target", "try again later"},
+    Words{504, "the target did not answer it in time", ""},
+};
+
+std::string hex(std::uint16_t octet) {
   constexpr std::string_view digits = "0123456789ABCDEF";
-  return {digits[octet / 16], digits[octet % 16]};
+  return {digits[octet / 16 % 16], digits[octet % 16]};
 }
 
 template <class Table>
-Advice worded(const Table& table, std::uint8_t octet, const std::string& otherwise) {
-  const auto row = std::ranges::find(table, octet, &Words::octet);
+Advice worded(const Table& table, std::uint16_t code, const std::string& otherwise) {
+  const auto row = std::ranges::find(table, code, &Words::code);
   if (row == table.end()) return {otherwise, ""};
   return {std::string(row->why), std::string(row->cure)};
 }
 
-Advice refusal(const ProxyFailure& failure) {
-  if (failure.protocol == ProxyProtocol::socks4) {
-    return worded(socks4_replies, failure.octet,
-                  "it answered with the code " + std::to_string(failure.octet) + ", which SOCKS4 does not know");
+Advice http_refusal(const ProxyFailure& failure) {
+  if (failure.code != 407) {
+    return worded(http_answers, failure.code, "it answered with the status " + std::to_string(failure.code));
   }
-  if (failure.octet == static_cast<std::uint8_t>(ReplyCode::command_not_supported)) {
+  if (failure.login_offered) return {"it refused the user or the password", "check both"};
+  return {"it takes no client without a login", "put USER:PASSWORD@ before the proxy's host"};
+}
+
+Advice refusal(const ProxyFailure& failure) {
+  if (failure.protocol == ProxyProtocol::http) return http_refusal(failure);
+  if (failure.protocol == ProxyProtocol::socks4) {
+    return worded(socks4_replies, failure.code,
+                  "it answered with the code " + std::to_string(failure.code) + ", which SOCKS4 does not know");
+  }
+  if (failure.code == static_cast<std::uint8_t>(ReplyCode::command_not_supported)) {
     return {"this proxy does not know " + std::string(standard_name(failure.command)),
             "use one that does, such as stile serve"};
   }
-  return worded(socks5_replies, failure.octet,
-                "it answered with the code " + hex(failure.octet) + ", which no standard defines");
+  return worded(socks5_replies, failure.code,
+                "it answered with the code " + hex(failure.code) + ", which no standard defines");
 }
 
 Advice other_protocol(const ProxyFailure& failure) {
+  if (failure.protocol == ProxyProtocol::http) {
+    return {"what listens there does not answer in HTTP (" + hex(failure.code) + " stands where it may not)",
+            "check the scheme, host and port of the proxy"};
+  }
   // What begins with a capital letter is an HTTP server's complaint, an FTP or SMTP greeting begins with a digit.
-  if (failure.octet == 'H') return {"what listens there speaks HTTP", "name the SOCKS port of the proxy"};
-  return {"what listens there does not answer in SOCKS (its first octet is " + hex(failure.octet) + ")",
+  if (failure.code == 'H') return {"what listens there speaks HTTP", "name the SOCKS port of the proxy"};
+  return {"what listens there does not answer in SOCKS (its first octet is " + hex(failure.code) + ")",
           "check the scheme, host and port of the proxy"};
 }
 
@@ -122,26 +149,28 @@ std::string_view standard_name(Command command) noexcept {
 Advice explain(const ProxyFailure& failure) {
   switch (failure.fault) {
     case ProxyFault::no_such_command:
-      return {"SOCKS4 has no " + std::string(standard_name(failure.command)), "use socks5h:// or socks5://"};
+      return {std::string(failure.protocol == ProxyProtocol::http ? "HTTP" : "SOCKS4") + " has no " +
+                  std::string(standard_name(failure.command)),
+              "use socks5h:// or socks5://"};
     case ProxyFault::not_socks:
       return other_protocol(failure);
     case ProxyFault::no_method:
       return no_method(failure);
     case ProxyFault::method_not_offered:
-      return {"it chose the authentication method " + hex(failure.octet) + ", which was not offered",
+      return {"it chose the authentication method " + hex(failure.code) + ", which was not offered",
               "do not trust this proxy"};
     case ProxyFault::login_refused:
       return {"it refused the user or the password", "check both"};
     case ProxyFault::refused:
       return refusal(failure);
     case ProxyFault::address_type:
-      return {"its answer holds an address of the type " + hex(failure.octet) + ", which SOCKS5 does not know", ""};
+      return {"its answer holds an address of the type " + hex(failure.code) + ", which SOCKS5 does not know", ""};
     case ProxyFault::closed:
       return closed(failure);
     case ProxyFault::lost:
       return {"the connection to it broke", "try again"};
     case ProxyFault::timed_out:
-      return {"it did not answer in time", "check that it speaks SOCKS"};
+      return {"it did not answer in time", "check the scheme, host and port of the proxy"};
   }
   return {};
 }

@@ -16,12 +16,12 @@ namespace stile::session {
 
 enum class ProxyFault : std::uint8_t {
   no_such_command,     // the protocol has no such request: nothing was sent
-  not_socks,           // `octet` begins an answer of another protocol
+  not_socks,           // `code` is the octet that no answer has there
   no_method,           // none of the offered authentication methods is acceptable (05 FF)
-  method_not_offered,  // `octet` is a method that was not offered
-  login_refused,       // `octet` is the status
-  refused,             // `octet` is REP, or CD of SOCKS4
-  address_type,        // a success whose address is of the unknown type `octet`
+  method_not_offered,  // `code` is a method that was not offered
+  login_refused,       // `code` is the status
+  refused,             // `code` is REP, CD of SOCKS4 or the status of HTTP
+  address_type,        // a success whose address is of the unknown type `code`
   closed,              // FIN in the middle of the conversation
   lost,                // RST or a socket error
   timed_out,           // the deadline passed
@@ -34,7 +34,7 @@ enum class Awaited : std::uint8_t { method, login, reply, peer };
 struct ProxyFailure {
   ProxyFault fault = ProxyFault::lost;
   Awaited awaited = Awaited::method;
-  std::uint8_t octet = 0;
+  std::uint16_t code = 0;
   wire::ProxyProtocol protocol = wire::ProxyProtocol::socks5;
   wire::Command command = wire::Command::connect;
   bool login_offered = false;

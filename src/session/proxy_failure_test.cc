@@ -9,10 +9,10 @@
 namespace stile::session {
 namespace {
 
-Advice refused(std::uint8_t code, wire::ProxyProtocol protocol = wire::ProxyProtocol::socks5) {
+Advice refused(std::uint16_t code, wire::ProxyProtocol protocol = wire::ProxyProtocol::socks5) {
   return explain({.fault = ProxyFault::refused,
                   .awaited = Awaited::reply,
-                  .octet = code,
+                  .code = code,
                   .protocol = protocol,
                   .command = wire::Command::ping});
 }
@@ -21,10 +21,11 @@ TEST(ProxyFailure, EveryFaultOfEveryOctetHasPrintableWords) {
   for (std::size_t fault = 0; fault < proxy_fault_count; ++fault) {
     for (const Awaited awaited : {Awaited::method, Awaited::login, Awaited::reply, Awaited::peer}) {
       for (int octet = 0; octet < 256; ++octet) {
-        for (const auto protocol : {wire::ProxyProtocol::socks4, wire::ProxyProtocol::socks5}) {
+        for (const auto protocol :
+             {wire::ProxyProtocol::socks4, wire::ProxyProtocol::socks5, wire::ProxyProtocol::http}) {
           const Advice advice = explain({.fault = static_cast<ProxyFault>(fault),
                                          .awaited = awaited,
-                                         .octet = static_cast<std::uint8_t>(octet),
+                                         .code = static_cast<std::uint8_t>(octet),
                                          .protocol = protocol});
           ASSERT_FALSE(advice.why.empty()) << fault << " " << octet;
           for (const char c : advice.why + advice.cure) ASSERT_TRUE(c >= 0x20 && c < 0x7f);
@@ -49,8 +50,18 @@ TEST(ProxyFailure, EveryReplyCodeHasItsOwnWords) {
   }
 }
 
+// RFC 9110 section 15.
+TEST(ProxyFailure, HttpStatusesHaveWords) {
+  const auto http = wire::ProxyProtocol::http;
+  EXPECT_EQ(refused(403, http).why, "its rules do not allow it");
+  EXPECT_EQ(refused(299, http).why, "it answered with the status 299");
+  EXPECT_NE(refused(407, http).cure.find("USER:PASSWORD@"), std::string::npos);
+  const ProxyFailure login{.fault = ProxyFault::refused, .code = 407, .protocol = http, .login_offered = true};
+  EXPECT_EQ(explain(login).why, "it refused the user or the password");
+}
+
 TEST(ProxyFailure, ALoginIsAdvisedOnlyWhereNoneWasOffered) {
-  ProxyFailure failure{.fault = ProxyFault::no_method, .octet = 0xFF};
+  ProxyFailure failure{.fault = ProxyFault::no_method, .code = 0xFF};
   EXPECT_NE(explain(failure).cure.find("USER:PASSWORD@"), std::string::npos);
   failure.login_offered = true;
   EXPECT_EQ(explain(failure).cure.find("USER:PASSWORD@"), std::string::npos);

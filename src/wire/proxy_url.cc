@@ -19,15 +19,13 @@ struct Scheme {
 };
 
 constexpr Scheme schemes[] = {
-    {"socks4", ProxyProtocol::socks4, false},
-    {"socks4a", ProxyProtocol::socks4, true},
-    {"socks5", ProxyProtocol::socks5, false},
-    {"socks5h", ProxyProtocol::socks5, true},
+    {"socks4", ProxyProtocol::socks4, false}, {"socks4a", ProxyProtocol::socks4, true},
+    {"socks5", ProxyProtocol::socks5, false}, {"socks5h", ProxyProtocol::socks5, true},
+    {"http", ProxyProtocol::http, true},
 };
 
 // Known to the world, and not spoken by this client.
-constexpr std::string_view unspoken[] = {"http",        "https",         "socks5+tls",
-                                         "socks5h+tls", "socks5+gssapi", "socks5h+gssapi"};
+constexpr std::string_view unspoken[] = {"https", "socks5+tls", "socks5h+tls", "socks5+gssapi", "socks5h+gssapi"};
 
 constexpr std::size_t login_octets_max = 255;  // RFC 1929 section 2; the SOCKS4 user is held to the same
 static_assert(login_octets_max == limits::socks4_user_octets_max);
@@ -87,13 +85,13 @@ class Reader {
   void fail_scheme(const std::string& word) {
     if (std::ranges::find(unspoken, word) != std::end(unspoken)) {
       return fail(0, "this client does not speak " + word + " with a proxy",
-                  "use a proxy that speaks socks5h, socks5, socks4a or socks4");
+                  "use a proxy that speaks socks5h, socks5, socks4a, socks4 or http");
     }
     std::vector<std::string_view> known;
     for (const Scheme& scheme : schemes) known.push_back(scheme.word);
     const auto meant = nearest(word, known);
     fail(0, "the scheme " + word + " is unknown",
-         meant ? "did you mean " + std::string(*meant) + "?" : "use socks5h, socks5, socks4a or socks4");
+         meant ? "did you mean " + std::string(*meant) + "?" : "use socks5h, socks5, socks4a, socks4 or http");
   }
 
   void read_authority() {
@@ -173,6 +171,10 @@ class Reader {
 
   void judge_login() {
     if (url_.protocol == ProxyProtocol::socks5) return;
+    if (url_.protocol == ProxyProtocol::http) {
+      if (!url_.user || url_.user->find(':') == std::string::npos) return;
+      return fail(place_of(rest_), "the user of an HTTP proxy holds no colon", "leave out the %3A");
+    }
     if (url_.password) return fail(password_at_, "SOCKS4 knows no password", "leave it out, or use socks5h");
     if (url_.user && url_.user->find('\0') != std::string::npos) {
       fail(place_of(rest_), "a SOCKS4 user holds no NUL", "leave out the %00");

@@ -4,6 +4,7 @@
 //
 //   socks4    SOCKS4, names are resolved here        socks4a   SOCKS4a, names are resolved by the proxy
 //   socks5    SOCKS5, names are resolved here        socks5h   SOCKS5, names are resolved by the proxy
+//   http      HTTP CONNECT, names are resolved by the proxy
 //
 // USER and PASSWORD are percent-decoded, an IPv6 HOST stands in brackets, PORT is 1080 where it is left out.
 // Refuses: to guess. An unknown scheme, or none, is an error and never another protocol. No error text and no to_string
@@ -23,7 +24,7 @@
 namespace stile::wire {
 
 /// What is spoken with a proxy.
-enum class ProxyProtocol : std::uint8_t { socks4, socks5 };
+enum class ProxyProtocol : std::uint8_t { socks4, socks5, http };
 
 inline constexpr std::uint16_t proxy_port_default = 1080;
 
@@ -31,8 +32,9 @@ struct ProxyUrl {
   ProxyProtocol protocol = ProxyProtocol::socks5;
   bool resolves_names = true;  // the proxy does; a name is then never resolved here instead
   Target server;
-  std::optional<std::string> user;      // SOCKS4: 1 to 255 octets without NUL; SOCKS5: 1 to 255 octets
-  std::optional<std::string> password;  // SOCKS5 with a user only: 1 to 255 octets
+  std::optional<std::string>
+      user;  // SOCKS4: 1 to 255 octets without NUL; SOCKS5: 1 to 255 octets; HTTP: no colon either
+  std::optional<std::string> password;  // SOCKS5 and HTTP with a user only: 1 to 255 octets
 
   /// Without user and password: for messages and logs.
   [[nodiscard]] std::string to_string() const;

@@ -27,13 +27,14 @@ ProxyUrlError refused(std::string_view text) {
 
 // Protocol reference, section 10.
 TEST(ProxyUrl, SchemesSayWhatIsSpokenAndWhoResolves) {
-  constexpr std::array<std::pair<std::string_view, std::pair<ProxyProtocol, bool>>, 6> rows = {{
+  constexpr std::array<std::pair<std::string_view, std::pair<ProxyProtocol, bool>>, 7> rows = {{
       {"socks4://192.0.2.1", {ProxyProtocol::socks4, false}},
       {"socks4a://192.0.2.1", {ProxyProtocol::socks4, true}},
       {"socks5://192.0.2.1", {ProxyProtocol::socks5, false}},
       {"socks5h://192.0.2.1", {ProxyProtocol::socks5, true}},
       {"SOCKS5H://192.0.2.1", {ProxyProtocol::socks5, true}},
       {"socks5://192.0.2.1/", {ProxyProtocol::socks5, false}},
+      {"http://192.0.2.1", {ProxyProtocol::http, true}},
   }};
   for (const auto& [text, meaning] : rows) {
     const ProxyUrl url = taken(text);
@@ -87,7 +88,6 @@ TEST(ProxyUrl, MistakesAreLocatedAndCured) {
       {"socks://proxy.example", 1, "unknown"},
       {"sock5h://proxy.example", 1, "unknown"},
       {"ftp://proxy.example", 1, "unknown"},
-      {"http://proxy.example:3128", 1, "does not speak http "},
       {"https://proxy.example", 1, "does not speak https "},
       {"socks5h+tls://proxy.example", 1, "does not speak socks5h+tls "},
       {"socks5+gssapi://proxy.example", 1, "does not speak socks5+gssapi "},
@@ -113,6 +113,7 @@ TEST(ProxyUrl, MistakesAreLocatedAndCured) {
       {"socks5://al%zzice@h", 12, "hexadecimal"},
       {"socks4://bob:secret@192.0.2.1", 14, "no password"},
       {"socks4a://bo%00b@192.0.2.1", 11, "NUL"},
+      {"http://a%3Ab:c@h", 8, "colon"},
   };
   for (const Row& row : rows) {
     const ProxyUrlError error = refused(row.text);

@@ -53,7 +53,7 @@ def test_through_stile(serve, mode: str) -> None:
     assert figures["errors"] == {} and figures.get("drops", 0) == 0
 
 
-@pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5"])
+@pytest.mark.parametrize("scheme", ["socks4", "socks4a", "socks5", "http"])
 def test_each_protocol(serve, scheme: str) -> None:
     server = serve(log="none")
     for mode in ("connect", "down"):
@@ -155,6 +155,21 @@ def test_a_wrong_password_is_reported(origin) -> None:
     run = stile("bench", "rr", *SHORT, *via((listener.host, listener.port), user="u:p@"))
     assert run.returncode == 1 and "password" in run.stderr.splitlines()[-1]
     assert proxy.credentials == b"\x01\x01u\x01p"
+
+
+def test_an_http_proxy_that_wants_a_login_is_reported(origin) -> None:
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic realm=x\r\nContent-Length: 0\r\n\r\n"
+    heads: list[bytes] = []
+
+    def refuse(connection: socket.socket) -> None:
+        heads.append(connection.recv(4096))
+        connection.sendall(refusal)
+
+    listener = origin(refuse)
+    for user, why in (("", "takes no client without a login"), ("u:p@", "refused the user or the password")):
+        run = stile("bench", "rr", *SHORT, *via((listener.host, listener.port), "http", user))
+        assert run.returncode == 1 and why in run.stderr
+    assert b"Proxy-Authorization" not in heads[0] and b"\r\nProxy-Authorization: Basic dTpw\r\n" in heads[1]
 
 
 def test_nobody_there_is_reported() -> None:

@@ -259,11 +259,11 @@ def test_every_mistake_has_its_code_and_cure() -> None:
         f"stile: cannot ping {HOST} through socks5h://127.0.0.1:{port}: nobody listens there "
         "(start the proxy, or check its host and port)\n"
     )
-    for arguments in (("--via", "sock5h://h"), ("--via", "socks5h://h", "-c", "0"), (), ("--via", "http://h")):
+    for arguments in (("--via", "sock5h://h"), ("--via", "socks5h://h", "-c", "0"), (), ("--via", "https://h")):
         assert (run := stile("ping", *arguments, HOST)).returncode == 2
         assert re.fullmatch(r"stile: cannot .*: .*\n", run.stderr), run.stderr
-    socks4 = stile("ping", "--via", f"socks4a://127.0.0.1:{port}", HOST)
-    assert socks4.returncode == 1
+    for scheme in ("socks4a", "http"):
+        assert stile("ping", "--via", f"{scheme}://127.0.0.1:{port}", HOST).returncode == 1
 
 
 def test_other_proxies_are_told_apart(daemon: Callable, tmp_path) -> None:
