@@ -131,6 +131,9 @@ inline constexpr auto bench_loss = 1s;              // a datagram that has not c
 inline constexpr auto bench_retry = 10ms;           // behind an operation that failed
 inline constexpr std::size_t bench_addresses = 16;  // of loopback, to connect from and to: each pair has its own ports
 
+// The loop: the longest look for events before a sleep. Waking a thread on another core takes as long.
+inline constexpr auto spin = 20us;
+
 // Overload.
 inline constexpr auto accept_retry = 100ms;
 

@@ -35,6 +35,10 @@ struct Limits {
   bool timeout_is_ttl_expired = false;  // a connect timeout is told as REP 06, as Dante and Tor do, instead of 04
 };
 
+struct Engine {
+  Duration spin = limits::spin;  // zero: off
+};
+
 /// Where a value came from. Later sources win over earlier ones.
 struct Origin {
   enum class Source : std::uint8_t { built_in, file, environment, flag };
@@ -49,6 +53,7 @@ struct Config {
   Bind bind;
   std::vector<ProxyProtocolTo> proxy_protocol_to;
   Limits limits;
+  Engine engine;
   LogFormat log = LogFormat::automatic;
   std::uint32_t workers = 0;  // 0: one a core
   /// Present when the file has a [policy]; then only its rules say who may go where.

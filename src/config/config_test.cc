@@ -410,7 +410,8 @@ TEST(Override, LaterSourcesWin) {
             "limits.connect_total=30s <default>\n"
             "limits.timeout_reply=04 <default>\n"
             "limits.drain=1m <default>\n"
-            "limits.sessions=50000 <default>\n");
+            "limits.sessions=50000 <default>\n"
+            "engine.spin=20us <default>\n");
 }
 
 TEST(Override, ListenersOfAFileGiveWayWithTheirOrigins) {

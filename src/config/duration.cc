@@ -11,19 +11,20 @@ namespace {
 
 struct Unit {
   std::string_view name;
-  std::chrono::milliseconds length;
+  std::chrono::microseconds length;
 };
 
 // Longest first: to_text takes the first that divides.
-constexpr std::array<Unit, 5> units{{
+constexpr std::array<Unit, 6> units{{
     {"d", std::chrono::days{1}},
     {"h", std::chrono::hours{1}},
     {"m", std::chrono::minutes{1}},
     {"s", std::chrono::seconds{1}},
     {"ms", std::chrono::milliseconds{1}},
+    {"us", std::chrono::microseconds{1}},
 }};
 
-constexpr std::chrono::milliseconds longest = std::chrono::days{365};
+constexpr std::chrono::microseconds longest = std::chrono::days{365};
 
 }  // namespace
 
@@ -43,12 +44,12 @@ std::optional<Duration> parse_duration(std::string_view text) noexcept {
 }
 
 std::string to_text(Duration duration) {
-  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration);
-  STILE_ASSERT(milliseconds == duration && duration >= Duration::zero());
-  if (milliseconds == milliseconds.zero()) return "0s";
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(duration);
+  STILE_ASSERT(microseconds == duration && duration >= Duration::zero());
+  if (microseconds == microseconds.zero()) return "0s";
   for (const Unit& unit : units) {
-    if (milliseconds % unit.length == milliseconds.zero()) {
-      return std::to_string(milliseconds / unit.length) + std::string(unit.name);
+    if (microseconds % unit.length == microseconds.zero()) {
+      return std::to_string(microseconds / unit.length) + std::string(unit.name);
     }
   }
   return {};  // not reached: the last unit divides everything

@@ -11,10 +11,10 @@
 
 namespace stile::config {
 
-/// Units: ms, s, m, h, d. Nothing when the text is anything else, or is longer than a year.
+/// Units: us, ms, s, m, h, d. Nothing when the text is anything else, or is longer than a year.
 [[nodiscard]] std::optional<Duration> parse_duration(std::string_view text) noexcept;
 
-/// The shortest text that parse_duration reads back as `duration`, which is a whole number of milliseconds.
+/// The shortest text that parse_duration reads back as `duration`, which is a whole number of microseconds.
 [[nodiscard]] std::string to_text(Duration duration);
 
 }  // namespace stile::config

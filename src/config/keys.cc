@@ -25,6 +25,7 @@ constexpr Table table_rows[] = {
      "first table that holds the target decides.",
      true, "targets"},
     {"limits", "[limits]", "How long and how much. The defaults suit a server on the internet."},
+    {"engine", "[engine]", "How the event loop runs. The defaults adapt themselves."},
     {"policy", "[policy]",
      "Who may go where. Without this table, clients that connect over loopback may reach whatever a local user could "
      "reach, and everybody else is refused. With it, only its rules say who may go where, on every listener.",
@@ -275,6 +276,18 @@ constexpr Key key_rows[] = {
      .limit = &Limits::sessions,
      .least = 1,
      .most = 1'000'000},
+    {.table = "engine",
+     .name = "spin",
+     .type = KeyType::optional_duration,
+     .default_text = "20us",
+     .help =
+         "How long a worker may look for events before it goes to sleep. It does so only where requests and responses "
+         "follow each other fast and looking finds something, which spares each of them the time a thread takes to "
+         "wake; never while it is idle, or where other programs want its core. `off` forbids it.",
+     .example = "\"50us\"",
+     .duration = &Engine::spin,
+     .shortest = 1us,
+     .longest = 1ms},
     {.table = "policy",
      .name = "rules",
      .type = KeyType::rules,

@@ -42,7 +42,8 @@ enum class KeyType : std::uint8_t {
 }
 
 /// Where a value goes: the member of the part of the configuration that has it.
-using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*>;
+using DurationField =
+    std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*, Duration Engine::*>;
 using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*>;
 
 struct Key {

@@ -77,9 +77,9 @@ TEST(Keys, BoundsHoldAtBothEnds) {
     } else if (!std::holds_alternative<std::nullptr_t>(key.duration)) {
       EXPECT_TRUE(store_text(key, to_text(key.shortest), config)) << path(key);
       EXPECT_TRUE(store_text(key, to_text(key.longest), config)) << path(key);
-      EXPECT_FALSE(store_text(key, to_text(key.longest + std::chrono::milliseconds{1}), config)) << path(key);
+      EXPECT_FALSE(store_text(key, to_text(key.longest + std::chrono::microseconds{1}), config)) << path(key);
       if (key.shortest > Duration::zero()) {
-        EXPECT_FALSE(store_text(key, to_text(key.shortest - std::chrono::milliseconds{1}), config)) << path(key);
+        EXPECT_FALSE(store_text(key, to_text(key.shortest - std::chrono::microseconds{1}), config)) << path(key);
       }
       EXPECT_EQ(store_text(key, "off", config).has_value(), key.type == KeyType::optional_duration);
     }

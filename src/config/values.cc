@@ -14,13 +14,37 @@ namespace {
 
 using Stored = std::expected<void, std::string>;
 
+// Which part of the configuration has a member.
+template <class Value>
+Limits& part(Config& config, Value Limits::*) {
+  return config.limits;
+}
+template <class Value>
+Udp& part(Config& config, Value Udp::*) {
+  return config.udp;
+}
+template <class Value>
+Bind& part(Config& config, Value Bind::*) {
+  return config.bind;
+}
+template <class Value>
+Engine& part(Config& config, Value Engine::*) {
+  return config.engine;
+}
+
 // Where a key with one of these fields has its value.
 template <class Value, class Field>
 Value& value_of(const Field& field, Config& config) {
-  STILE_ASSERT(!std::holds_alternative<std::nullptr_t>(field));
-  if (const auto* const limit = std::get_if<Value Limits::*>(&field)) return config.limits.**limit;
-  if (const auto* const udp = std::get_if<Value Udp::*>(&field)) return config.udp.**udp;
-  return config.bind.**std::get_if<Value Bind::*>(&field);
+  const auto place = [&]<class Member>(Member member) -> Value* {
+    if constexpr (std::is_same_v<Member, std::nullptr_t>) {
+      return nullptr;
+    } else {
+      return &(part(config, member).*member);
+    }
+  };
+  Value* const value = std::visit(place, field);
+  STILE_ASSERT(value != nullptr);
+  return *value;
 }
 template <class Value, class Field>
 Value value_of(const Field& field, const Config& config) {

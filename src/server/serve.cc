@@ -160,7 +160,7 @@ bool Server::recruit() {
   for (unsigned i = 0; i < count; ++i) crews_.push_back(std::make_unique<Crew>());
   bool probes_possible = false;
   for (const auto& crew : crews_) {
-    auto engine = engine::EpollEngine::create();
+    auto engine = engine::EpollEngine::create({.spin = config_.engine.spin});
     if (!engine) {
       diagnostics_.error("cannot start a worker", sys::describe(engine.error()), "ask for fewer with --workers");
       return false;

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,8 @@ namespace {
 constexpr std::uint64_t wake_tag = UINT64_MAX;  // no descriptor with this number exists
 constexpr std::size_t events_per_turn_max = 512;
 constexpr int rounds_per_turn_max = 8;
+constexpr std::uint32_t looks_per_question = 16;
+constexpr long switches_of_a_free_core = 4;
 
 constexpr std::uint32_t stream_events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
@@ -48,7 +51,7 @@ std::uint8_t ready_bits(std::uint32_t events, bool is_stream) noexcept {
 
 }  // namespace
 
-Result<std::unique_ptr<EpollEngine>> EpollEngine::create(Duration keepalive_delay) {
+Result<std::unique_ptr<EpollEngine>> EpollEngine::create(const Options& options) {
   sys::UniqueFd epoll{::epoll_create1(EPOLL_CLOEXEC)};
   if (!epoll.is_open()) return std::unexpected(sys::make_error(errno));
   sys::UniqueFd wake{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -66,15 +69,16 @@ Result<std::unique_ptr<EpollEngine>> EpollEngine::create(Duration keepalive_dela
   }
   ignore_sigpipe();
   return std::unique_ptr<EpollEngine>(
-      new EpollEngine(std::move(epoll), std::move(wake), std::move(reserve), seed, keepalive_delay));
+      new EpollEngine(std::move(epoll), std::move(wake), std::move(reserve), seed, options));
 }
 
 EpollEngine::EpollEngine(sys::UniqueFd epoll, sys::UniqueFd wake, sys::UniqueFd reserve,
-                         const std::array<std::uint64_t, 4>& seed, Duration keepalive_delay) noexcept
+                         const std::array<std::uint64_t, 4>& seed, const Options& options) noexcept
     : epoll_(std::move(epoll)),
       wake_(std::move(wake)),
       reserve_(std::move(reserve)),
-      keepalive_delay_(keepalive_delay),
+      spin_(options.spin),
+      keepalive_delay_(options.keepalive_delay),
       prng_(seed) {
   refresh_clock();
 }
@@ -98,12 +102,8 @@ void EpollEngine::run() {
 
 void EpollEngine::turn() {
   std::array<epoll_event, events_per_turn_max> events;
-  const int timeout = sleep_milliseconds();
-  const int count =
-      sys::retry([&] { return ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout); });
-  STILE_ASSERT(count >= 0);
-  refresh_clock();
-  for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) on_event(events[i]);
+  const std::size_t count = await_events(events);
+  for (const epoll_event& event : std::span(events).first(count)) on_event(event);
   expire_timers();
   if (keepalives_awaited_ > 0 && keepalive_sweep_ <= now_) sweep_keepalive();
   // A completion often queues the next step of the same work (a cancelled wait, a posted result): a few rounds spare it
@@ -112,6 +112,49 @@ void EpollEngine::turn() {
   do {
     queue_.run();
   } while (!stopping_ && !queue_.empty() && ++rounds < rounds_per_turn_max);
+}
+
+std::size_t EpollEngine::await_events(std::span<epoll_event> events) {
+  const int timeout = sleep_milliseconds();
+  const Duration budget = spin_.budget();
+  if (timeout != 0 && budget > Duration::zero()) {
+    const std::size_t count = look(events, budget);
+    return count > 0 ? count : poll(events, sleep_milliseconds());
+  }
+  const Instant before = now_;
+  const std::size_t count = poll(events, timeout);
+  if (timeout != 0) spin_.slept(now_ - before);
+  return count;
+}
+
+std::size_t EpollEngine::poll(std::span<epoll_event> events, int timeout) {
+  const int count =
+      sys::retry([&] { return ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout); });
+  STILE_ASSERT(count >= 0);
+  refresh_clock();
+  return static_cast<std::size_t>(count);
+}
+
+std::size_t EpollEngine::look(std::span<epoll_event> events, Duration budget) {
+  refresh_clock();
+  const Instant end = now_ + budget;
+  do {
+    if (const std::size_t count = poll(events, 0); count > 0) {
+      spin_.found();
+      return count;
+    }
+  } while (now_ < end);
+  spin_.missed(core_is_wanted());
+  return 0;
+}
+
+// Whether other threads have taken this core from this one since the last time. Asked now and then: it is a system
+// call, and a single switch means nothing.
+bool EpollEngine::core_is_wanted() noexcept {
+  if (++looks_ % looks_per_question != 0) return false;
+  rusage usage{};
+  if (::getrusage(RUSAGE_THREAD, &usage) == -1) return false;
+  return usage.ru_nivcsw - std::exchange(core_wanted_, usage.ru_nivcsw) > switches_of_a_free_core;
 }
 
 int EpollEngine::sleep_milliseconds() const noexcept {

@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "engine/completion_queue.h"
 #include "engine/engine.h"
+#include "engine/epoll/spin.h"
 #include "engine/prng.h"
 #include "engine/timer_queue.h"
 #include "sys/unique_fd.h"
@@ -29,8 +30,12 @@ namespace stile::engine {
 
 class EpollEngine final : public Engine {
  public:
-  /// The delay is for tests.
-  [[nodiscard]] static Result<std::unique_ptr<EpollEngine>> create(Duration keepalive_delay = limits::keepalive_delay);
+  struct Options {
+    Duration spin = Duration::zero();  // the longest look for events before a sleep (spin.h); zero: none
+    Duration keepalive_delay = limits::keepalive_delay;  // other than this for tests
+  };
+  [[nodiscard]] static Result<std::unique_ptr<EpollEngine>> create(const Options& options);
+  [[nodiscard]] static Result<std::unique_ptr<EpollEngine>> create() { return create(Options{}); }
   ~EpollEngine() override;
 
   void run() override;
@@ -117,9 +122,13 @@ class EpollEngine final : public Engine {
   };
 
   EpollEngine(sys::UniqueFd epoll, sys::UniqueFd wake, sys::UniqueFd reserve, const std::array<std::uint64_t, 4>& seed,
-              Duration keepalive_delay) noexcept;
+              const Options& options) noexcept;
 
   void turn();
+  [[nodiscard]] std::size_t await_events(std::span<epoll_event> events);
+  [[nodiscard]] std::size_t poll(std::span<epoll_event> events, int timeout);
+  [[nodiscard]] std::size_t look(std::span<epoll_event> events, Duration budget);
+  [[nodiscard]] bool core_is_wanted() noexcept;
   [[nodiscard]] int sleep_milliseconds() const noexcept;
   void on_event(const epoll_event& event) noexcept;
   void on_listener(Socket& socket) noexcept;
@@ -153,6 +162,9 @@ class EpollEngine final : public Engine {
   sys::UniqueFd reserve_;       // given up for a moment where no descriptor is left; see shed_one
   std::vector<Watch> watches_;  // by descriptor
   std::vector<RawIcmp> raw_icmp_;
+  Spin spin_;
+  long core_wanted_ = 0;  // involuntary context switches of this thread, when last asked
+  std::uint32_t looks_ = 0;
   const Duration keepalive_delay_;
   std::size_t keepalives_awaited_ = 0;  // watches whose keepalive is not settled
   Instant keepalive_sweep_{};           // the next, where there are any

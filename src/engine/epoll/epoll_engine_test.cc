@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -110,7 +111,7 @@ TEST_F(EpollEngineTest, BothEndsHaveTheStreamOptionsAndIcmpReportsAreOffOnceConn
 }
 
 TEST_F(EpollEngineTest, KeepaliveComesWithAcceptingAndLaterAfterDialling) {
-  engine_ = EpollEngine::create(5ms).value();
+  engine_ = EpollEngine::create({.keepalive_delay = 5ms}).value();
   connect_pair();
   EXPECT_EQ(option(accepted_.socket.handle(), SOL_SOCKET, SO_KEEPALIVE), 1);
   EXPECT_EQ(option(accepted_.socket.handle(), IPPROTO_TCP, TCP_KEEPIDLE), 60);
@@ -123,7 +124,7 @@ TEST_F(EpollEngineTest, KeepaliveComesWithAcceptingAndLaterAfterDialling) {
 
 // A descriptor that is closed and opened again in the meantime must not get the former one's.
 TEST_F(EpollEngineTest, AClosedConnectionGetsNoKeepalive) {
-  engine_ = EpollEngine::create(5ms).value();
+  engine_ = EpollEngine::create({.keepalive_delay = 5ms}).value();
   connect_pair();
   const int fd = client_.socket.handle();
   engine_->close(client_.socket);
@@ -133,6 +134,31 @@ TEST_F(EpollEngineTest, AClosedConnectionGetsNoKeepalive) {
   const Instant enough = engine_->now() + 30ms;
   ASSERT_TRUE(run_until([&] { return done = done || engine_->now() >= enough; }));
   EXPECT_EQ(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+}
+
+// A loop that looks before it sleeps misses nothing, whichever of the two it is doing when something happens.
+TEST_F(EpollEngineTest, LookingAndSleepingNoticeTheSame) {
+  engine_ = EpollEngine::create({.spin = 20us}).value();
+  std::atomic<int> answered = 0;
+  struct Answer {
+    Operation woken;
+    std::atomic<int>* count = nullptr;
+    void completed(Status) { ++*count; }
+  } answer;
+  answer.count = &answered;
+  answer.woken.bind<&Answer::completed>(&answer);
+  engine_->on_wake(&answer.woken);
+  constexpr int questions = 2'000;
+  std::thread asker([&] {
+    for (int asked = 0; asked < questions; ++asked) {
+      engine_->wake();
+      while (answered.load() <= asked) std::this_thread::yield();
+      if (asked % 100 == 0) std::this_thread::sleep_for(1ms);
+    }
+  });
+  EXPECT_TRUE(run_until([&] { return answered.load() == questions; }, 60s));
+  asker.join();
+  engine_->on_wake(nullptr);
 }
 
 // Where nobody accepts, what waits must not keep the loop awake; a later wait tells of it at once.
