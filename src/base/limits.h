@@ -70,7 +70,16 @@ inline constexpr std::size_t udp_waiting_octets_max = 64 * KiB;
 inline constexpr std::size_t udp_waiting_names_max =
     64;  // per association: one client must not use up dns_in_flight_max
 inline constexpr std::size_t udp_held_octets_max = 64 * MiB;  // of all associations, for names and fragments
-inline constexpr std::size_t udp_batch_datagrams_max = 32;    // a socket and turn
+inline constexpr std::size_t udp_batch_datagrams_max = 32;    // received at once: a socket and turn
+inline constexpr std::size_t udp_batch_octets = 256 * KiB;    // likewise, where trains come: a core's own cache
+inline constexpr std::size_t udp_batch_trains_min = 4;
+inline constexpr std::size_t udp_train_octets_max = 65'535;  // received as one: what the 16-bit length of IP can say
+inline constexpr std::size_t udp_train_datagrams_max = 64;   // sent as one: UDP_MAX_SEGMENTS of Linux before 6.9
+inline constexpr std::size_t udp_sends_pending_max = 512;    // datagrams that one call to the engine takes
+// Of a datagram socket, each way; Linux cuts it to net.core.rmem_max and wmem_max, then doubles it for its own records.
+// The default of 208 KiB holds 277 datagrams of 64 octets or three trains, which arrive while another association has
+// its turn. Memory is taken only by what waits, and of all sockets by no more than net.ipv4.udp_mem.
+inline constexpr std::size_t udp_socket_octets = 1 * MiB;
 
 // BIND.
 inline constexpr auto bind_wait = 120s;
@@ -160,7 +169,10 @@ static_assert(probe_silence > ping_wait + ping_interval);
 static_assert(trace_probe_wait <= ping_interval, "a probe's time is over before the next one");
 static_assert(probe_runs_max <= probe_clients_max);
 static_assert(udp_fragment_wait >= 5s, "RFC 1928 section 7");
-static_assert(udp_waiting_datagrams_max <= udp_batch_datagrams_max, "what waited leaves in one batch");
+static_assert(udp_waiting_datagrams_max <= udp_sends_pending_max, "what waited leaves in one batch");
+static_assert(udp_train_datagrams_max <= udp_sends_pending_max);
+static_assert(udp_batch_trains_min <= udp_batch_datagrams_max);
+static_assert(udp_batch_trains_min * udp_train_octets_max <= udp_batch_octets);
 static_assert(udp_payload_octets_max <= udp_waiting_octets_max);
 static_assert(udp_waiting_names_max < dns_in_flight_max);
 static_assert(proxy_header_wait >= 3s, "the PROXY protocol's own floor");

@@ -151,11 +151,17 @@ struct ListenOptions {
   bool reuse_port = false;  // for the server's own workers only
 };
 
-/// One datagram to send or just received. `payload` lies in the caller's buffer.
+/// One datagram to send, or what was just received. `payload` lies in the caller's buffer.
 struct Datagram {
   Endpoint peer;         // receive: who sent it; send: where it goes
   MutableBytes payload;  // receive: in = room, out = what came; send: what goes
   bool truncated = false;
+  ConstBytes head{};  // send: octets of the same datagram, in front of `payload`
+  // Receive, after `use_trains`: not 0 where `payload` is a train, several datagrams of this length one behind
+  // another, the last perhaps shorter.
+  std::size_t segment = 0;
+  // Receive: what the socket had lost since it was opened, for want of room in its queue, when this one came; wraps.
+  std::uint32_t lost = 0;
 };
 
 /// An ICMP error that the network sent about a datagram.
@@ -275,6 +281,11 @@ class Engine {
   // ── UDP ───────────────────────────────────────────────────────────────────────────────────────────────────────
   /// Opens a datagram socket bound to `local`. IPv6 sockets are V6ONLY.
   [[nodiscard]] virtual Result<void> open_udp(Socket& socket, const Endpoint& local) = 0;
+  /// From now on datagrams of one sender may come as trains (Datagram::segment; Linux udp(7), UDP_GRO): what is given
+  /// to `receive_datagrams` needs room for 65,535 octets each, or trains are cut short. And what `send_datagrams` takes
+  /// may leave so (UDP_SEGMENT): neighbours of equal size with one destination; their receiver cannot tell. An error
+  /// where the system gives no trains: datagrams come one by one then.
+  [[nodiscard]] virtual Result<void> use_trains(Socket& socket) = 0;
   /// Immediate. Fills datagrams front to back and says how many; would_block when none waits.
   [[nodiscard]] virtual Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) = 0;
   /// Immediate. Sends front to back and says how many went; the error is that of the first one that did not go.

@@ -46,7 +46,9 @@ struct alignas(64) Counters {
   std::array<Counter, udp_drop_count> udp_drops;  // datagrams, by why
 
   void end(Reason reason) noexcept { ended[static_cast<std::size_t>(reason)].add(); }
-  void drop(UdpDrop reason) noexcept { udp_drops[static_cast<std::size_t>(reason)].add(); }
+  void drop(UdpDrop reason, std::uint64_t datagrams) noexcept {
+    udp_drops[static_cast<std::size_t>(reason)].add(datagrams);
+  }
 };
 
 /// A number for people and for metrics. This table is the one to extend for another counter.

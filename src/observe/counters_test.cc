@@ -16,14 +16,14 @@ TEST(Counters, SumOverWorkers) {
   first.sessions_open.subtract();
   second.end(Reason::dial_refused);
   second.end(Reason::dial_refused);
-  first.drop(UdpDrop::source);
-  second.drop(UdpDrop::source);
+  first.drop(UdpDrop::source, 1);
+  second.drop(UdpDrop::source, 2);
   const std::array<const Counters*, 2> workers{&first, &second};
   const Totals totals = sum(workers);
   EXPECT_EQ(totals.value(&Counters::accepted), 4U);
   EXPECT_EQ(totals.value(&Counters::sessions_open), 1U);
   EXPECT_EQ(totals.value(&Counters::denied), 0U);
-  EXPECT_EQ(totals.udp_drops[static_cast<std::size_t>(UdpDrop::source)], 2U);
+  EXPECT_EQ(totals.udp_drops[static_cast<std::size_t>(UdpDrop::source)], 3U);
   EXPECT_EQ(totals.ended[static_cast<std::size_t>(Reason::dial_refused)], 2U);
   EXPECT_EQ(totals.ended[static_cast<std::size_t>(Reason::none)], 0U);
 }

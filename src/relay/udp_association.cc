@@ -1,6 +1,7 @@
 #include "relay/udp_association.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 #include <utility>
 #include <variant>
@@ -14,6 +15,29 @@ namespace {
 // ICMP leaves one error at a time, so a socket that has nothing but errors to give, so many in a row, is beyond use. As
 // many messages about earlier datagrams are read in one turn.
 constexpr int receive_errors_max = 64;
+
+}  // namespace
+
+/// Of a batch, the last datagram that went up, by its header's octets: what bears the same ones in the same turn goes
+/// the same way, and need not be decoded, looked up or decided.
+struct LastWay {
+  ConstBytes header;
+  Endpoint to;
+
+  [[nodiscard]] bool is_that_of(ConstBytes datagram) const noexcept {
+    return !header.empty() && datagram.size() >= header.size() &&
+           std::memcmp(datagram.data(), header.data(), header.size()) == 0;
+  }
+};
+
+/// Of a batch, the last sender towards the client: what is true of it in this turn.
+struct LastSender {
+  std::optional<Endpoint> from;
+  bool expected = false;
+  std::optional<wire::WireBuffer<wire::udp_header_octets_max>> header;
+};
+
+namespace {
 
 // UDP gives no sign of a family that leads nowhere, so the one that works nearly everywhere comes first.
 std::vector<Address> ipv4_first(std::span<const Address> addresses) {
@@ -102,6 +126,7 @@ Association::Association(UdpRelay& relay, AssociationOwner& owner, const Associa
 void Association::start(engine::Socket& bound_socket, const Endpoint& bound) {
   relay_.engine_.move(bound_socket, client_side_.socket);
   bound_ = bound;
+  (void)relay_.engine_.use_trains(client_side_.socket);  // without it they come one by one
   relay_.live_.add(bound_);
   if (advertise_) relay_.live_.add({*advertise_, bound_.port});
   relay_.engine_.wait(client_side_.socket, engine::Interest::readable);
@@ -111,7 +136,8 @@ void Association::start(engine::Socket& bound_socket, const Endpoint& bound) {
 
 void Association::on_client_ready(engine::Status) {
   if (ended_) return release_when_quiet();
-  for (const engine::Datagram& datagram : receive(client_side_)) from_client(datagram);
+  LastWay last;
+  for (const engine::Datagram& received : receive(client_side_)) from_client(received, last);
   flush_up();
   if (client_side_.broken()) return end(Reason::no_resources);
   arm_timer();
@@ -124,69 +150,106 @@ std::span<engine::Datagram> Association::receive(Side& side) {
   const auto count = relay_.engine_.receive_datagrams(side.socket, room);
   if (count || count.error().kind == ErrorKind::would_block) {
     side.errors_in_a_row = 0;
-    return room.first(count.value_or(0));
+    const std::span<engine::Datagram> received = room.first(count.value_or(0));
+    relay_.buffers().suit(received);
+    if (!received.empty()) count_losses(side, received.back());
+    return received;
   }
   ++side.errors_in_a_row;
   ++totals_.socket_errors;
   return {};
 }
 
-void Association::from_client(const engine::Datagram& datagram) {
-  // "It MUST drop any datagrams arriving from any source IP address other than the one recorded for the particular
-  // association" (RFC 1928 section 7). Both addresses are canonical.
-  if (datagram.peer.address != client_) return drop(UdpDrop::source, datagram.peer);
-  const PortPin::Standing standing = pin_.judge(datagram.peer.port, now());
-  if (standing == PortPin::Standing::stranger) return drop(UdpDrop::port, datagram.peer);
-  if (standing == PortPin::Standing::pinned) pin_.heard(datagram.peer.port, now());
-
-  const auto decoded = wire::decode_udp_header(datagram.payload);
-  const auto* const header = std::get_if<wire::Parsed<wire::UdpHeader>>(&decoded);
-  if (header == nullptr) return drop(UdpDrop::header, datagram.peer);
-  const auto target = header->value.address.target();
-  if (!target || target->port == 0) return drop(UdpDrop::header, datagram.peer);
-
-  pin_.heard(datagram.peer.port, now());
-  if (header->value.reserved != 0) ++totals_.reserved_set;
-  reassemble(header->value.fragment, *target, datagram.payload.subspan(header->consumed));
+void Association::count_losses(Side& side, const engine::Datagram& told) {
+  const auto more = static_cast<std::int32_t>(told.lost - side.lost);  // the count wraps
+  if (more <= 0) return;
+  side.lost = told.lost;
+  drop(UdpDrop::limit, told.peer, static_cast<std::uint64_t>(more));
 }
 
-void Association::reassemble(wire::FragmentOctet fragment, const Target& target, MutableBytes payload) {
-  if (!fragment.stands_alone()) {
-    if (!reassemble_) return drop(UdpDrop::fragment, target);
-    if (!relay_.may_hold(payload.size())) return drop(UdpDrop::limit, target);
+void Association::from_client(const engine::Datagram& received, LastWay& last) {
+  // "It MUST drop any datagrams arriving from any source IP address other than the one recorded for the particular
+  // association" (RFC 1928 section 7). Both addresses are canonical.
+  const Endpoint& from = received.peer;
+  if (from.address != client_) return drop(UdpDrop::source, from, datagrams_in(received));
+  for_each_datagram(received, [&](MutableBytes datagram) { from_port(from.port, datagram, last); });
+}
+
+void Association::from_port(std::uint16_t port, MutableBytes datagram, LastWay& last) {
+  const PortPin::Standing standing = pin_.judge(port, now());
+  if (standing == PortPin::Standing::stranger) return drop(UdpDrop::port, Endpoint{client_, port});
+  if (standing == PortPin::Standing::pinned) pin_.heard(port, now());
+  if (last.is_that_of(datagram)) {
+    pin_.heard(port, now());
+    return add_up(last.to, datagram.subspan(last.header.size()));
+  }
+
+  last = LastWay{};
+  const auto decoded = wire::decode_udp_header(datagram);
+  const auto* const header = std::get_if<wire::Parsed<wire::UdpHeader>>(&decoded);
+  if (header == nullptr) return drop(UdpDrop::header, Endpoint{client_, port});
+  const auto went = judge(datagram, header->value, header->consumed, port);
+  const bool plain = header->value.fragment.stands_alone() && header->value.reserved == 0;
+  if (went && plain) last = {datagram.first(header->consumed), *went};
+}
+
+// Where the datagram went, if it did at once.
+std::optional<Endpoint> Association::judge(MutableBytes datagram, const wire::UdpHeader& header,
+                                           std::size_t header_octets, std::uint16_t port) {
+  const auto target = header.address.target();
+  if (!target || target->port == 0) {
+    drop(UdpDrop::header, Endpoint{client_, port});
+    return std::nullopt;
+  }
+  pin_.heard(port, now());
+  if (header.reserved != 0) ++totals_.reserved_set;
+  return reassemble(header.fragment, *target, datagram.subspan(header_octets));
+}
+
+std::optional<Endpoint> Association::reassemble(wire::FragmentOctet fragment, const Target& target,
+                                                MutableBytes payload) {
+  if (!fragment.stands_alone() && (!reassemble_ || !relay_.may_hold(payload.size()))) {
+    drop(reassemble_ ? UdpDrop::limit : UdpDrop::fragment, target);
+    return std::nullopt;
   }
   relay_.held_octets_ -= fragments_.octets();
   wire::FragmentOutcome outcome = fragments_.accept(fragment, target, payload, now());
   relay_.held_octets_ += fragments_.octets();
 
   if (outcome.abandoned) drop(UdpDrop::fragment, target);
-  switch (outcome.fate) {
-    case wire::FragmentFate::stands_alone:
-      return route(target, payload);
-    case wire::FragmentFate::queued:
-      return;
-    case wire::FragmentFate::complete:
-      route(target, outcome.payload);
-      return flush_up();  // the payload goes with this call
-    case wire::FragmentFate::dropped:
-      return drop(UdpDrop::fragment, target);
+  if (outcome.fate == wire::FragmentFate::stands_alone) return route(target, payload);
+  if (outcome.fate == wire::FragmentFate::complete) {
+    (void)route(target, outcome.payload);
+    flush_up();  // the payload goes with this call
   }
+  if (outcome.fate == wire::FragmentFate::dropped) drop(UdpDrop::fragment, target);
+  return std::nullopt;
 }
 
-void Association::route(const Target& target, MutableBytes payload) {
+std::optional<Endpoint> Association::route(const Target& target, MutableBytes payload) {
   UdpTargets::Entry* entry = known(target);
+  if (entry == nullptr && !relay_.takes_targets_) {
+    drop(UdpDrop::limit, target);
+    return std::nullopt;
+  }
+  if (entry == nullptr && target.host_name() != nullptr) {
+    wait_for_name(target, payload);
+    return std::nullopt;
+  }
   if (entry == nullptr) {
-    if (!relay_.takes_targets_) return drop(UdpDrop::limit, target);
-    if (target.host_name() != nullptr) return wait_for_name(target, payload);
     const Address address = *target.address();
     const UdpTarget value{address, allows(target, address), owner_.policy_generation()};
     entry = &targets_.add(target, value, now());
   }
   targets_.touch(*entry, now());
-  // Sockets of ours come and go without the policy's generation, so they are asked for each time.
+  // Sockets of ours come and go without the policy's generation, so they are asked for in each batch.
   const Address address = entry->value().address;
-  if (!entry->value().allowed || relay_.live_.reaches({address, target.port})) return drop(UdpDrop::denied, target);
-  send_up(target, address, payload);
+  if (!entry->value().allowed || relay_.live_.reaches({address, target.port})) {
+    drop(UdpDrop::denied, target);
+    return std::nullopt;
+  }
+  if (!send_up(target, address, payload)) return std::nullopt;
+  return Endpoint{address, target.port};
 }
 
 // The target with a verdict of the policy in force; absent where it must be resolved, or was never asked for.
@@ -208,9 +271,17 @@ bool Association::allows(const Target& target, const Address& candidate) {
   return owner_.decide(target, candidate).decision == policy::Verdict::Decision::allow;
 }
 
-void Association::send_up(const Target& asked, const Address& address, MutableBytes payload) {
-  if (outgoing(asked, address.family()) == nullptr) return;
-  relay_.buffers().up(address.family()).add({address, asked.port}, payload, payload.size());
+bool Association::send_up(const Target& asked, const Address& address, MutableBytes payload) {
+  if (outgoing(asked, address.family()) == nullptr) return false;
+  add_up({address, asked.port}, payload);
+  return true;
+}
+
+void Association::add_up(const Endpoint& to, MutableBytes payload) {
+  const Family family = to.address.family();
+  SendList& list = relay_.buffers().up(family);
+  if (list.full()) flush(list, side(family).socket, totals_.up);
+  list.add(to, {}, payload);
 }
 
 engine::Socket* Association::outgoing(const Target& asked, Family family) {
@@ -222,6 +293,8 @@ engine::Socket* Association::outgoing(const Target& asked, Family family) {
     return nullptr;
   }
   way.errors_in_a_row = 0;
+  way.lost = 0;
+  (void)relay_.engine_.use_trains(way.socket);
   // Without it the network's word on a datagram is not heard; the association works all the same.
   (void)relay_.engine_.keep_datagram_errors(way.socket);
   relay_.engine_.wait(way.socket, engine::Interest::readable);
@@ -243,7 +316,7 @@ void Association::flush(SendList& list, engine::Socket& socket, UdpCount& count)
     if (sent) {
       for (const std::size_t end = done + *sent; done < end; ++done) {
         ++count.datagrams;
-        count.octets += list.payload_octets(done);
+        count.octets += all[done].payload.size();
       }
       if (std::exchange(once_more, false)) ++totals_.socket_errors;
       continue;
@@ -302,7 +375,7 @@ void Association::on_resolved(NameWait& wait) {
     return;
   }
   targets_.add(asked, {*chosen, true, owner_.policy_generation()}, now());
-  for (std::vector<std::uint8_t>& payload : ending->held) send_up(asked, *chosen, payload);
+  for (std::vector<std::uint8_t>& payload : ending->held) (void)send_up(asked, *chosen, payload);
   flush_up();
   arm_timer();
 }
@@ -313,7 +386,8 @@ void Association::on_targets_ready(Family family, engine::Status) {
   if (ended_) return release_when_quiet();
   Side& way = side(family);
   take_errors(way);
-  for (const engine::Datagram& datagram : receive(way)) from_target(datagram);
+  LastSender last;
+  for (const engine::Datagram& received : receive(way)) from_target(received, last);
   flush(relay_.buffers().down(), client_side_.socket, totals_.down);
   if (way.broken()) return relay_.engine_.close(way.socket);  // the next datagram that way opens another
   relay_.engine_.wait(way.socket, engine::Interest::readable);
@@ -327,15 +401,24 @@ void Association::take_errors(Side& side) {
   }
 }
 
-void Association::from_target(const engine::Datagram& datagram) {
+void Association::from_target(const engine::Datagram& received, LastSender& last) {
+  const Endpoint& from = received.peer;
   const auto client_port = pin_.port();
-  if (!client_port || !expected(datagram.peer.address)) return drop(UdpDrop::reply, datagram.peer);
-  // The sender as it is, not as the client asked for it (RFC 1928 section 7). Never fragmented.
-  const auto header = wire::encode_udp_header({datagram.peer.address, datagram.peer.port});
-  const std::size_t octets = datagram.payload.size();
-  if (header.octets().size() + octets > limits::udp_payload_octets_max) return drop(UdpDrop::too_big, datagram.peer);
-  const MutableBytes whole = UdpBuffers::with_header(header.octets(), datagram.payload);
-  relay_.buffers().down().add({client_, *client_port}, whole, octets);
+  if (client_port && last.from != from) {
+    last.expected = expected(from.address);
+    // The sender as it is, not as the client asked for it (RFC 1928 section 7). Never fragmented.
+    last.header = wire::encode_udp_header({from.address, from.port});
+    last.from = from;
+  }
+  if (!client_port || !last.expected) return drop(UdpDrop::reply, from, datagrams_in(received));
+  const ConstBytes header = UdpBuffers::header_before(last.header->octets(), received.payload);
+  const Endpoint client{client_, *client_port};
+  SendList& list = relay_.buffers().down();
+  for_each_datagram(received, [&](MutableBytes payload) {
+    if (header.size() + payload.size() > limits::udp_payload_octets_max) return drop(UdpDrop::too_big, from);
+    if (list.full()) flush(list, client_side_.socket, totals_.down);
+    list.add(client, header, payload);
+  });
 }
 
 // True where the filter lets the sender through. An answer counts as use of the target, so that a stream that flows one
@@ -371,8 +454,11 @@ void Association::on_timer(engine::Status status) {
   arm_timer();
 }
 
-void Association::drop(UdpDrop reason, const Target& about) noexcept {
-  owner_.dropped(reason, about, ++totals_.drops[static_cast<std::size_t>(reason)] == 1);
+void Association::drop(UdpDrop reason, const Target& about, std::uint64_t datagrams) noexcept {
+  std::uint64_t& so_far = totals_.drops[static_cast<std::size_t>(reason)];
+  const bool first = so_far == 0;
+  so_far += datagrams;
+  owner_.dropped(reason, about, datagrams, first);
 }
 
 void Association::end(Reason reason) noexcept {

@@ -21,6 +21,8 @@
 namespace stile::relay {
 
 class SendList;
+struct LastWay;
+struct LastSender;
 
 /// What a datagram is dropped for when sending it, or opening the socket to send it from, failed like this.
 [[nodiscard]] UdpDrop drop_of(ErrorKind kind) noexcept;
@@ -65,6 +67,7 @@ class Association {
   struct Side {
     engine::Socket socket;
     int errors_in_a_row = 0;
+    std::uint32_t lost = 0;  // by its full queue, as far as it was counted
     [[nodiscard]] bool broken() const noexcept;
   };
 
@@ -76,26 +79,34 @@ class Association {
   void on_timer(engine::Status status);
   void on_resolved(NameWait& wait);
   [[nodiscard]] std::span<engine::Datagram> receive(Side& side);
+  void count_losses(Side& side, const engine::Datagram& told);
   void take_errors(Side& side);
 
   // From the client.
-  void from_client(const engine::Datagram& datagram);
-  void reassemble(wire::FragmentOctet fragment, const Target& target, MutableBytes payload);
-  void route(const Target& target, MutableBytes payload);
+  void from_client(const engine::Datagram& received, LastWay& last);
+  void from_port(std::uint16_t port, MutableBytes datagram, LastWay& last);
+  [[nodiscard]] std::optional<Endpoint> judge(MutableBytes datagram, const wire::UdpHeader& header,
+                                              std::size_t header_octets, std::uint16_t port);
+  [[nodiscard]] std::optional<Endpoint> reassemble(wire::FragmentOctet fragment, const Target& target,
+                                                   MutableBytes payload);
+  [[nodiscard]] std::optional<Endpoint> route(const Target& target, MutableBytes payload);
   [[nodiscard]] UdpTargets::Entry* known(const Target& target);
   [[nodiscard]] bool allows(const Target& target, const Address& candidate);
   void wait_for_name(const Target& target, ConstBytes payload);
-  void send_up(const Target& asked, const Address& address, MutableBytes payload);
+  [[nodiscard]] bool send_up(const Target& asked, const Address& address, MutableBytes payload);
+  void add_up(const Endpoint& to, MutableBytes payload);
   [[nodiscard]] engine::Socket* outgoing(const Target& asked, Family family);
   void flush_up();
 
   // To the client.
-  void from_target(const engine::Datagram& datagram);
+  void from_target(const engine::Datagram& received, LastSender& last);
   [[nodiscard]] bool expected(const Address& sender);
 
   void flush(SendList& list, engine::Socket& socket, UdpCount& count);
-  void drop(UdpDrop reason, const Target& about) noexcept;
-  void drop(UdpDrop reason, const Endpoint& about) noexcept { drop(reason, Target{about.address, about.port}); }
+  void drop(UdpDrop reason, const Target& about, std::uint64_t datagrams = 1) noexcept;
+  void drop(UdpDrop reason, const Endpoint& about, std::uint64_t datagrams = 1) noexcept {
+    drop(reason, Target{about.address, about.port}, datagrams);
+  }
   void arm_timer();
   void release_held() noexcept;
   void release_when_quiet() noexcept;

@@ -4,6 +4,7 @@
 // Threading: one engine's thread; valid until the next batch. Tested through udp_association_test.cc.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -21,25 +22,39 @@ namespace stile::relay {
 /// Datagrams that leave through one socket, in order.
 class SendList {
  public:
-  /// `octets`: how many of them are payload, for the account.
-  void add(const Endpoint& to, MutableBytes datagram, std::size_t octets) noexcept {
-    STILE_ASSERT(count_ < datagrams_.size());
-    datagrams_[count_].peer = to;
-    datagrams_[count_].payload = datagram;
-    payload_octets_[count_] = octets;
-    ++count_;
+  /// `head` goes in front of `payload`, which alone counts.
+  void add(const Endpoint& to, ConstBytes head, MutableBytes payload) noexcept {
+    STILE_ASSERT(!full());
+    engine::Datagram& datagram = datagrams_[count_++];
+    datagram.peer = to;
+    datagram.payload = payload;
+    datagram.head = head;
   }
+  [[nodiscard]] bool full() const noexcept { return count_ == datagrams_.size(); }
   [[nodiscard]] std::span<const engine::Datagram> datagrams() const noexcept {
     return std::span(datagrams_).first(count_);
   }
-  [[nodiscard]] std::size_t payload_octets(std::size_t index) const noexcept { return payload_octets_[index]; }
   void clear() noexcept { count_ = 0; }
 
  private:
-  std::array<engine::Datagram, limits::udp_batch_datagrams_max> datagrams_;
-  std::array<std::size_t, limits::udp_batch_datagrams_max> payload_octets_;
+  std::array<engine::Datagram, limits::udp_sends_pending_max> datagrams_;
   std::size_t count_ = 0;
 };
+
+/// The datagrams of one that was received: itself, or those of a train.
+template <class Act>
+void for_each_datagram(const engine::Datagram& received, const Act& act) {
+  MutableBytes rest = received.payload;
+  while (received.segment != 0 && rest.size() > received.segment) {
+    act(rest.first(received.segment));
+    rest = rest.subspan(received.segment);
+  }
+  act(rest);
+}
+
+[[nodiscard]] inline std::size_t datagrams_in(const engine::Datagram& received) noexcept {
+  return received.segment == 0 ? 1 : (received.payload.size() + received.segment - 1) / received.segment;
+}
 
 class UdpBuffers {
  public:
@@ -47,18 +62,27 @@ class UdpBuffers {
 
   /// Room for one batch; what the one before held is lost.
   [[nodiscard]] std::span<engine::Datagram> receive_room() noexcept {
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-      slots_[i].payload = MutableBytes(octets_.get() + i * slot_octets, slot_octets).subspan(headroom);
+    for (std::size_t i = 0; i < slots_offered_; ++i) {
+      slots_[i].payload =
+          MutableBytes(octets_.get() + i * slot_octets, slot_octets).subspan(headroom, limits::udp_train_octets_max);
     }
-    return slots_;
+    return std::span(slots_).first(slots_offered_);
   }
 
-  /// Puts `header` before a payload that was received here.
-  [[nodiscard]] static MutableBytes with_header(ConstBytes header, MutableBytes payload) noexcept {
+  /// Behind long trains the next batch has room for fewer, so that it stays in the cache between its way in and its way
+  /// out.
+  void suit(std::span<const engine::Datagram> received) noexcept {
+    std::size_t longest = 1;
+    for (const engine::Datagram& one : received) longest = std::max(longest, one.payload.size());
+    slots_offered_ = std::clamp(limits::udp_batch_octets / longest, limits::udp_batch_trains_min, slots_.size());
+  }
+
+  /// `header`, moved to where it stands before a payload that was received here.
+  [[nodiscard]] static ConstBytes header_before(ConstBytes header, MutableBytes payload) noexcept {
     STILE_ASSERT(header.size() <= headroom);
     std::uint8_t* const front = payload.data() - header.size();
     std::memcpy(front, header.data(), header.size());
-    return {front, header.size() + payload.size()};
+    return {front, header.size()};
   }
 
   /// To targets, by family; and to the client.
@@ -66,11 +90,15 @@ class UdpBuffers {
   [[nodiscard]] SendList& down() noexcept { return down_; }
 
  private:
-  static constexpr std::size_t headroom = wire::udp_answer_header_octets_max;
-  // No datagram is longer than its 16-bit length says, so none is ever cut short.
-  static constexpr std::size_t slot_octets = headroom + 65'536;
+  static constexpr std::size_t headroom = 64;  // a line of the cache, so that payloads begin with one
+  static_assert(headroom >= wire::udp_answer_header_octets_max);
+  // Datagrams of one packet's length do not lie at the same place of their pages: they would share few sets of the
+  // cache.
+  static constexpr std::size_t spacing = std::size_t{22} * 64;
+  static constexpr std::size_t slot_octets = headroom + 65'536 + spacing;
 
   std::array<engine::Datagram, limits::udp_batch_datagrams_max> slots_;
+  std::size_t slots_offered_ = limits::udp_batch_datagrams_max;
   std::unique_ptr<std::uint8_t[]> octets_;  // touched only as far as datagrams are long
   std::array<SendList, 2> up_;
   SendList down_;

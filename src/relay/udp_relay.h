@@ -5,10 +5,11 @@
 // ends an association; an idle one holds no buffer.
 // Refuses: to know who the client is (the owner does), to decide, to fragment towards the client, to send to a relay of
 // this process, whichever worker holds it (live_sockets.h).
-// Bounded: one batch of datagrams a socket and turn; targets, names waited for and octets held as limits.h says.
-// Threading: everything here belongs to one engine's thread; LiveSockets alone is shared.
-// Tested in udp_association_test.cc on both engines, udp_rules_test.cc, udp_model_test.cc, udp_faults_test.cc and
-// udp_association_fuzz.cc on the simulation, and in tests/e2e/udp_test.py.
+// Datagrams come in batches and in trains, and leave so; each is judged by itself
+// (docs/decisions/0006-datagram-trains.md). Bounded: one batch of datagrams a socket and turn; targets, names waited
+// for and octets held as limits.h says. Threading: everything here belongs to one engine's thread; LiveSockets alone is
+// shared. Tested in udp_association_test.cc on both engines, udp_rules_test.cc, udp_model_test.cc, udp_faults_test.cc,
+// udp_trains_test.cc and udp_association_fuzz.cc on the simulation, and in tests/e2e/udp_test.py.
 #pragma once
 
 #include <array>
@@ -82,9 +83,10 @@ class AssociationOwner {
   /// Another number than before whenever `decide` might say something else than before. A cheap getter: it is asked for
   /// every datagram.
   [[nodiscard]] virtual std::uint64_t policy_generation() const noexcept = 0;
-  /// A datagram was dropped; `first`: of its association, for this reason. `about`: the target that was asked for where
-  /// the datagram told one, else its sender.
-  virtual void dropped(UdpDrop drop, const Target& about, bool first) noexcept = 0;
+  /// So many datagrams were dropped, at least one; `first`: the first of their association, for this reason. `about`:
+  /// the target that was asked for where the datagram told one, else its sender; of datagrams that the socket lost, the
+  /// sender of the next one.
+  virtual void dropped(UdpDrop drop, const Target& about, std::uint64_t datagrams, bool first) noexcept = 0;
   /// Once, when its sockets are closed; the association is not to be touched from then on.
   virtual void association_ended(const AssociationEnd& end) noexcept = 0;
 };

@@ -121,6 +121,7 @@ class ScriptedOwner final : public AssociationOwner {
   std::uint64_t generation = 1;
   std::size_t decisions = 0;
   std::vector<std::pair<UdpDrop, std::string>> first_drops;
+  std::uint64_t drops = 0;
   std::optional<AssociationEnd> end;
   std::size_t ends = 0;
 
@@ -131,7 +132,8 @@ class ScriptedOwner final : public AssociationOwner {
     return {};
   }
   [[nodiscard]] std::uint64_t policy_generation() const noexcept override { return generation; }
-  void dropped(UdpDrop drop, const Target& about, bool first) noexcept override {
+  void dropped(UdpDrop drop, const Target& about, std::uint64_t datagrams, bool first) noexcept override {
+    drops += datagrams;
     if (first) first_drops.emplace_back(drop, about.to_string());
   }
   void association_ended(const AssociationEnd& ended) noexcept override {

@@ -511,8 +511,8 @@ policy::Verdict Connection::decide(const Target& asked, const std::optional<Addr
 }
 
 // Every drop is counted, and the first of each reason recorded: nobody can fill the log with datagrams.
-void Connection::dropped(UdpDrop drop, const Target& about, bool first) noexcept {
-  worker_.counters_.drop(drop);
+void Connection::dropped(UdpDrop drop, const Target& about, std::uint64_t datagrams, bool first) noexcept {
+  worker_.counters_.drop(drop, datagrams);
   if (!first || worker_.reporter_ == nullptr) return;
   const std::unique_ptr<SessionInfo> whose = info();
   whose->target = about.to_string();

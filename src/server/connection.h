@@ -110,7 +110,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   [[nodiscard]] std::uint64_t policy_generation() const noexcept override {
     return 0;
   }  // one policy for its whole life
-  void dropped(UdpDrop drop, const Target& about, bool first) noexcept override;
+  void dropped(UdpDrop drop, const Target& about, std::uint64_t datagrams, bool first) noexcept override;
   void association_ended(const relay::AssociationEnd& end) noexcept override;
 
   [[nodiscard]] const policy::Policy& policy() const noexcept;

@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -39,6 +40,12 @@ constexpr Option keepalive_options[] = {
     {IPPROTO_TCP, TCP_KEEPCNT, limits::keepalive_probes},
 };
 
+constexpr Option datagram_options[] = {
+    {SOL_SOCKET, SO_RCVBUF, static_cast<int>(limits::udp_socket_octets)},
+    {SOL_SOCKET, SO_SNDBUF, static_cast<int>(limits::udp_socket_octets)},
+    {SOL_SOCKET, SO_RXQ_OVFL, 1},
+};
+
 Result<void> set(int fd, const Option& option) noexcept {
   if (::setsockopt(fd, option.level, option.name, &option.value, sizeof option.value) == -1) {
     return std::unexpected(make_error(errno));
@@ -66,6 +73,14 @@ Result<void> set_early_stream_options(int fd) noexcept {
 
 Result<void> set_keepalive(int fd) noexcept {
   return set_all(fd, keepalive_options);
+}
+
+Result<void> set_datagram_options(int fd) noexcept {
+  return set_all(fd, datagram_options);
+}
+
+Result<void> set_trains(int fd) noexcept {
+  return set(fd, {IPPROTO_UDP, UDP_GRO, 1});
 }
 
 Result<void> set_v6_only(int fd) noexcept {

@@ -32,6 +32,12 @@ namespace stile::sys {
 /// established connection, which RFC 1122 section 4.2.3.9 wants kept.
 [[nodiscard]] Result<void> set_icmp_reports(int fd, Family family, bool on) noexcept;
 
+/// For every datagram socket: room for bursts (limits::udp_socket_octets), and word of what it lost (SO_RXQ_OVFL).
+[[nodiscard]] Result<void> set_datagram_options(int fd) noexcept;
+
+/// From now on a read may give several datagrams of one sender at once, with UDP_GRO beside them.
+[[nodiscard]] Result<void> set_trains(int fd) noexcept;
+
 /// The next close of `fd` sends RST and discards what is not sent yet.
 [[nodiscard]] Result<void> set_reset_on_close(int fd) noexcept;
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <sys/socket.h>
 
 #include "sys/sockaddr.h"
@@ -45,6 +46,19 @@ TEST(SocketOptions, StreamOptionsAreSetAndInheritedByAcceptedSockets) {
   const UniqueFd accepted{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
   ASSERT_TRUE(accepted.is_open());
   expect_stream_options(accepted.get());
+}
+
+TEST(SocketOptions, DatagramSocketsHaveRoomAndSayWhatTheyLost) {
+  const UniqueFd fd{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  const int receive_before = option(fd.get(), SOL_SOCKET, SO_RCVBUF);
+  const int send_before = option(fd.get(), SOL_SOCKET, SO_SNDBUF);
+  ASSERT_TRUE(set_datagram_options(fd.get()));
+  EXPECT_GE(option(fd.get(), SOL_SOCKET, SO_RCVBUF), receive_before) << "as far as net.core.rmem_max lets it";
+  EXPECT_GE(option(fd.get(), SOL_SOCKET, SO_SNDBUF), send_before);
+  EXPECT_EQ(option(fd.get(), SOL_SOCKET, SO_RXQ_OVFL), 1);
+  EXPECT_EQ(option(fd.get(), IPPROTO_UDP, UDP_GRO), 0);
+  ASSERT_TRUE(set_trains(fd.get()));
+  EXPECT_EQ(option(fd.get(), IPPROTO_UDP, UDP_GRO), 1);
 }
 
 TEST(SocketOptions, IcmpReportsGoOnAndOff) {

@@ -1,5 +1,7 @@
 // Datagrams, both families.
+#include <algorithm>
 #include <array>
+#include <iterator>
 #include <set>
 
 #include "conformance/engine_harness.h"
@@ -96,6 +98,110 @@ TEST_P(UdpConformance, ABatchComesWholeAndBoundariesAreKept) {
   EXPECT_EQ(received, std::set<std::string>(payloads.begin(), payloads.end()));
 }
 
+TEST_P(UdpConformance, TheHeadGoesInFrontOfThePayload) {
+  Actor& one = actor();
+  Actor& other = actor();
+  (void)open(one, loopback_v4);
+  const Endpoint other_at = open(other, loopback_v4);
+  std::string octets = "payload";
+  const MutableBytes payload{reinterpret_cast<std::uint8_t*>(octets.data()), octets.size()};
+  const std::array datagrams{Datagram{.peer = other_at, .payload = payload, .head = bytes("far ")},
+                             Datagram{.peer = other_at, .payload = payload.subspan(3), .head = payload.first(3)},
+                             Datagram{.peer = other_at, .payload = {}, .head = bytes("alone")}};
+  for (std::span<const Datagram> rest = datagrams; !rest.empty();) {
+    rest = rest.subspan(engine().send_datagrams(one.socket, rest).value());
+  }
+  std::multiset<std::string> received;
+  for (const Received& datagram : receive(other, 3)) received.insert(datagram.payload);
+  EXPECT_EQ(received, (std::multiset<std::string>{"far payload", "payload", "alone"}));
+}
+
+// What leaves as a train and what is received as one: whoever looks sees the datagrams that were sent.
+TEST_P(UdpConformance, BoundariesAreKeptInTrains) {
+  Actor& one = actor();
+  Actor& single = actor();
+  Actor& coupled = actor();
+  (void)open(one, loopback_v4);
+  const Endpoint single_at = open(single, loopback_v4);
+  const Endpoint coupled_at = open(coupled, loopback_v4);
+  ASSERT_TRUE(engine().use_trains(one.socket));
+  ASSERT_TRUE(engine().use_trains(coupled.socket));
+  // Runs of one size, ended by a shorter one, a longer one, an empty one, another destination; more than one train's.
+  std::vector<std::size_t> sizes(100, 1'200);
+  constexpr std::size_t others[] = {700,    1'200,  1'200,  1'300,  0, 0, 1'200, 1'200,
+                                    17'000, 17'000, 17'000, 17'000, 1, 1, 1};
+  sizes.insert(sizes.end(), std::begin(others), std::end(others));
+  std::multiset<std::string> sent;
+  std::vector<std::string> payloads;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    payloads.push_back(pattern(sizes[i] + i % 100).substr(i % 100));
+    sent.insert("head" + payloads.back());
+  }
+  std::vector<Datagram> datagrams;
+  for (const Endpoint& to : {single_at, coupled_at}) {
+    for (std::string& payload : payloads) {
+      const MutableBytes octets{reinterpret_cast<std::uint8_t*>(payload.data()), payload.size()};
+      datagrams.push_back({.peer = to, .payload = octets, .head = bytes("head")});
+    }
+  }
+  std::multiset<std::string> singles;
+  for (std::span<const Datagram> rest = datagrams; !rest.empty();) {
+    rest = rest.subspan(engine().send_datagrams(one.socket, rest).value());
+  }
+  for (const Received& datagram : receive(single, sent.size(), 65'535)) singles.insert(datagram.payload);
+  EXPECT_EQ(singles, sent);
+  std::multiset<std::string> segments;
+  std::size_t trains = 0;
+  std::vector<std::uint8_t> room(65'535);
+  while (segments.size() < sent.size()) {
+    std::array datagram{Datagram{.payload = room}};
+    if (!engine().receive_datagrams(coupled.socket, datagram)) {
+      ASSERT_TRUE(wait_for(coupled, Interest::readable));
+      continue;
+    }
+    ASSERT_FALSE(datagram[0].truncated);
+    ConstBytes rest = datagram[0].payload;
+    const std::size_t segment = datagram[0].segment == 0 ? rest.size() : datagram[0].segment;
+    if (datagram[0].segment != 0) ++trains;
+    do {
+      const ConstBytes octets = rest.first(std::min(segment, rest.size()));
+      segments.emplace(octets.begin(), octets.end());
+      rest = rest.subspan(octets.size());
+    } while (!rest.empty());
+  }
+  EXPECT_EQ(segments, sent);
+  EXPECT_GT(trains, 0u);
+}
+
+TEST_P(UdpConformance, WhatAFullQueueLosesIsTold) {
+  Actor& one = actor();
+  Actor& other = actor();
+  (void)open(one, loopback_v4);
+  const Endpoint other_at = open(other, loopback_v4);
+  std::vector<std::uint8_t> octets(60'000);
+  constexpr std::uint32_t count = 150;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::array datagrams{Datagram{.peer = other_at, .payload = octets}};
+    ASSERT_TRUE(engine().send_datagrams(one.socket, datagrams));
+  }
+  run_for(std::chrono::milliseconds{20});
+  std::uint32_t received = 0;
+  std::vector<std::uint8_t> room(65'535);
+  const auto next = [&]() -> std::optional<std::uint32_t> {
+    std::array datagram{Datagram{.payload = room}};
+    if (!engine().receive_datagrams(other.socket, datagram)) return std::nullopt;
+    return datagram[0].lost;
+  };
+  while (const auto lost = next()) {
+    EXPECT_EQ(*lost, 0u) << "what is in the queue came before it was full";
+    ++received;
+  }
+  ASSERT_LT(received, count);
+  send(one, other_at, "what came after");
+  ASSERT_TRUE(wait_for(other, Interest::readable));
+  EXPECT_EQ(next(), count - received);
+}
+
 TEST_P(UdpConformance, ALongDatagramIsCutAndSaysSo) {
   Actor& one = actor();
   Actor& other = actor();
@@ -154,6 +260,10 @@ TEST_P(UdpConformance, WaitIsWritableAtOnceAndCancelledByClose) {
   Actor& one = actor();
   (void)open(one, loopback_v4);
   EXPECT_TRUE(wait_for(one, Interest::writable));
+  Actor& other = actor();
+  (void)open(other, loopback_v4);
+  wait_for(other, Interest::readable, std::chrono::milliseconds{5});
+  EXPECT_TRUE(wait_for(other, Interest::writable)) << "though it began with a wait for something else";
   engine().wait(one.socket, Interest::readable);
   engine().close(one.socket);
   run_once();

@@ -8,6 +8,8 @@ from contextlib import closing
 
 import pytest
 import raw_socks
+from datagrams import UDP_GRO, receive_train, send_train
+from networks import Namespace
 from processes import wait_until
 
 ASSOCIATE = 3
@@ -183,3 +185,110 @@ def test_two_relays_are_no_loop(serve) -> None:
     end = server.wait_for_record(event="session.end")
     assert end["packets_up"] == 0
     other_control.close()
+
+
+def far_end(host: str, trains: bool) -> socket.socket:
+    """A target's socket; `trains`: it wants to receive several datagrams at once."""
+    far = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    far.bind((host, 0))
+    far.settimeout(10)
+    if trains:
+        far.setsockopt(socket.SOL_UDP, UDP_GRO, 1)
+    return far
+
+
+def collect(receiver: socket.socket, count: int) -> list[bytes]:
+    received: list[bytes] = []
+    while len(received) < count:
+        received += receive_train(receiver)[0]
+    return received
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("trains", [True, False])
+def test_trains_keep_every_datagram_and_its_boundaries(serve, host: str, trains: bool) -> None:
+    """Peers that use segmentation offload (QUIC), on either side or on both."""
+    server = serve()
+    control, client = associate(server.proxy)
+    with client, closing(far_end(host, trains)) as far:
+        if trains:
+            client.setsockopt(socket.SOL_UDP, UDP_GRO, 1)
+        port = far.getsockname()[1]
+        sent: list[bytes] = []
+        for size, count, last in ((1200, 40, 700), (1200, 53, 1200), (64, 64, 1), (1, 20, 1), (9000, 6, 8999), (30000, 2, 3)):
+            payloads = [bytes([i]) * size for i in range(count - 1)] + [b"z" * last]
+            send_train(client, [datagram(host, port, one) for one in payloads])
+            assert collect(far, len(payloads)) == payloads
+            sent += payloads
+        client.send(datagram(host, port, b"where from?"))
+        _, outside = receive_train(far)
+        for at in range(0, 40, 20):
+            send_train(far, sent[at : at + 20], outside)
+        expected = [datagram(host, port, one) for one in sent[:40]]
+        assert collect(client, len(expected)) == expected, "each with a header of its own"
+    control.close()
+    end = server.wait_for_record(event="session.end")
+    assert (end["packets_up"], end["packets_down"], end["packets_dropped"]) == (len(sent) + 1, len(expected), 0)
+    assert end["bytes_up"] == sum(map(len, sent)) + len(b"where from?")
+
+
+def test_every_datagram_of_a_train_is_judged_by_itself(serve) -> None:
+    """Targets, fragments and bad headers side by side in one train; and a stranger's."""
+    server = serve()
+    control, client = associate(server.proxy)
+    with client, closing(far_end("127.0.0.1", True)) as one, closing(far_end("127.0.0.1", False)) as other:
+        to_one = ("127.0.0.1", one.getsockname()[1])
+        to_other = ("127.0.0.1", other.getsockname()[1])
+        broken = bytearray(datagram(*to_one, b"bad"))
+        broken[3] = 9
+        send_train(
+            client,
+            [
+                datagram(*to_one, b"1st"),
+                datagram(*to_one, b"2nd"),
+                datagram(*to_other, b"3rd"),
+                datagram(*to_one, b"4th"),
+                datagram("169.254.169.254", 80, b"5th"),
+                bytes(broken),
+                datagram(*to_one, b"AB-", 0x01),
+                datagram(*to_one, b"CD-", 0x02),
+                datagram(*to_one, b"EF-", 0x83),
+                datagram(*to_one, b"AB-", 0x01),
+                datagram(*to_one, b"7th"),
+                datagram(*to_one, b"CD-", 0x82),
+                datagram(*to_one, b"8"),
+            ],
+        )
+        assert collect(one, 6) == [b"1st", b"2nd", b"4th", b"AB-CD-EF-", b"7th", b"8"]
+        assert collect(other, 1) == [b"3rd"]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            send_train(stranger, [datagram(*to_one, b"stranger's")] * 7, client.getpeername())
+        client.send(datagram(*to_one, b"last"))
+        assert collect(one, 1) == [b"last"]
+    control.close()
+    end = server.wait_for_record(event="session.end")
+    # Denied, broken, the abandoned sequence and the fragment that came behind it, the stranger's seven.
+    assert (end["packets_up"], end["packets_dropped"]) == (8, 11)
+
+
+def test_what_the_way_cannot_carry_as_a_train_goes_singly(serve, lone_host: Namespace) -> None:
+    """Datagrams that exceed the path's MTU leave in IP fragments, each by itself: no train can."""
+    lone_host.run("ip", "link", "set", "lo", "mtu", 1280)
+    server = serve(namespace=lone_host)
+    with lone_host.inside():
+        control, client = associate(server.proxy)
+        with client, closing(far_end("127.0.0.1", True)) as far:
+            port = far.getsockname()[1]
+            sent = [bytes([i]) * size for size in (2000, 1000, 3000) for i in range(10)]
+            for payload in sent:
+                client.send(datagram("127.0.0.1", port, payload))
+            assert collect(far, len(sent)) == sent
+            client.send(datagram("127.0.0.1", port, b"where from?"))
+            _, outside = receive_train(far)
+            for payload in sent:
+                far.sendto(payload, outside)
+            assert collect(client, len(sent)) == [datagram("127.0.0.1", port, one) for one in sent]
+    control.close()
+    end = server.wait_for_record(event="session.end")
+    assert (end["packets_up"], end["packets_down"], end["packets_dropped"]) == (31, 30, 0)
+    assert end["socket_errors"] == 0

@@ -30,6 +30,10 @@ constexpr long switches_of_a_free_core = 4;
 
 constexpr std::uint32_t stream_events = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
+constexpr bool has(Interest interest, Interest part) noexcept {
+  return (static_cast<std::uint8_t>(interest) & static_cast<std::uint8_t>(part)) != 0;
+}
+
 void ignore_sigpipe() noexcept {
   struct sigaction current{};
   if (::sigaction(SIGPIPE, nullptr, &current) == 0 && (current.sa_flags & SA_SIGINFO) == 0 &&
@@ -255,7 +259,10 @@ void EpollEngine::wait(Socket& socket, Interest interest) {
   }
   if ((flags & epoll::listening) != 0) return wait_listening(socket);
   complete_if_ready(socket);
-  if (CompletionQueue::started(SocketState::operation(socket)) && (flags & epoll::registered) == 0) park(socket);
+  if (!CompletionQueue::started(SocketState::operation(socket))) return;
+  const bool registered = (flags & epoll::registered) != 0;
+  const bool hears = (flags & (epoll::stream | epoll::told_of_room)) != 0 || !has(interest, Interest::writable);
+  if (!registered || !hears) park(socket);
 }
 
 void EpollEngine::complete_if_ready(Socket& socket) noexcept {
@@ -268,17 +275,30 @@ void EpollEngine::complete_if_ready(Socket& socket) noexcept {
   }
 }
 
-std::uint64_t EpollEngine::watch(Socket& socket) {
-  const auto fd = static_cast<std::uint32_t>(socket.handle());
-  if (fd >= watches_.size()) watches_.resize(std::max<std::size_t>(fd + 1u, watches_.size() * 2));
-  watches_[fd].socket = &socket;
-  epoll::set(SocketState::flags(socket), epoll::registered);
-  return (static_cast<std::uint64_t>(watches_[fd].generation) << 32) | fd;
+EpollEngine::Watch& EpollEngine::watch_of(int fd) {
+  const auto index = static_cast<std::size_t>(fd);
+  if (index >= watches_.size()) watches_.resize(std::max(index + 1, watches_.size() * 2));
+  return watches_[index];
 }
 
+std::uint64_t EpollEngine::watch(Socket& socket) {
+  Watch& watch = watch_of(socket.handle());
+  watch.socket = &socket;
+  epoll::set(SocketState::flags(socket), epoll::registered);
+  return (static_cast<std::uint64_t>(watch.generation) << 32) | static_cast<std::uint32_t>(socket.handle());
+}
+
+// Whatever a datagram socket sends gives it room back at once, an edge each time: only who waits for room is to hear.
 void EpollEngine::park(Socket& socket) noexcept {
-  epoll_event event{.events = stream_events, .data = {.u64 = watch(socket)}};
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket.handle(), &event) == 0) return;
+  std::uint8_t& flags = SocketState::flags(socket);
+  const int operation = (flags & epoll::registered) != 0 ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+  std::uint32_t events = stream_events;
+  if ((flags & epoll::stream) == 0) {
+    if (has(SocketState::interest(socket), Interest::writable)) epoll::set(flags, epoll::told_of_room);
+    if ((flags & epoll::told_of_room) == 0) events &= ~std::uint32_t{EPOLLOUT};
+  }
+  epoll_event event{.events = events, .data = {.u64 = watch(socket)}};
+  if (::epoll_ctl(epoll_.get(), operation, socket.handle(), &event) == 0) return;
   // No memory or watches for it: a wait cannot fail, so the socket has.
   SocketState::note_failure(socket, sys::error_kind(errno));
   complete_if_ready(socket);
@@ -299,8 +319,8 @@ void EpollEngine::wait_adopted(Socket& socket) noexcept {
   const bool known = (SocketState::flags(socket) & epoll::registered) != 0;
   const Interest interest = SocketState::interest(socket);
   std::uint32_t events = EPOLLONESHOT;
-  if (interest == Interest::readable || interest == Interest::both) events |= EPOLLIN;
-  if (interest == Interest::writable || interest == Interest::both) events |= EPOLLOUT;
+  if (has(interest, Interest::readable)) events |= EPOLLIN;
+  if (has(interest, Interest::writable)) events |= EPOLLOUT;
   epoll_event event{.events = events, .data = {.u64 = watch(socket)}};
   const int operation = known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
   if (::epoll_ctl(epoll_.get(), operation, socket.handle(), &event) == 0) return;

@@ -76,6 +76,7 @@ class EpollEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> splice_out(Pipe& pipe, Socket& to) override;
 
   [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local) override;
+  [[nodiscard]] Result<void> use_trains(Socket& socket) override;
   [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
   [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;
 
@@ -111,6 +112,8 @@ class EpollEngine final : public Engine {
     Socket* socket = nullptr;
     std::uint32_t generation = 0;
     Keepalive keepalive = Keepalive::settled;
+    // Of a datagram socket: longer datagrams go singly; trains of them were refused, or not asked for.
+    std::uint16_t segment_max = 0;
   };
 
   /// A raw socket and whose it is for the moment.
@@ -143,6 +146,7 @@ class EpollEngine final : public Engine {
   void wait_adopted(Socket& socket) noexcept;
   void wait_listening(Socket& socket) noexcept;
   [[nodiscard]] std::uint64_t watch(Socket& socket);
+  [[nodiscard]] Watch& watch_of(int fd);
   void complete_if_ready(Socket& socket) noexcept;
   /// Forgets and closes the descriptor; a pending operation is cancelled.
   void give_up(Socket& socket) noexcept;
@@ -150,6 +154,8 @@ class EpollEngine final : public Engine {
   [[nodiscard]] static std::optional<Error> connect_error(const Socket& socket) noexcept;
   /// The error behind errno of a stream call, remembered where it ended the stream.
   [[nodiscard]] Error stream_error(Socket& socket, int errno_value) noexcept;
+
+  [[nodiscard]] Result<std::size_t> send_alone(Socket& socket, const Datagram& first, int why);
 
   /// nullptr for a datagram socket.
   [[nodiscard]] RawIcmp* raw_icmp(int fd) noexcept;
@@ -166,8 +172,9 @@ class EpollEngine final : public Engine {
   long core_wanted_ = 0;  // involuntary context switches of this thread, when last asked
   std::uint32_t looks_ = 0;
   const Duration keepalive_delay_;
-  std::size_t keepalives_awaited_ = 0;  // watches whose keepalive is not settled
-  Instant keepalive_sweep_{};           // the next, where there are any
+  std::size_t keepalives_awaited_ = 0;      // watches whose keepalive is not settled
+  Instant keepalive_sweep_{};               // the next, where there are any
+  std::unique_ptr<std::uint8_t[]> trains_;  // where trains are put together, from the first datagram sent on
   CompletionQueue queue_;
   TimerQueue timers_;
   Prng prng_;

@@ -15,8 +15,10 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace stile::engine {
 namespace {
@@ -296,6 +298,37 @@ TEST_F(EpollEngineTest, AWakePublishesWhatWasWrittenBeforeIt) {
     engine_->wake();
   });
   engine_->run();
+}
+
+// A socket that computes no checksums stands for a way out that cannot: the kernel refuses trains with EINVAL.
+TEST_F(EpollEngineTest, WhatIsRefusedAsATrainGoesSingly) {
+  const Endpoint anywhere{Address::v4(127, 0, 0, 1), 0};
+  ASSERT_TRUE(engine_->open_udp(client_.socket, anywhere));
+  ASSERT_TRUE(engine_->open_udp(accepted_.socket, anywhere));
+  ASSERT_TRUE(engine_->use_trains(client_.socket));
+  const int on = 1;
+  ASSERT_EQ(::setsockopt(client_.socket.handle(), SOL_SOCKET, SO_NO_CHECK, &on, sizeof on), 0);
+  const Endpoint to = engine_->local_endpoint(accepted_.socket).value();
+  std::array<std::string, 40> payloads;
+  std::vector<Datagram> datagrams;
+  for (std::size_t i = 0; i < payloads.size(); ++i) {
+    payloads[i] = std::string(i % 10 == 0 ? 30 : 50, static_cast<char>('A' + i));
+    datagrams.push_back(
+        {.peer = to, .payload = {reinterpret_cast<std::uint8_t*>(payloads[i].data()), payloads[i].size()}});
+  }
+  std::vector<std::size_t> steps;
+  for (std::span<const Datagram> rest = datagrams; !rest.empty(); rest = rest.subspan(steps.back())) {
+    const Result<std::size_t> sent = engine_->send_datagrams(client_.socket, rest);
+    ASSERT_TRUE(sent) << "a train's failure is none of a datagram's";
+    steps.push_back(*sent);
+  }
+  EXPECT_LE(steps.size(), 4u) << "what was refused once is not tried again: " << testing::PrintToString(steps);
+  for (const std::string& payload : payloads) {
+    std::array<std::uint8_t, 100> room;
+    std::array datagram{Datagram{.payload = room}};
+    ASSERT_TRUE(engine_->receive_datagrams(accepted_.socket, datagram));
+    EXPECT_EQ(std::string(datagram[0].payload.begin(), datagram[0].payload.end()), payload);
+  }
 }
 
 TEST_F(EpollEngineTest, SleepsUntilATimerAndNotLonger) {

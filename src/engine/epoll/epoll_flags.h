@@ -27,7 +27,8 @@ inline constexpr std::uint8_t adopted = 8;  // the descriptor is not ours
 inline constexpr std::uint8_t icmp = 16;
 inline constexpr std::uint8_t v6 = 32;  // of icmp, and of a stream that connects
 inline constexpr std::uint8_t listening = 64;
-inline constexpr std::uint8_t muted = 128;  // of listening: epoll tells nothing of it until the next wait
+inline constexpr std::uint8_t muted = 128;         // of listening: epoll tells nothing of it until the next wait
+inline constexpr std::uint8_t told_of_room = 128;  // of a datagram socket: registered for EPOLLOUT as well
 
 /// A registered socket whose cache says that nothing arrived since the last read would block: an edge will tell. Spares
 /// the read that only finds out.

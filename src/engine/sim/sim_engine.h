@@ -132,6 +132,7 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> splice_out(Pipe& pipe, Socket& to) override;
 
   [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local) override;
+  [[nodiscard]] Result<void> use_trains(Socket& socket) override;
   [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
   [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;
 
@@ -224,6 +225,7 @@ class SimEngine final : public Engine {
   // UDP (sim_udp.cc).
   [[nodiscard]] std::optional<Error> leftover(sim::Node& of);
   [[nodiscard]] Result<void> send_one(int handle, const Datagram& datagram);
+  void couple(sim::Node& from, Datagram& into, std::size_t room);
   void reject(const Wakeup& sender, const Endpoint& peer, const SimBehaviour& behaviour);
   [[nodiscard]] static std::optional<Error> left_behind(sim::Node& node) noexcept;
   void deliver(const Endpoint& from, const Endpoint& to, const std::vector<std::uint8_t>& octets);

@@ -23,6 +23,7 @@ struct SimFaults {
   double udp_drop = 0;               // of datagrams and of answers to echo requests
   double udp_duplicate = 0;          // likewise
   double udp_leftover = 0;           // a call on a datagram socket meets what ICMP about an earlier datagram left, once
+  double udp_train = 0.5;            // datagrams that could be received as one train are, where they may
   double udp_refusal = 0;            // a send of datagrams fails for want of buffers or room
   double icmp_forgery = 0;           // somebody guesses at an answer to an echo request
 

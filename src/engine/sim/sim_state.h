@@ -68,6 +68,7 @@ struct Connection {
 struct Packet {
   Endpoint from;
   std::vector<std::uint8_t> octets;
+  std::uint32_t lost = 0;  // of its socket's, before
 };
 
 /// An answer to an echo request.
@@ -99,6 +100,8 @@ struct Node {
   // udp
   std::deque<Packet> packets;
   std::size_t packet_octets = 0;
+  std::uint32_t packets_lost = 0;  // for want of room
+  bool takes_trains = false;
   bool leftover_told = false;  // the last call failed as udp_leftover says: the next one does not
   bool keeps_errors = false;
   std::deque<DatagramError> errors;

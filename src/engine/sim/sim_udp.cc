@@ -45,6 +45,13 @@ std::optional<Error> SimEngine::leftover(sim::Node& of) {
   return sys::make_error(errors[prng_.below(errors.size())]);
 }
 
+Result<void> SimEngine::use_trains(Socket& socket) {
+  STILE_ASSERT(socket.is_open());
+  if (const auto error = injected()) return std::unexpected(*error);
+  node(socket).takes_trains = true;
+  return {};
+}
+
 Result<std::size_t> SimEngine::receive_datagrams(Socket& socket, std::span<Datagram> datagrams) {
   STILE_ASSERT(socket.is_open() && !datagrams.empty());
   if (const auto error = injected()) return std::unexpected(*error);
@@ -57,15 +64,38 @@ Result<std::size_t> SimEngine::receive_datagrams(Socket& socket, std::span<Datag
   while (count < datagrams.size() && !from.packets.empty()) {
     const sim::Packet& packet = from.packets.front();
     Datagram& into = datagrams[count++];
+    const std::size_t room = into.payload.size();
     const std::size_t size = std::min(into.payload.size(), packet.octets.size());
     std::copy_n(packet.octets.begin(), size, into.payload.begin());
     into.peer = packet.from;
     into.truncated = size < packet.octets.size();
+    into.segment = 0;
+    into.lost = packet.lost;
     into.payload = into.payload.first(size);
     from.packet_octets -= packet.octets.size();
     from.packets.pop_front();
+    if (from.takes_trains && !into.truncated && size != 0) couple(from, into, room);
   }
   return count;
+}
+
+// What follows joins the datagram just received, as the kernel's rules for a train allow.
+void SimEngine::couple(sim::Node& from, Datagram& into, std::size_t room) {
+  const std::size_t segment = into.payload.size();
+  bool whole = true;
+  while (whole && !from.packets.empty()) {
+    const sim::Packet& next = from.packets.front();
+    const std::size_t octets = next.octets.size();
+    const std::size_t sum = into.payload.size() + octets;
+    whole = octets == segment;
+    if (next.from != into.peer || octets == 0 || octets > segment || sum > room) return;
+    if (!prng_.chance(faults_.udp_train)) return;
+    into.payload = MutableBytes(into.payload.data(), sum);
+    std::ranges::copy(next.octets, into.payload.last(octets).begin());
+    into.segment = segment;
+    from.packet_octets -= octets;
+    from.packets.pop_front();
+  }
 }
 
 Result<std::size_t> SimEngine::send_datagrams(Socket& socket, std::span<const Datagram> datagrams) {
@@ -92,7 +122,7 @@ Result<std::size_t> SimEngine::send_datagrams(Socket& socket, std::span<const Da
 Result<void> SimEngine::send_one(int handle, const Datagram& datagram) {
   const sim::Node& from = nodes_[static_cast<std::size_t>(handle)];
   if (datagram.peer.address.family() != from.local.address.family()) return os_error(EAFNOSUPPORT);
-  if (datagram.payload.size() > payload_octets_max) return os_error(EMSGSIZE);
+  if (datagram.head.size() + datagram.payload.size() > payload_octets_max) return os_error(EMSGSIZE);
   const SimBehaviour& behaviour = behaviour_of(datagram.peer.address);
   if (behaviour.answer == SimBehaviour::Answer::local_error) return std::unexpected(behaviour.error);
   if (behaviour.answer == SimBehaviour::Answer::icmp) {
@@ -102,7 +132,8 @@ Result<void> SimEngine::send_one(int handle, const Datagram& datagram) {
   if (behaviour.answer != SimBehaviour::Answer::normal) return {};
   Endpoint source = from.local;
   if (source.address.is_unspecified()) source.address = source_for(datagram.peer.address);
-  const std::vector<std::uint8_t> octets(datagram.payload.begin(), datagram.payload.end());
+  std::vector<std::uint8_t> octets(datagram.head.begin(), datagram.head.end());
+  octets.insert(octets.end(), datagram.payload.begin(), datagram.payload.end());
   const int copies = prng_.chance(faults_.udp_duplicate) ? 2 : 1;
   for (int copy = 0; copy < copies; ++copy) {
     if (prng_.chance(faults_.udp_drop)) continue;
@@ -147,9 +178,12 @@ void SimEngine::deliver(const Endpoint& from, const Endpoint& to, const std::vec
   }
   if (found == udp_ports_.end()) return;
   sim::Node& receiver = nodes_[static_cast<std::size_t>(found->second)];
-  if (receiver.packet_octets + octets.size() > faults_.udp_octets_max) return;
+  if (receiver.packet_octets + octets.size() > faults_.udp_octets_max) {
+    ++receiver.packets_lost;
+    return;
+  }
   trace(octets);
-  receiver.packets.push_back(sim::Packet{from, octets});
+  receiver.packets.push_back(sim::Packet{from, octets, receiver.packets_lost});
   receiver.packet_octets += octets.size();
   notify(found->second);
 }
