@@ -130,7 +130,7 @@ inline constexpr std::size_t http_read_octets = 64 * KiB;  // at a time, from ei
 
 // The load generator.
 inline constexpr std::size_t bench_connections_max = 100'000;
-inline constexpr std::size_t bench_message_octets_max = 256 * 1024;
+inline constexpr std::size_t bench_message_octets_max = 256 * KiB;
 inline constexpr std::size_t bench_window_max = 4'096;  // datagrams under way, an association
 inline constexpr std::size_t bench_opening_at_once =
     64;  // connections, where all of them are to stand before the start

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 
 namespace stile::loadgen {
 
@@ -23,7 +24,7 @@ enum class Verify : std::uint8_t {
 class Pattern {
  public:
   static constexpr std::size_t period = 65'521;  // the largest prime below 64 Ki
-  static constexpr std::size_t piece_octets_max = 256 * 1024;
+  static constexpr std::size_t piece_octets_max = 256 * limits::KiB;
   static constexpr std::size_t edge_octets = 8;
 
   Pattern();

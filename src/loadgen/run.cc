@@ -53,6 +53,7 @@ struct Ground {
     auto engine = engine::EpollEngine::create();
     if (!engine) return std::unexpected(cannot_start(engine.error()));
     ground.engine = *std::move(engine);
+    ground.engine->sleep_precisely();
     const auto descriptors = sys::raise_descriptor_limit();
     if (!descriptors) return std::unexpected(cannot_start(descriptors.error()));
     ground.descriptors = *descriptors;

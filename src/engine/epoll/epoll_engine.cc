@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -132,8 +133,12 @@ std::size_t EpollEngine::await_events(std::span<epoll_event> events) {
 }
 
 std::size_t EpollEngine::poll(std::span<epoll_event> events, int timeout) {
-  const int count =
-      sys::retry([&] { return ::epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout); });
+  const auto room = static_cast<int>(events.size());
+  int count = -1;
+  if (precise_ && timeout > 0) count = poll_precisely(events);
+  if (count < 0) {
+    count = sys::retry([&] { return ::epoll_wait(epoll_.get(), events.data(), room, timeout); });
+  }
   STILE_ASSERT(count >= 0);
   refresh_clock();
   return static_cast<std::size_t>(count);
@@ -161,14 +166,36 @@ bool EpollEngine::core_is_wanted() noexcept {
   return usage.ru_nivcsw - std::exchange(core_wanted_, usage.ru_nivcsw) > switches_of_a_free_core;
 }
 
-int EpollEngine::sleep_milliseconds() const noexcept {
-  if (stopping_ || !queue_.empty()) return 0;
+std::optional<Duration> EpollEngine::time_to_sleep() const noexcept {
+  if (stopping_ || !queue_.empty()) return Duration{};
   std::optional<Instant> next = timers_.next();
   if (keepalives_awaited_ > 0) next = std::min(next.value_or(keepalive_sweep_), keepalive_sweep_);
-  if (!next) return -1;
-  if (*next <= now_) return 0;
-  const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*next - now_);
-  return static_cast<int>(std::min<std::int64_t>(wait.count(), INT_MAX));
+  if (!next) return std::nullopt;
+  return std::max(*next - now_, Duration{});
+}
+
+/// Rounded up: to wake before the deadline would be to wake twice.
+int EpollEngine::sleep_milliseconds() const noexcept {
+  const std::optional<Duration> time = time_to_sleep();
+  if (!time) return -1;
+  return static_cast<int>(std::min<std::int64_t>(std::chrono::ceil<std::chrono::milliseconds>(*time).count(), INT_MAX));
+}
+
+/// -1 where the kernel has no such call, or a filter forbids it.
+int EpollEngine::poll_precisely(std::span<epoll_event> events) noexcept {
+  const Duration time = time_to_sleep().value_or(Duration{});
+  const auto seconds = std::chrono::floor<std::chrono::seconds>(time);
+  const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
+  const auto room = static_cast<int>(events.size());
+  const int count = sys::retry([&] { return ::epoll_pwait2(epoll_.get(), events.data(), room, &timeout, nullptr); });
+  precise_ = count >= 0;
+  return count;
+}
+
+void EpollEngine::sleep_precisely() noexcept {
+  precise_ = true;
+  // By default the kernel may let a thread sleep 50 us longer, to wake it with others.
+  (void)::prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 }
 
 void EpollEngine::on_event(const epoll_event& event) noexcept {

@@ -91,6 +91,10 @@ class EpollEngine final : public Engine {
   /// `open_icmp` to lend out: before privileges are dropped. False where it refuses these as well, in both families.
   bool prepare_icmp();
 
+  /// From now on timers are kept to microseconds instead of milliseconds, where the kernel can (epoll_pwait2, Linux
+  /// 5.11): for who measures time. It costs nothing but an earlier waking.
+  void sleep_precisely() noexcept;
+
   enum class Role : std::uint8_t { listener, stream };
   /// Makes an open descriptor this engine's own: non-blocking, of a listening socket or of a connection. Several
   /// engines may share one listening socket, each by a descriptor of its own; whoever is first accepts.
@@ -132,7 +136,10 @@ class EpollEngine final : public Engine {
   [[nodiscard]] std::size_t poll(std::span<epoll_event> events, int timeout);
   [[nodiscard]] std::size_t look(std::span<epoll_event> events, Duration budget);
   [[nodiscard]] bool core_is_wanted() noexcept;
+  /// How long nothing is due; absent: for ever.
+  [[nodiscard]] std::optional<Duration> time_to_sleep() const noexcept;
   [[nodiscard]] int sleep_milliseconds() const noexcept;
+  [[nodiscard]] int poll_precisely(std::span<epoll_event> events) noexcept;
   void on_event(const epoll_event& event) noexcept;
   void on_listener(Socket& socket) noexcept;
   void expire_timers() noexcept;
@@ -181,6 +188,7 @@ class EpollEngine final : public Engine {
   Operation* on_wake_ = nullptr;
   std::atomic<bool> woken_ = false;  // the eventfd was written since the last turn that saw it
   bool stopping_ = false;
+  bool precise_ = false;
   Instant now_{};
   std::size_t open_sockets_ = 0;
   std::size_t open_pipes_ = 0;

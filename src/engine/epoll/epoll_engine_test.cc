@@ -201,6 +201,24 @@ TEST_F(EpollEngineTest, UrgentOctetsAreReadInLineAndHideNothing) {
   EXPECT_EQ(received, "before!after");
 }
 
+TEST_F(EpollEngineTest, PreciseTimersComeInOrderAndNeverBeforeTheirDeadlines) {
+  engine_->sleep_precisely();
+  Alarm alarm;
+  int rung = 0;
+  bool early = false;
+  Instant due = engine_->now() + 70us;
+  alarm.rings = [&] {
+    early = early || engine_->now() < due;
+    if (++rung == 20) return engine_->stop();
+    due = engine_->now() + rung * 70us;
+    engine_->start_timer(alarm.timer, due);
+  };
+  engine_->start_timer(alarm.timer, due);
+  engine_->run();
+  EXPECT_EQ(rung, 20);
+  EXPECT_FALSE(early);
+}
+
 TEST_F(EpollEngineTest, SigpipeIsIgnoredSinceSpliceCannotSuppressIt) {
   struct sigaction current{};
   ASSERT_EQ(::sigaction(SIGPIPE, nullptr, &current), 0);
