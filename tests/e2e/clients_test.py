@@ -163,7 +163,7 @@ def test_telnet(serve, origin, tmp_path: Path) -> None:
             assert words in line
 
         read_to(b"welcome")
-        client.stdin.write(b"over the stile\r\n")
+        client.stdin.write(b"over the stile\n")
         client.stdin.flush()
         read_to(b"you said over the stile")
         client.stdin.close()
