@@ -129,10 +129,14 @@ def fairness(bench: Bench, peer: Peer, seconds: float, times: int) -> dict:
     }
 
 
-def stall(bench: Bench, peer: Peer) -> dict:
-    """Octets that a far end gets rid of while the client reads none."""
-    with bench.serving(peer, bench.proxy_core, apart=False) as proxy:
-        place = proxy.place
-        port = place.origin if peer.direct else place.proxy
-        octets, whole = swallowed(port, place.origin, peer.socks and not peer.direct, STALLED_OCTETS_MAX)
-    return {"octets": octets, "whole": whole}
+def stall(bench: Bench, peer: Peer, times: int) -> dict:
+    """Octets that a far end gets rid of while the client reads none; the kernel sizes its buffers anew each time."""
+    held, complete = [], True
+    for _ in range(times):
+        with bench.serving(peer, bench.proxy_core, apart=False) as proxy:
+            place = proxy.place
+            port = place.origin if peer.direct else place.proxy
+            octets, whole = swallowed(port, place.origin, peer.socks and not peer.direct, STALLED_OCTETS_MAX)
+        held.append(octets)
+        complete = complete and whole
+    return {"octets": statistics.median(held), "largest": max(held), "whole": complete}

@@ -254,11 +254,12 @@ def charts(results: Results, found: summary.Medians) -> dict[str, str]:
 def bar(mode: Mode, one: summary.Median) -> plot.Bar:
     text = summary.cost_text(mode, one.cost)
     own = one.peer.startswith("stile")
-    return plot.Bar(peers.BY_NAME[one.peer].title, one.placement, one.cost * mode.scale, text, own)
+    series = "floor" if peers.BY_NAME[one.peer].direct else one.placement
+    return plot.Bar(peers.BY_NAME[one.peer].title, series, one.cost * mode.scale, text, own)
 
 
 def placements(mode: Mode) -> str:
-    return "dark: one core for both, light: a core each" if len(mode.placements) > 1 else f"cores: {mode.placements[0]}"
+    return "dark: one core, light: a core each" if len(mode.placements) > 1 else f"cores: {mode.placements[0]}"
 
 
 # --- The page ---------------------------------------------------------------------------------------------------

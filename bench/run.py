@@ -8,6 +8,7 @@ with 1 only where nothing could be measured.
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -16,7 +17,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import counts
 import extras
@@ -31,8 +34,12 @@ from peers import Peer
 from report import Results
 from samples import Sampler
 
+Taken = TypeVar("Taken")
 BESIDES_SECONDS = 0.35  # of a sample: starting and ending the peer and the generator
 QUICK_PEERS = ("stile", "direct", "microsocks")
+FAIRNESS_PEERS = ("direct", "stile", "microsocks")
+STALL_PEERS = ("direct", "stile", "microsocks", "haproxy-copy")
+COUNTED_PEERS = ("stile", "stile-whole", "microsocks", "dante", "haproxy-copy")
 
 
 @dataclass(frozen=True)
@@ -42,18 +49,19 @@ class Scale:
     rounds: int
     seconds: float
     warmup: float
-    tries: int
+    repeats: float  # of disturbed samples, for each sample of the run
     idle: tuple[int, ...]  # how many tunnels; a peer holds as many of these as it can
     life_tunnels: int
     life_starts: int
     fairness_seconds: float
     fairness_times: int
+    stalls: int
     conversations: int  # for system calls
     instructions: tuple[int, int]  # connections of the shorter and the longer life under callgrind
 
 
-FULL = Scale(5, 0.8, 0.2, 3, (1000, 3000, 9000), 9000, 5, 1.0, 3, 100, (200, 1200))
-QUICK = Scale(1, 0.15, 0.05, 1, (200,), 200, 1, 0.15, 1, 10, (10, 30))
+FULL = Scale(5, 0.8, 0.2, 0.4, (1000, 3000, 9000), 9000, 5, 1.0, 3, 3, 100, (200, 1200))
+QUICK = Scale(1, 0.15, 0.05, 0, (200,), 200, 1, 0.15, 1, 1, 10, (10, 30))
 
 
 # --- What is asked for ------------------------------------------------------------------------------------------
@@ -118,6 +126,14 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def twice(take: Callable[[], Taken]) -> Taken:
+    """A busy machine can starve a short run: what fails is tried again, once."""
+    try:
+        return take()
+    except (Trouble, OSError):
+        return take()
+
+
 # --- The rounds -------------------------------------------------------------------------------------------------
 
 Job = tuple[Mode, str, Peer]  # mode, placement, peer
@@ -150,7 +166,7 @@ def rounds(sampler: Sampler, scale: Scale, jobs: list[Job], results: Results, pr
             if failed[heading] > 1:  # it would fail again
                 continue
             try:
-                results.samples.append(sampler.take(peer, mode, placement, number, scale.tries))
+                results.samples.append(twice(partial(sampler.take, peer, mode, placement, number)))
             except (Trouble, OSError) as trouble:
                 failed[heading] += 1
                 results.failures[heading] = str(trouble)
@@ -162,41 +178,40 @@ Step = tuple[str, tuple[str, ...], Callable[[], dict]]  # what it says, where th
 
 
 def once(bench: Bench, sampler: Sampler, scale: Scale, only: list[str], taking_part: list[Peer]) -> list[Step]:
-    """In the order of the brief tables; each step stands for itself, so that one that fails takes nothing with it."""
+    """Each step stands for itself, so that one that fails takes nothing with it."""
     steps: list[Step] = []
     chosen = {peer.name: peer for peer in taking_part}
-    some = [chosen[name] for name in ("direct", "stile", "microsocks", "haproxy-copy") if name in chosen]
     if modes.IDLE in only:
         for tunnels in scale.idle:
             for peer in taking_part:
                 if peer.idle and (tunnels in peer.idle or scale is QUICK):
-                    take = lambda peer=peer, tunnels=tunnels: extras.idle(bench, peer, tunnels)  # noqa: E731
+                    take = partial(extras.idle, bench, peer, tunnels)
                     steps.append((f"{tunnels} idle tunnels", ("idle", peer.name, str(tunnels)), take))
     if modes.LIFE in only and "stile" in chosen:
-        take = lambda: extras.life(bench, chosen["stile"], scale.life_tunnels, scale.life_starts)  # noqa: E731
+        take = partial(extras.life, bench, chosen["stile"], scale.life_tunnels, scale.life_starts)
         steps.append(("start and end", ("life", "stile"), take))
-    for peer in some:
-        if modes.FAIRNESS in only and peer.name != "haproxy-copy":
-            take = lambda peer=peer: extras.fairness(bench, peer, scale.fairness_seconds, scale.fairness_times)  # noqa: E731
-            steps.append(("fairness", ("fairness", peer.name), take))
-        if modes.STALL in only:
-            steps.append(("a reader that stops", ("stall", peer.name), lambda peer=peer: extras.stall(bench, peer)))
+    for name in FAIRNESS_PEERS:
+        if modes.FAIRNESS in only and name in chosen:
+            take = partial(extras.fairness, bench, chosen[name], scale.fairness_seconds, scale.fairness_times)
+            steps.append(("fairness", ("fairness", name), take))
+    for name in STALL_PEERS:
+        if modes.STALL in only and name in chosen:
+            take = partial(extras.stall, bench, chosen[name], scale.stalls)
+            steps.append(("a reader that stops", ("stall", name), take))
     return steps + (counted_once(bench, sampler, scale, chosen) if modes.COUNTS in only else [])
 
 
 def counted_once(bench: Bench, sampler: Sampler, scale: Scale, chosen: dict[str, Peer]) -> list[Step]:
     steps: list[Step] = []
-    for name in ("stile", "stile-whole", "microsocks", "dante", "haproxy-copy"):
-        if not (peer := chosen.get(name)):
-            continue
-        take = lambda peer=peer: counts.system_calls(bench, peer, scale.conversations)  # noqa: E731
-        steps.append(("system calls", ("system_calls", name), take))
-        if name != "dante":  # its work is in children, which callgrind reports apart
-            take = lambda peer=peer: counts.instructions(bench, peer, *scale.instructions)  # noqa: E731
-            steps.append(("instructions", ("instructions", name), take))
+    for peer in (chosen[name] for name in COUNTED_PEERS if name in chosen):
+        take = partial(counts.system_calls, bench, peer, scale.conversations)
+        steps.append(("system calls", ("system_calls", peer.name), take))
+        if peer.name != "dante":  # its work is in children, which callgrind reports apart
+            take = partial(counts.instructions, bench, peer, *scale.instructions)
+            steps.append(("instructions", ("instructions", peer.name), take))
         for mode in (modes.ROUND_TRIPS, modes.CONNECTIONS):
-            take = lambda peer=peer, mode=mode: counts.switches(sampler, peer, mode)  # noqa: E731
-            steps.append((f"switches in {mode.name}", ("switches", name, mode.name), take))
+            take = partial(counts.switches, sampler, peer, mode)
+            steps.append((f"switches in {mode.name}", ("switches", peer.name, mode.name), take))
     return steps
 
 
@@ -204,7 +219,7 @@ def take_once(steps: list[Step], results: Results, progress: Progress) -> None:
     for what, where, take in steps:
         progress.step(f"{what}: {where[1]}")
         try:
-            figures = take()
+            figures = twice(take)
         except (Trouble, OSError) as trouble:
             figures = {"why": str(trouble)}
             results.failures[", ".join(where)] = str(trouble)
@@ -219,18 +234,18 @@ def take_once(steps: list[Step], results: Results, progress: Progress) -> None:
 
 def measure(bench: Bench, scale: Scale, only: list[str], taking_part: list[Peer], results: Results) -> None:
     """All of it; Ctrl-C ends it with what is there."""
-    sampler = Sampler(bench, scale.seconds, scale.warmup)
     one_core = bench.proxy_core == bench.generator_core
     if one_core:
         results.absent["the split placement"] = "this machine has one core"
     jobs = plan(only, taking_part, one_core)
+    sampler = Sampler(bench, scale.seconds, scale.warmup, round(scale.rounds * len(jobs) * scale.repeats))
     steps = once(bench, sampler, scale, only, taking_part)
     seconds = scale.rounds * len(jobs) * (scale.seconds + scale.warmup + BESIDES_SECONDS) + 3 * len(steps)
     say(
         f"{scale.rounds} rounds of {len(jobs)} samples, then {len(steps)} figures taken once: "
         f"about {max(seconds / 60, 1):.0f} minutes."
     )
-    say("More where other work disturbs samples, which are then repeated. Ctrl-C keeps what was measured.")
+    say("Up to 40 % more where other work disturbs samples, which are then repeated. Ctrl-C keeps what was measured.")
     progress = Progress(scale.rounds * len(jobs) + len(steps))
     try:
         rounds(sampler, scale, jobs, results, progress)
@@ -274,6 +289,7 @@ def main() -> int:
         say(f"bench: cannot begin: {trouble}")
         return 1
     machine.raise_descriptor_limit()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: nothing that was started stays behind
     absent = {peer: why for peer in asked.peers if (why := peers.missing(peers.BY_NAME[peer]))}
     taking_part = [peer for peer in peers.PEERS if peer.name in asked.peers and peer.name not in absent]
     settings = {

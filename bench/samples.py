@@ -30,7 +30,7 @@ class Sample:
     p99: float | None
     foreign: float  # share of the used cores
     disturbed: bool
-    tries: int
+    attempt: int  # the one that was kept
     errors: int
     drops: int
 
@@ -62,25 +62,24 @@ def generate(words: list[str], seconds: float) -> dict:
 class Sampler:
     """Takes samples of one length."""
 
-    def __init__(self, bench: Bench, seconds: float, warmup: float) -> None:
+    def __init__(self, bench: Bench, seconds: float, warmup: float, repeats: int) -> None:
         self.bench = bench
         self.seconds = seconds
         self.warmup = warmup
+        self.repeats = repeats  # how many disturbed samples may still be taken again
         self.softirq = machine.softirq_threads()
 
     def arguments(self, mode: Mode) -> list[str]:
         return [*mode.arguments, "--seconds", f"{self.seconds:g}", "--warmup", f"{self.warmup:g}"]
 
-    def take(self, peer: Peer, mode: Mode, placement: str, number: int, tries: int = TRIES) -> Sample:
+    def take(self, peer: Peer, mode: Mode, placement: str, number: int) -> Sample:
         """One sample; a disturbed one is repeated, the quietest is kept."""
-        best: Sample | None = None
-        for attempt in range(1, tries + 1):
-            sample = self.attempt(peer, mode, placement, number, attempt)
-            if best is None or sample.foreign < best.foreign:
-                best = sample
-            if not sample.disturbed:
+        best = self.attempt(peer, mode, placement, number, 1)
+        for attempt in range(2, TRIES + 1):
+            if not best.disturbed or self.repeats == 0:
                 break
-        assert best is not None
+            self.repeats -= 1
+            best = min(best, self.attempt(peer, mode, placement, number, attempt), key=lambda sample: sample.foreign)
         return best
 
     def attempt(self, peer: Peer, mode: Mode, placement: str, number: int, attempt: int) -> Sample:
@@ -108,7 +107,7 @@ class Sampler:
         return Sample(
             peer=peer.name, mode=mode.name, placement=placement, round=number, processor=processor, softirqd=softirqd,
             units=units, rate=rate, p50=latency.get("p50"), p99=latency.get("p99"), foreign=foreign,
-            disturbed=foreign > FOREIGN_SHARE_MAX, tries=attempt, errors=sum(figures["errors"].values()),
+            disturbed=foreign > FOREIGN_SHARE_MAX, attempt=attempt, errors=sum(figures["errors"].values()),
             drops=figures.get("drops", 0),
         )  # fmt: skip
 

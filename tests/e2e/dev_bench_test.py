@@ -2,13 +2,16 @@
 
 import json
 import re
+import signal
+import subprocess
 import sys
 import xml.etree.ElementTree
+from contextlib import suppress
 from pathlib import Path
 
 import networks
 import pytest
-from processes import BINARY, ROOT, run
+from processes import BINARY, ROOT, run, wait_until
 
 pytestmark = pytest.mark.skipif(networks.reason_to_skip() is not None, reason="network namespaces need root")
 TEXTS = {"commands.txt", "versions.txt", "table.md", "goals.md"}
@@ -84,6 +87,33 @@ def test_a_choice_is_obeyed(tmp_path: Path) -> None:
     results = json.loads((tmp_path / "kept" / "results.json").read_text())
     assert [(sample["peer"], sample["mode"]) for sample in results["samples"]] == [("direct", "rr-1")]
     assert "idle" not in results
+
+
+def test_an_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
+    folder = tmp_path / "kept"
+    words = [sys.executable, ROOT / "bench" / "run.py", "--binary", BINARY, "--only", "rr-1", "--peers", "stile,direct"]
+    command = [str(word) for word in [*words, "--rounds", 1000, "--keep", folder]]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        # A disturbed sample is taken three times at most: with the fourth generator, one has been kept.
+        wait_until("a second sample begins", lambda: generators(process.pid) > 3, 60)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0 and b"Interrupted" in err, err
+    results = json.loads((folder / "results.json").read_text())
+    assert results["complete"] is False and results["samples"]
+    assert (folder / "goals.md").exists()
+
+
+seen: set[int] = set()
+
+
+def generators(parent: int) -> int:
+    """How many load generators this process has been seen to start."""
+    for child in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
+        with suppress(OSError):
+            if b"\0bench\0" in Path(f"/proc/{child}/cmdline").read_bytes():
+                seen.add(int(child))
+    return len(seen)
 
 
 @pytest.mark.parametrize("flag", ["--only", "--peers"])
