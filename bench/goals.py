@@ -68,7 +68,7 @@ class Judge:
             absent = peer if mine else of
             self.goals.append(Goal(what, *limits, None, f"{absent} was not measured there", more))
             return
-        note = f"{peer} × {factor:g}" if factor != 1 else peer
+        note = f"{peer} × {factor:.3g}" if factor != 1 else peer
         self.goals.append(Goal(what, *limits, figure(mine) / (figure(theirs) * factor), note, more))
 
     def judge(self) -> list[Goal]:
