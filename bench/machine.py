@@ -34,7 +34,8 @@ def enter_own_network() -> str:
 
     BBR, where it is the default, paces on loopback and costs up to a third more in bulk: cubic is set here, whatever the
     machine has. A namespace may only choose among the algorithms that the machine lets everybody use, so cubic is made
-    one of them for that moment. Returns the algorithm in force.
+    one of them for that moment. Receive buffers may grow as far as the kernel lets them by itself: what a proxy holds for
+    a reader that stops depends on it. Returns the algorithm in force.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     settings = Path("/proc/sys/net/ipv4")
@@ -44,6 +45,7 @@ def enter_own_network() -> str:
             raise Trouble(f"no network namespace of its own: {os.strerror(ctypes.get_errno())} (run it as root)")
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         (settings / "ip_local_port_range").write_text("16000 65535")
+        (settings / "tcp_rmem").write_text("4096 131072 6291456")  # the kernel's own default, whatever the machine has
         assert everybody
         everybody.write(allowed if "cubic" in allowed.split() else f"{allowed} cubic")
         everybody.flush()

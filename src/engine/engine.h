@@ -76,8 +76,8 @@ class Timer : public Operation {
  private:
   friend class TimerQueue;
   static constexpr std::uint32_t outside_heap = UINT32_MAX;
+  std::uint32_t heap_index_ = outside_heap;  // first: it fits into what Operation leaves of its last word
   Instant deadline_{};
-  std::uint32_t heap_index_ = outside_heap;
 };
 
 /// One socket, owned by the caller, closed by Engine::close or Engine::abort before destruction (asserted). At most one

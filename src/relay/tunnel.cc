@@ -15,7 +15,6 @@ constexpr std::size_t small_read_octets = 16 * limits::KiB;
 Tunnel::Tunnel(Relay& relay, void* context) noexcept : relay_(relay), context_(context) {
   client_.bind<&Tunnel::on_client_ready>(this);
   target_.bind<&Tunnel::on_target_ready>(this);
-  timer_.bind<&Tunnel::on_timer>(this);
 }
 
 void Tunnel::start(engine::Socket& client, engine::Socket& target, ConstBytes early) {
@@ -237,7 +236,12 @@ void Tunnel::rearm() {
 
 void Tunnel::arm_timer() {
   const Duration limit = half_closed() ? relay_.limits_.half_closed : relay_.limits_.idle;
-  if (limit > Duration::zero()) relay_.engine_.start_timer(timer_, last_octet_ + limit);
+  if (limit <= Duration::zero()) return;
+  if (timer_ == nullptr) {
+    timer_ = std::make_unique<engine::Timer>();
+    timer_->bind<&Tunnel::on_timer>(this);
+  }
+  relay_.engine_.start_timer(*timer_, last_octet_ + limit);
 }
 
 // The timer is not moved by each octet; when it fires it asks how long ago the last one was.
@@ -274,13 +278,14 @@ void Tunnel::end(Reason reason, bool in_order) noexcept {
       relay_.engine_.abort(*socket);
     }
   }
-  relay_.engine_.cancel(timer_);
+  if (timer_ != nullptr) relay_.engine_.cancel(*timer_);
   relay_.ended(*this, {reason, up_.octets, down_.octets, context_});
   release_when_quiet();
 }
 
 void Tunnel::release_when_quiet() noexcept {
-  if (!client_.pending() && !target_.pending() && !timer_.pending()) relay_.release(*this);
+  const bool timing = timer_ != nullptr && timer_->pending();
+  if (!client_.pending() && !target_.pending() && !timing) relay_.release(*this);
 }
 
 }  // namespace stile::relay

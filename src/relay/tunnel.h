@@ -75,7 +75,7 @@ class Tunnel {
   Relay& relay_;
   engine::Socket client_;
   engine::Socket target_;
-  engine::Timer timer_;
+  std::unique_ptr<engine::Timer> timer_;  // where an idle limit is set, or one side has finished
   Direction up_;
   Direction down_;
   Instant last_octet_{};

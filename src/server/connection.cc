@@ -116,7 +116,7 @@ void Connection::perform(const session::Authorise& action, Next& next) {
     return;
   }
   const Address* const literal = action.target == nullptr ? nullptr : action.target->address();
-  const policy::Verdict verdict = decide(action.target, literal ? std::optional(*literal) : std::nullopt);
+  const policy::Verdict verdict = literal != nullptr ? decide_candidate(*literal) : decide(action.target, std::nullopt);
   rule_ = verdict.rule;
   const bool denied = verdict.decision == policy::Verdict::Decision::deny;
   next = session::Authorised{denied ? verdict.reason : Reason::none};
@@ -306,13 +306,18 @@ void Connection::on_resolved(engine::Status) {
   }
 }
 
+policy::Verdict Connection::decide_candidate(const Address& address) {
+  if (!decided_ || decided_->address != address) decided_ = {address, decide(session_.target(), address)};
+  return decided_->verdict;
+}
+
 // Every candidate is decided, and nothing else is used than the allowed ones (principle P2). None left: the refusal's
 // reason is told to the session.
 Connection::Candidates Connection::allowed(std::span<const Address> addresses) {
   Candidates candidates;
   policy::Verdict refusal;
   for (const Address& address : addresses.first(std::min(addresses.size(), candidates.addresses.size()))) {
-    const policy::Verdict verdict = decide(session_.target(), address);
+    const policy::Verdict verdict = decide_candidate(address);
     if (verdict.decision == policy::Verdict::Decision::allow) {
       candidates.addresses[candidates.count++] = address;
     } else {
@@ -343,7 +348,7 @@ void Connection::on_dialled(engine::Status) {
   if (dial_.reason() != Reason::none) return drive(session::Failed{dial_.reason()});
   dial_.take(target_);
   dialled_ = dial_.peer();
-  rule_ = decide(session_.target(), dialled_.address).rule;
+  rule_ = decide_candidate(dialled_.address).rule;
   const Endpoint local = worker_.engine_.local_endpoint(target_).value_or(Endpoint{});
   if (!announce_client(worker_.engine_, *common_, over_unix_ ? std::nullopt : std::optional(peer_), target_,
                        dialled_)) {
@@ -362,7 +367,7 @@ void Connection::answer_resolve(std::span<const Address> addresses) {
   if (v4 == first.end() && session_.protocol() == session::Protocol::socks4) {
     return drive(session::Failed{Reason::dns_not_found});  // its reply has no room for an IPv6 address
   }
-  rule_ = decide(session_.target(), v4 == first.end() ? first.front() : *v4).rule;
+  rule_ = decide_candidate(v4 == first.end() ? first.front() : *v4).rule;
   drive(session::Granted{{v4 == first.end() ? first.front() : *v4, 0}});
 }
 

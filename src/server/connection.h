@@ -90,6 +90,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   void watch_client();
   void resolve(const HostName& name);
   [[nodiscard]] Candidates allowed(std::span<const Address> addresses);
+  [[nodiscard]] policy::Verdict decide_candidate(const Address& address);
   void dial(std::span<const Address> addresses);
   void listen(std::span<const Address> expected);
   void answer_resolve(std::span<const Address> addresses);
@@ -144,6 +145,13 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   Endpoint peer_;
   Endpoint dialled_;  // whom the client was connected with, by CONNECT or BIND
   policy::Command command_ = policy::Command::tcp;
+  /// The last verdict on an address of the target. The policy stays what it is as long as this connection is here, so
+  /// a literal address, or the one that was dialled, need not be decided again.
+  struct Decided {
+    Address address;
+    policy::Verdict verdict;
+  };
+  std::optional<Decided> decided_;
   std::uint64_t id_;
   Instant began_;
   std::vector<std::uint8_t> out_;    // what the client has not taken yet: empty but for a client that does not read
