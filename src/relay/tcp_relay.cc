@@ -7,8 +7,11 @@
 namespace stile::relay {
 namespace {
 
-// 256 KiB a pipe was measured as good as 1 MiB; 64 KiB costs a quarter more a gigabyte.
-constexpr std::size_t pipe_octets = 256 * limits::KiB;
+// A gigabyte through 1 MiB costs a fifth to a third less than through 256 KiB, and through 64 KiB a quarter more than
+// that (docs/decisions/0002-adaptive-splice.md). But few large ones use up what may be parked, so they are for the
+// first.
+constexpr std::size_t pipe_octets = limits::MiB;
+constexpr std::size_t pipe_octets_of_many = 256 * limits::KiB;
 constexpr std::size_t idle_pipes_max = 16;
 
 }  // namespace
@@ -48,9 +51,11 @@ std::unique_ptr<engine::Pipe> Relay::borrow_pipe() {
     pipe = std::move(idle_pipes_.back());
     idle_pipes_.pop_back();
   } else {
-    if (parked_octets_ + pipe_octets > limits_.parked_octets_max) return nullptr;
+    const bool few = parked_octets_ + pipe_octets <= limits_.parked_octets_max / 4;
+    const std::size_t wanted = few ? pipe_octets : pipe_octets_of_many;
+    if (parked_octets_ + wanted > limits_.parked_octets_max) return nullptr;
     pipe = std::make_unique<engine::Pipe>();
-    if (!engine_.open_pipe(*pipe, pipe_octets)) return nullptr;  // no descriptors, or the user's pipe pages are used up
+    if (!engine_.open_pipe(*pipe, wanted)) return nullptr;  // no descriptors, or the user's pipe pages are used up
   }
   parked_octets_ += pipe->capacity;
   return pipe;
