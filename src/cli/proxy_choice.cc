@@ -68,7 +68,8 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
   if (const auto path = arguments.value("--password-file")) {
     if (!url->user || url->password || url->protocol == wire::ProxyProtocol::socks4) {
       return std::unexpected(
-          "stile: cannot use --password-file: it goes with a SOCKS5 or HTTP proxy's user that has no password yet (write "
+          "stile: cannot use --password-file: it goes with a SOCKS5 or HTTP proxy's user that has no password yet "
+          "(write "
           "socks5h://USER@HOST:PORT)");
     }
     auto password = password_in(*path);

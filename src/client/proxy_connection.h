@@ -2,11 +2,10 @@
 // hands over the stream, with not one octet of it read.
 //
 // Names: the proxy's own is resolved here. The target's is resolved here for socks4 and socks5, and then the first
-// address that the protocol can carry is asked for; for socks4a, socks5h and http it goes to the proxy as it is and is never
-// resolved here instead (protocol reference, section 10; threat TP1).
-// Refuses: to send a password in clear to a proxy that is not on this host, unless told so (threat TA8); BIND, which
-// has two replies.
-// Threading: one engine's thread. Tested in proxy_connection_test.cc on the simulation, each call failing in turn.
+// address that the protocol can carry is asked for; for socks4a, socks5h and http it goes to the proxy as it is and is
+// never resolved here instead (protocol reference, section 10; threat TP1). Refuses: to send a password in clear to a
+// proxy that is not on this host, unless told so (threat TA8); BIND, which has two replies. Threading: one engine's
+// thread. Tested in proxy_connection_test.cc on the simulation, each call failing in turn.
 #pragma once
 
 #include <cstddef>
