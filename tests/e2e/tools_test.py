@@ -82,4 +82,5 @@ def test_nmap_finds_no_open_proxy_where_a_policy_names_others(serve, lab: Lab, p
     found = scan(place, "10.78.0.1")
     assert "1080/tcp open" in found and "socks-open-proxy" not in found
     assert far_site.peers == []
+    server.wait_for_record(event="denied")
     assert {record["event"] for record in server.records() if record.get("command")} == {"denied"}
