@@ -306,8 +306,8 @@ void EpollEngine::complete_if_ready(Socket& socket) noexcept {
 EpollEngine::Watch& EpollEngine::watch_of(int fd) {
   const auto index = static_cast<std::size_t>(fd);
   if (index >= watches_.size()) {
-    // By an eighth: of twice as many a half would be empty.
-    watches_.reserve(std::max(index + 1, watches_.size() + watches_.size() / 8 + watches_more_min));
+    // By a sixteenth: of twice as many a half would be empty.
+    watches_.reserve(std::max(index + 1, watches_.size() + watches_.size() / 16 + watches_more_min));
     watches_.resize(watches_.capacity());
   }
   return watches_[index];
