@@ -91,6 +91,11 @@ const std::vector<RuleInfo>& Policy::rules() const noexcept {
   return rules_->infos;
 }
 
+const Options& Policy::options(int rule) const noexcept {
+  static const Options none;
+  return rule < 0 ? none : rules_->rules[static_cast<std::size_t>(rule)].options;
+}
+
 bool Policy::every_anonymous_allow_names_its_sources() const noexcept {
   for (const Rule& rule : rules_->rules) {
     if (rule.allow && may_be_anonymous(rule) && rule.sources.empty()) return false;

@@ -16,6 +16,7 @@
 #include "base/address.h"
 #include "base/identity.h"
 #include "base/reason.h"
+#include "policy/options.h"
 
 namespace stile::policy {
 
@@ -88,6 +89,8 @@ class Policy {
 
   /// In file order.
   [[nodiscard]] const std::vector<RuleInfo>& rules() const noexcept;
+  /// Of the rule that a verdict names; those of -1 are empty.
+  [[nodiscard]] const Options& options(int rule) const noexcept;
 
   /// True when every allow rule that could admit a client without authentication names its sources (a `from`): then
   /// an unauthenticated listener is not an open proxy. Also true when no rule admits such a client at all.

@@ -14,6 +14,7 @@
 #include "base/address.h"
 #include "base/port_range.h"
 #include "policy/classes.h"
+#include "policy/options.h"
 #include "policy/policy.h"
 
 namespace stile::policy {
@@ -70,6 +71,7 @@ struct Rule {
   std::vector<Source> sources;  // any of them; empty: no `from`
   CommandSet commands;          // as written
   std::vector<TargetPattern> targets;
+  Options options;
 };
 
 struct RuleSet {
