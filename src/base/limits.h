@@ -57,6 +57,7 @@ inline constexpr auto keepalive_delay = 15s;  // a dialled connection gets its k
 inline constexpr std::size_t sessions_per_listener_max = 10'000;
 inline constexpr std::size_t sessions_process_max = 50'000;
 inline constexpr std::size_t sessions_per_source_max = 1'024;
+inline constexpr std::uint32_t sessions_of_rule_max = 1'000'000;  // what `sessions` of a rule may say
 
 // UDP ASSOCIATE. A payload is what one IPv4 datagram can carry; a reassembled one is held to the same.
 inline constexpr std::size_t udp_payload_octets_max = 65'507;

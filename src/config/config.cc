@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "config/duration.h"
+#include "base/duration.h"
 #include "config/keys.h"
 #include "config/loopback.h"
 

@@ -7,7 +7,7 @@
 #include <iterator>
 #include <set>
 
-#include "config/duration.h"
+#include "base/duration.h"
 
 namespace stile::config {
 namespace {

@@ -1,7 +1,7 @@
 // docs/configuration.md, made from the key table.
 #include <fmt/core.h>
 
-#include "config/duration.h"
+#include "base/duration.h"
 #include "config/keys.h"
 
 namespace stile::config {

@@ -5,7 +5,7 @@
 #include <charconv>
 
 #include "base/assert.h"
-#include "config/duration.h"
+#include "base/duration.h"
 #include "config/keys.h"
 #include "config/loopback.h"
 
@@ -205,7 +205,7 @@ std::optional<ProxyTarget> parse_proxy_target(std::string_view text) {
   return ProxyTarget{*where, *ports};
 }
 
-std::string to_text(const ProxyTarget& target) {
+std::string target_text(const ProxyTarget& target) {
   const std::string ports = target.ports.first == 0 ? "*" : ports_text(target.ports);
   const std::string where = target.where.to_string();
   return target.where.base.is_v4() ? fmt::format("{}:{}", where, ports) : fmt::format("[{}]:{}", where, ports);
@@ -375,7 +375,7 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
       for (const Cidr& network : listener.proxy_protocol_from) items.push_back(network.to_string());
       break;
     default:
-      for (const ProxyTarget& target : proxy_protocol_at(config, index).targets) items.push_back(to_text(target));
+      for (const ProxyTarget& target : proxy_protocol_at(config, index).targets) items.push_back(target_text(target));
       break;
   }
   return items;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "policy/option_values.h"
 #include "policy/rules.h"
 #include "policy/words.h"
 
@@ -26,6 +27,8 @@ std::string detail_of(const RuleMatch& match, const Query& query) {
       return query.source.to_string() + " is not among its sources";
     case Mismatch::command:
       return "it is not about " + std::string(name(query.command));
+    case Mismatch::when:
+      return "it does not hold on " + to_text(query.at);
     case Mismatch::class_closed:
       return class_text(*match.facet) + ", which it does not open";
     case Mismatch::multicast:

@@ -60,6 +60,18 @@ bool command_matches(const Rule& rule, Command command) {
   return !rule.allow || command == Command::tcp;
 }
 
+bool holds(const When& when, const WeekTime& at) {
+  const bool today = when.days[at.day];
+  if (when.first < when.last) return today && when.first <= at.minute && at.minute < when.last;
+  const bool yesterday = when.days[(at.day + when.days.size() - 1) % when.days.size()];
+  return (today && when.first <= at.minute) || (yesterday && at.minute < when.last);
+}
+
+bool time_matches(const Rule& rule, const WeekTime& at) {
+  const std::vector<When>& when = rule.options.when;
+  return when.empty() || std::ranges::any_of(when, [&](const When& each) { return holds(each, at); });
+}
+
 Mismatch match_port(const Rule& rule, const TargetPattern& target, const Question& question) {
   if (target.ports.empty()) {
     const bool mail = question.command == Command::tcp && question.port == mail_port;
@@ -163,11 +175,13 @@ bool is_multicast(const HostPattern& host) {
   return prefix != nullptr && hard_class_opened_by(*prefix) == TargetClass::multicast;
 }
 
-// What a target says while the address is unknown. An allow is never certain: every candidate is decided again.
+// What a target says while the address is unknown. An allow that connects to the name asked for is never certain: every
+// candidate is decided again.
 TargetMatch match_unresolved(const Rule& rule, const TargetPattern& target, const Question& question) {
+  // With `redirect` the addresses of the name asked for do not matter: it is never resolved.
   const auto by_name = [&](const auto& name) {
     if (!names(name, question.host_name)) return Certainty::no;
-    return rule.allow ? Certainty::maybe : Certainty::yes;
+    return rule.allow && !rule.options.redirect ? Certainty::maybe : Certainty::yes;
   };
   TargetMatch match;
   match.certainty = std::visit(Overloaded{
@@ -221,6 +235,7 @@ Question::Question(const Query& query, const OwnAddresses& own)
       source(query.source, own),
       source_is_self(is_self(query.source, own)),
       command(query.command),
+      at(query.at),
       anywhere(query.target == nullptr),
       port(anywhere ? std::uint16_t{0} : query.target->port),
       host_name(anywhere ? nullptr : query.target->host_name()) {
@@ -242,6 +257,7 @@ RuleMatch match_rule(const Rule& rule, const Question& question, Search search) 
   if (!who_matches(rule, question) && enough(Mismatch::who)) return result;
   if (!source_matches(rule, question) && enough(Mismatch::source)) return result;
   if (!command_matches(rule, question.command) && enough(Mismatch::command)) return result;
+  if (!time_matches(rule, question.at) && enough(Mismatch::when)) return result;
   const TargetMatch target = match_targets(rule, question);
   if (target.certainty == Certainty::no) {
     result.facet = target.facet;

@@ -20,6 +20,7 @@ struct Question {
   FacetSet source;
   bool source_is_self = false;
   Command command;
+  WeekTime at;
   bool anywhere;  // no target at all: whoever comes (BIND), wherever datagrams go (UDP)
   std::uint16_t port;
   const HostName* host_name;        // null for an address literal, which no name rule ever matches
@@ -32,6 +33,7 @@ enum class Mismatch : std::uint8_t {
   who,
   source,
   command,
+  when,
   host,            // no target of the rule names this host or address
   class_closed,    // a target holds it, but does not open the class of the address
   multicast,       // a target opens it, but multicast is reached by udp only
@@ -47,8 +49,8 @@ enum class Certainty : std::uint8_t {
 
 struct RuleMatch {
   Certainty certainty = Certainty::no;
-  Mismatch why = Mismatch::none;  // the first mismatch, in the order who, source, command, target
-  int mismatches = 0;             // how many of these four fail
+  Mismatch why = Mismatch::none;  // the first mismatch, in the order who, source, command, when, target
+  int mismatches = 0;             // how many of these five fail
   std::optional<Facet> facet;     // the facet that an allow does not cover
 };
 

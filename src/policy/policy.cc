@@ -28,7 +28,7 @@ bool may_be_anonymous(const Rule& rule) {
 // Behind such a rule no anonymous client is left.
 bool denies_every_anonymous(const Rule& rule) {
   return !rule.allow && may_be_anonymous(rule) && rule.sources.empty() && rule.commands.empty() &&
-         std::ranges::any_of(rule.targets, [](const TargetPattern& target) {
+         rule.options.when.empty() && std::ranges::any_of(rule.targets, [](const TargetPattern& target) {
            return std::holds_alternative<Any>(target.host) && target.ports.empty();
          });
 }

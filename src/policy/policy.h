@@ -1,7 +1,7 @@
 // The policy: rules as values, compiled once, asked for every target address. Pure: no DNS, no clock, no I/O. A Policy
 // is immutable after it is made and may be read from any thread.
 // Grammar: the design's section 5.3. Classes, facets and the walk: security reference, section 3.
-// Refuses: rule options, lists and certificate names, which this build does not know (a located error each).
+// Refuses: lists, certificate names and upstreams, which this build does not know (a located error each).
 // Tested in policy_test.cc and policy_model_test.cc, the parser in rules_test.cc; fuzzed in rules_fuzz.cc.
 #pragma once
 
@@ -39,6 +39,7 @@ struct Query {
   const Target* target = nullptr;    // as the client asked; nullptr: nothing in particular, each peer is decided later
   std::optional<Address> candidate;  // the address to be dialled; absent before the name is resolved. Absent for an
                                      // address literal means that literal
+  WeekTime at;                       // when it is asked
 };
 
 struct Verdict {

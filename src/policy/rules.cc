@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "policy/option_parser.h"
 #include "policy/patterns.h"
 #include "policy/tokens.h"
 #include "policy/words.h"
@@ -94,6 +95,9 @@ std::optional<Rule> RuleParser::parse() {
   if (!expect_word("to", next)) return std::nullopt;
   parse_commands(rule);
   if (!parse_targets(rule)) return std::nullopt;
+  if (peek() != nullptr) {
+    rule.options = OptionParser(std::span(tokens_).subspan(position_), line_number_, rule.allow, errors_).parse();
+  }
   return rule;
 }
 
@@ -173,7 +177,7 @@ bool RuleParser::parse_targets(Rule& rule) {
       parse_target(rule, *word);
     }
     if (!expect_end_of_target(*word, first)) return false;
-    if (peek() == nullptr) return true;
+    if (!at_comma()) return true;
     ++position_;
   }
 }
@@ -217,17 +221,14 @@ void RuleParser::parse_port_item(TargetPattern& target, std::string_view text, i
 
 bool RuleParser::expect_end_of_target(const Token& target, bool first) {
   const Token* next = peek();
-  if (next == nullptr || next->is_comma()) return true;
-  if (is_option(next->text)) {
-    report(next->column, "options such as " + quoted(next->text) + " are not known to this build");
-    return false;
-  }
+  if (next == nullptr || next->is_comma() || is_option(next->text)) return true;
   // Two words side by side: most often the first was to be a command.
   const std::string hint = first ? suggestion(target.text, command_words()) : "";
   if (!hint.empty()) {
     report(target.column, "unknown command " + quoted(target.text) + hint);
   } else {
-    report(next->column, "expected ',' or the end of the rule, found " + quoted(next->text));
+    report(next->column, "expected ',', an option or the end of the rule, found " + quoted(next->text) +
+                             suggestion(next->text, option_words()));
   }
   return false;
 }

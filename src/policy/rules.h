@@ -1,7 +1,7 @@
 // Rules as parsed: the text of [policy] rules as a list of plain values, in file order, ready to be matched one by one.
 // Grammar: the design's section 5.3. Every fault is reported with its line and column, and with the word that was
 // probably meant. Pure; a RuleSet is immutable once made.
-// Refuses options, list: and cert:, and every word it does not know. Tested in rules_test.cc, fuzzed in rules_fuzz.cc.
+// Refuses list: and cert:, and every word it does not know. Tested in rules_test.cc, fuzzed in rules_fuzz.cc.
 #pragma once
 
 #include <cstdint>

@@ -29,8 +29,9 @@ void check_question(const policy::Policy& policy, const policy::Query& query, co
   STILE_ASSERT(verdict.rule < static_cast<int>(policy.rules().size()));
   STILE_ASSERT(!policy::to_text(explanation, query).empty());
   const bool allowed = verdict.decision == policy::Verdict::Decision::allow;
-  STILE_ASSERT(allowed == (verdict.reason == Reason::none && query.candidate.has_value()));
-  if (!allowed) return;
+  const bool redirected = policy.options(verdict.rule).redirect.has_value();
+  STILE_ASSERT(!allowed || (verdict.reason == Reason::none && (query.candidate.has_value() || redirected)));
+  if (!allowed || !query.candidate) return;
   STILE_ASSERT(!query.candidate->is_unspecified());
   const bool is_own = *query.candidate == own.sockets[0].address && query.target->port == own.sockets[0].port;
   STILE_ASSERT(!is_own || !(query.command == policy::Command::tcp || query.command == policy::Command::udp));

@@ -38,6 +38,8 @@ constexpr auto services = std::to_array<std::pair<std::string_view, std::uint16_
 constexpr auto options =
     std::to_array<std::string_view>({"via", "rate", "sessions", "quota", "when", "egress", "redirect", "idle", "log"});
 
+constexpr auto days = std::to_array<std::string_view>({"mon", "tue", "wed", "thu", "fri", "sat", "sun"});
+
 constexpr auto hosts = std::to_array<std::string_view>(
     {"public", "private", "loopback", "link-local", "cgnat", "multicast", "metadata", "reserved", "self", "any"});
 
@@ -74,6 +76,12 @@ std::span<const std::string_view> command_words() noexcept {
 }
 std::span<const std::string_view> service_words() noexcept {
   return service_keys;
+}
+std::span<const std::string_view> option_words() noexcept {
+  return options;
+}
+std::span<const std::string_view> day_words() noexcept {
+  return days;
 }
 std::span<const std::string_view> class_words() noexcept {
   return std::span(hosts).first(hosts.size() - 1);

@@ -15,11 +15,14 @@ namespace stile::policy {
 [[nodiscard]] std::optional<Command> command_named(std::string_view word) noexcept;
 /// The port of a well-known service name.
 [[nodiscard]] std::optional<std::uint16_t> service_port(std::string_view word) noexcept;
-/// Words that begin an option, known to the language but not to this build.
+/// A word that begins an option.
 [[nodiscard]] bool is_option(std::string_view word) noexcept;
 
 [[nodiscard]] std::span<const std::string_view> command_words() noexcept;
 [[nodiscard]] std::span<const std::string_view> service_words() noexcept;
+[[nodiscard]] std::span<const std::string_view> option_words() noexcept;
+/// `mon` to `sun`, in the order of WeekTime.
+[[nodiscard]] std::span<const std::string_view> day_words() noexcept;
 [[nodiscard]] std::span<const std::string_view> class_words() noexcept;
 /// Classes and `any`.
 [[nodiscard]] std::span<const std::string_view> host_words() noexcept;

@@ -1,4 +1,4 @@
-#include "config/duration.h"
+#include "base/duration.h"
 
 #include <array>
 #include <charconv>
@@ -6,7 +6,7 @@
 
 #include "base/assert.h"
 
-namespace stile::config {
+namespace stile {
 namespace {
 
 struct Unit {
@@ -55,4 +55,4 @@ std::string to_text(Duration duration) {
   return {};  // not reached: the last unit divides everything
 }
 
-}  // namespace stile::config
+}  // namespace stile

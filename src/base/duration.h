@@ -1,6 +1,6 @@
-// Durations as people write them in the configuration: one whole number and one unit, "250ms", "10s", "5m", "1h". No
-// sums, no fractions, no signs, no spaces: one spelling a value, so that a typo is an error. Pure; tested in
-// duration_test.cc.
+// Durations as people write them, in the configuration and in rules: one whole number and one unit, "250ms", "10s",
+// "5m", "1h". No sums, no fractions, no signs, no spaces: one spelling a value, so that a typo is an error. Pure;
+// tested in duration_test.cc.
 #pragma once
 
 #include <optional>
@@ -9,7 +9,7 @@
 
 #include "base/time.h"
 
-namespace stile::config {
+namespace stile {
 
 /// Units: us, ms, s, m, h, d. Nothing when the text is anything else, or is longer than a year.
 [[nodiscard]] std::optional<Duration> parse_duration(std::string_view text) noexcept;
@@ -17,4 +17,4 @@ namespace stile::config {
 /// The shortest text that parse_duration reads back as `duration`, which is a whole number of microseconds.
 [[nodiscard]] std::string to_text(Duration duration);
 
-}  // namespace stile::config
+}  // namespace stile

@@ -1,8 +1,8 @@
-#include "config/duration.h"
+#include "base/duration.h"
 
 #include <gtest/gtest.h>
 
-namespace stile::config {
+namespace stile {
 namespace {
 
 using namespace std::chrono_literals;
@@ -41,4 +41,4 @@ TEST(Duration, PrintsWhatItReads) {
 }
 
 }  // namespace
-}  // namespace stile::config
+}  // namespace stile
