@@ -129,6 +129,9 @@ inline constexpr auto http_keep_alive = 60s;
 inline constexpr auto http_retry_after = 10s;              // what a 503 advises
 inline constexpr std::size_t http_read_octets = 64 * KiB;  // at a time, from either side of a forwarded request
 
+// A TLS ClientHello, without its records' headers. Those of browsers take less than 2 KiB, with post-quantum keys.
+inline constexpr std::size_t tls_hello_octets_max = 16 * KiB;
+
 // The load generator.
 inline constexpr std::size_t bench_connections_max = 100'000;
 inline constexpr std::size_t bench_message_octets_max = 256 * KiB;
@@ -156,6 +159,14 @@ inline constexpr std::size_t list_octets_max = 64 * MiB;
 inline constexpr std::size_t list_faults_shown_max = 100;
 inline constexpr std::size_t log_ring_octets_max = 8 * MiB;
 inline constexpr auto record_delay_max = 200ms;
+inline constexpr std::size_t record_url_octets_max = 2 * KiB;  // longer ones are cut; "..." says so
+inline constexpr std::size_t record_alpn_octets_max = 256;     // likewise
+
+// Accounting: what waits for the disk, and how long the end of the server waits for it.
+inline constexpr auto accounting_interim = 1min;
+inline constexpr std::size_t accounting_spool_octets_max = 256 * MiB;
+inline constexpr auto accounting_flush = 5s;
+
 inline constexpr std::size_t trace_ring_entries = 16;
 
 static_assert(connect_per_address <= connect_total);
@@ -183,6 +194,7 @@ static_assert(proxy_header_wait >= 3s, "the PROXY protocol's own floor");
 static_assert(proxy_header_wait <= handshake);
 static_assert(proxy_header_v2_octets_max >= 536, "what every receiver has to take");
 static_assert(http_line_octets_max < http_fields_octets_max);
+static_assert(record_url_octets_max < http_line_octets_max);
 static_assert(sessions_per_listener_max <= sessions_process_max);
 
 }  // namespace stile::limits

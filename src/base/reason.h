@@ -59,6 +59,7 @@ enum class Reason : std::uint8_t {
   http_response,      // the origin's answer is not HTTP/1, or breaks its framing
   http_incomplete,    // the origin ended inside its answer
   http_unavailable,   // the origin did not answer in time
+  tls_hello,          // a ClientHello that breaks its format
   ping_line,          // a line of PING or TRACEROUTE that no server of ours writes
   eof_greeting,
   eof_auth,
@@ -98,6 +99,7 @@ enum class Reason : std::uint8_t {
   // Ourselves.
   no_resources,  // descriptors, memory, ceilings
   limit_sessions,
+  limit_accounting,  // accounting can hold no more, and is configured to refuse
 
   // How a relay ends.
   fin_client,

@@ -50,7 +50,7 @@ TEST(Reason, ReplyCodesOfTheOutcomeTable) {
       {ReplyCode::succeeded, {Reason::none}},
       {ReplyCode::general_failure,
        {Reason::request_name, Reason::request_port, Reason::dns_failed, Reason::dial_no_ports, Reason::dial_failed,
-        Reason::ping_no_socket, Reason::no_resources, Reason::limit_sessions}},
+        Reason::ping_no_socket, Reason::no_resources, Reason::limit_sessions, Reason::limit_accounting}},
       {ReplyCode::not_allowed,
        {Reason::deny_unspecified, Reason::deny_policy, Reason::deny_self, Reason::dial_forbidden}},
       {ReplyCode::network_unreachable, {Reason::dial_network_unreachable}},
