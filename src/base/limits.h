@@ -153,6 +153,9 @@ inline constexpr auto accept_retry = 100ms;
 // Operation.
 inline constexpr auto drain = 60s;
 inline constexpr std::size_t configuration_octets_max = MiB;
+inline constexpr std::size_t admin_connections_max = 32;
+inline constexpr std::size_t admin_request_octets_max = 64 * KiB;
+inline constexpr auto admin_wait = 5s;
 inline constexpr std::size_t rules_max = 100'000;
 inline constexpr std::size_t list_entries_max = 1'000'000;
 inline constexpr std::size_t list_octets_max = 64 * MiB;

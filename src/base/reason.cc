@@ -52,6 +52,7 @@ constexpr std::array<ReasonInfo, reason_count> table{{
     {Reason::deny_unspecified, "deny.unspecified", ReplyCode::not_allowed},
     {Reason::deny_policy, "deny.policy", ReplyCode::not_allowed},
     {Reason::deny_self, "deny.self", ReplyCode::not_allowed},
+    {Reason::policy_changed, "policy.changed", ReplyCode::not_allowed},
     {Reason::dns_not_found, "dns.not_found", ReplyCode::host_unreachable},
     {Reason::dns_failed, "dns.failed", ReplyCode::general_failure},
     {Reason::dns_reserved, "dns.reserved", ReplyCode::host_unreachable},

@@ -71,6 +71,7 @@ enum class Reason : std::uint8_t {
   deny_unspecified,  // 0.0.0.0 or ::
   deny_policy,       // no rule allows it
   deny_self,         // the target is Stile itself
+  policy_changed,    // a session that the policy no longer allows
 
   // Names.
   dns_not_found,  // NXDOMAIN, no A/AAAA, SERVFAIL

@@ -9,7 +9,7 @@ namespace {
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 8> page_choices{"serve", "check", "explain",     "ping",
+constexpr std::array<std::string_view, 9> page_choices{"serve", "check", "explain",     "reload", "ping",
                                                        "trace", "bench", "completions", "man"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -93,6 +93,12 @@ constexpr std::array explain_flags{
     Flag{.name = "--target", .value = "HOST:PORT", .help = "where it wants to go; ping and resolve need no port"},
     json,
     help};
+constexpr std::array reload_flags{config,
+                                  Flag{.name = "--socket",
+                                       .value = "unix:/PATH",
+                                       .help = "ask the server at this control socket",
+                                       .default_text = "the file's [admin] socket"},
+                                  json, help};
 constexpr std::array ping_flags{via, count, numeric, quiet, verbose, json_events, password_file, clear_password, help};
 constexpr std::array trace_flags{via, numeric, verbose, json_events, password_file, clear_password, help};
 constexpr Flag bench_via{
@@ -159,6 +165,18 @@ constexpr Command command_rows[] = {
                     "never asked: for a name whose address would decide, ask about the address as well.",
      .example = "stile explain --config stile.toml --source 192.168.1.9 --command connect --target example.com:443",
      .flags = explain_flags},
+    {.name = "reload",
+     .summary = "let the running server read its configuration again",
+     .description =
+         "Asks the server, at its control socket ([admin] socket), to read its configuration file again. What is good "
+         "takes the place of the old in one step: tunnels live on, unless the new policy does not allow them and "
+         "policy.on_reload is \"enforce\". A configuration with a fault, or with an `expect` line that fails, changes "
+         "nothing. SIGHUP does the same without an answer. Exits with 0 when the new configuration is in force, 78 "
+         "when "
+         "it is not good, and 1 when the server cannot be asked.",
+     .example =
+         "stile reload --config /etc/stile/stile.toml\nstile reload --socket unix:/run/stile/control.sock --json",
+     .flags = reload_flags},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

@@ -5,12 +5,27 @@
 
 #include <cstdio>
 
+#include "admin/control_socket.h"
 #include "cli/run.h"
+#include "config/listener.h"
 
 namespace stile::cli {
+namespace {
+
+std::shared_ptr<void> open_control_socket(const config::Admin& admin, server::Control& control) {
+  if (admin.socket.empty()) return std::make_shared<int>();
+  auto opened = admin::ControlSocket::create(config::socket_path(admin.socket), control);
+  if (opened) return std::shared_ptr<admin::ControlSocket>(std::move(*opened));
+  const sys::UnixListenerRefusal& refusal = opened.error();
+  fmt::print(stderr, "stile: cannot open the control socket {}: {}{}\n", admin.socket, refusal.why,
+             refusal.cure.empty() ? "" : fmt::format(" ({})", refusal.cure));
+  return nullptr;
+}
+
+}  // namespace
 
 int run_serve(const Arguments& arguments, const Environment& environment) {
-  const auto settings = load_settings(arguments, environment);
+  const auto settings = load_server_settings(arguments, environment);
   if (!settings) {
     const int exit_code = print(settings.error());
     const Fault& first = settings.error().faults.front();
@@ -20,11 +35,18 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
     }
     return exit_code;
   }
-  // Security reference, 1.1: never an open proxy, whatever the file, the environment and the flags add up to.
-  const std::vector<std::string> exposed = config::exposures(settings->config);
-  for (const std::string& message : exposed) fmt::print(stderr, "stile: {}\n", message);
-  if (!exposed.empty()) return exit_configuration;
-  return server::serve(settings->config);
+  server::LoadConfiguration load;
+  if (!settings->file.empty()) {
+    load = [&]() -> std::expected<config::Config, std::vector<std::string>> {
+      auto next = load_server_settings(arguments, environment);
+      if (next) return std::move(next->config);
+      std::vector<std::string> messages;
+      for (const Fault& fault : next.error().faults) messages.push_back(to_text(fault));
+      return std::unexpected(std::move(messages));
+    };
+  }
+  return server::serve(settings->config, std::move(load),
+                       [&](server::Control& control) { return open_control_socket(settings->config.admin, control); });
 }
 
 }  // namespace stile::cli

@@ -109,4 +109,14 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
   return Settings{std::move(*config), path};
 }
 
+std::expected<Settings, BadSettings> load_server_settings(const Arguments& arguments, const Environment& environment) {
+  auto settings = load_settings(arguments, environment);
+  if (!settings) return settings;
+  // Security reference, 1.1: never an open proxy, whatever the file, the environment and the flags add up to.
+  BadSettings bad;
+  for (std::string& message : config::exposures(settings->config)) bad.faults.push_back({"", 0, 0, std::move(message)});
+  if (!bad.faults.empty()) return std::unexpected(std::move(bad));
+  return settings;
+}
+
 }  // namespace stile::cli

@@ -46,4 +46,8 @@ struct BadSettings {
 [[nodiscard]] std::expected<Settings, BadSettings> load_settings(const Arguments& arguments,
                                                                  const Environment& environment);
 
+/// The same for a server: exposures() are faults too.
+[[nodiscard]] std::expected<Settings, BadSettings> load_server_settings(const Arguments& arguments,
+                                                                        const Environment& environment);
+
 }  // namespace stile::cli

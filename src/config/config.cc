@@ -152,6 +152,8 @@ std::vector<EffectiveValue> effective(const Config& config) {
         if (key.type == KeyType::rules && config.policy == nullptr) continue;
         const bool of_files = key.type == KeyType::mode || key.type == KeyType::account;
         if (of_files && !is_unix) continue;
+        const bool may_be_absent = key.type == KeyType::socket || key.type == KeyType::file;
+        if (may_be_absent && value_text(key, config, i).empty()) continue;
         const std::string name = table.repeats ? fmt::format("{}[{}].{}", table.name, i, key.name) : path(key);
         values.push_back(effective_value(config, key, name, i));
         if (key.type == KeyType::address && !config.origins.contains(name)) {

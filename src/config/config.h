@@ -39,6 +39,11 @@ struct Engine {
   Duration spin = limits::spin;  // zero: off
 };
 
+/// How the server is asked things while it runs.
+struct Admin {
+  std::string socket;  // "unix:/PATH"; empty: it is not
+};
+
 /// Where a value came from. Later sources win over earlier ones.
 struct Origin {
   enum class Source : std::uint8_t { built_in, file, environment, flag };
@@ -54,12 +59,14 @@ struct Config {
   std::vector<ProxyProtocolTo> proxy_protocol_to;
   Limits limits;
   Engine engine;
+  Admin admin;
   LogFormat log = LogFormat::automatic;
   std::uint32_t workers = 0;  // 0: one a core
   /// Present when the file has a [policy]; then only its rules say who may go where.
   std::shared_ptr<const policy::Policy> policy;
-  std::string policy_rules;   // the text behind it, for explain
-  int policy_rules_line = 0;  // of the file: where the text's first line stands; 0 without [policy]
+  bool keep_sessions_on_reload = false;  // those that a new policy does not allow; else they are ended
+  std::string policy_rules;              // the text behind it, for explain
+  int policy_rules_line = 0;             // of the file: where the text's first line stands; 0 without [policy]
   /// By key ("limits.idle", "listen[0].address", "listen" for all listeners); a key that nobody set is absent.
   std::map<std::string, Origin, std::less<>> origins;
 };

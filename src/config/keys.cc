@@ -30,6 +30,7 @@ constexpr Table table_rows[] = {
      "Who may go where. Without this table, clients that connect over loopback may reach whatever a local user could "
      "reach, and everybody else is refused. With it, only its rules say who may go where, on every listener.",
      false, "rules"},
+    {"admin", "[admin]", "How the running server is asked things."},
 };
 
 constexpr Key key_rows[] = {
@@ -295,6 +296,25 @@ constexpr Key key_rows[] = {
      .help = "The rules, one a line, in the policy language; the first that matches decides, and what none matches is "
              "refused. Write them between `'''`, so that errors carry the exact line and column.",
      .example = "'''\noffice: allow anyone from 192.168.1.0/24 to public\n'''"},
+    {.table = "policy",
+     .name = "on_reload",
+     .type = KeyType::choice,
+     .default_text = "enforce",
+     .help =
+         "What a reload means for sessions that the new policy no longer allows: `enforce` ends them at once, `keep` "
+         "lets them go on.",
+     .example = "\"keep\"",
+     .choice = &Config::keep_sessions_on_reload,
+     .words = {"enforce", "keep"}},
+    {.table = "admin",
+     .name = "socket",
+     .type = KeyType::socket,
+     .default_text = "",
+     .help =
+         "A socket at which `stile reload` and its like ask things of the running server. Only root, the user and the "
+         "group that the server runs as may connect to it.",
+     .example = "\"unix:/run/stile/control.sock\"",
+     .text = &Admin::socket},
 };
 
 // In the order of LogFormat.

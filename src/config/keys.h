@@ -33,6 +33,8 @@ enum class KeyType : std::uint8_t {
   targets,    // a list of ADDRESS:PORTS, CIDR:PORTS
   mode,       // octal permissions
   account,    // a user's or group's name or number
+  socket,     // "unix:/PATH"
+  file,       // a path; a relative one begins at the folder of the configuration file
 };
 
 /// A list in the file; one string is as good as a list of one.
@@ -44,7 +46,8 @@ enum class KeyType : std::uint8_t {
 /// Where a value goes: the member of the part of the configuration that has it.
 using DurationField =
     std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*, Duration Engine::*>;
-using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*>;
+using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Config::*>;
+using TextField = std::variant<std::nullptr_t, std::string Admin::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats
@@ -53,8 +56,8 @@ struct Key {
   std::string_view default_text;  // as the file would have it, without quotes; "" when there is no single value
   std::string_view help;          // whole sentences
   std::string_view example;       // the TOML value
-  // Where the value goes, and its bounds: `duration`, `number`, `limit` or `choice`, as the type says. The other types
-  // have one place each.
+  // Where the value goes, and its bounds: `duration`, `number`, `limit`, `choice` or `text`, as the type says. The
+  // other types have one place each.
   DurationField duration;
   Duration shortest{};
   Duration longest{};
@@ -64,6 +67,7 @@ struct Key {
   std::uint32_t most = 0;
   ChoiceField choice;
   std::array<std::string_view, 2> words{};  // of a choice: for false, for true
+  TextField text;
 };
 
 /// A table of the file, for the reference.

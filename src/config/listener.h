@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/address.h"
@@ -31,6 +32,12 @@ struct SocketFile {
 
 /// What sockaddr_un holds besides its NUL (unix(7)).
 inline constexpr std::size_t socket_path_octets_max = 107;
+
+/// The path behind "unix:".
+[[nodiscard]] inline std::string socket_path(std::string_view where) {
+  constexpr std::string_view prefix = "unix:";
+  return std::string(where.starts_with(prefix) ? where.substr(prefix.size()) : where);
+}
 
 /// Where a listener stands: an address with a port, or a path.
 struct ListenPlace {

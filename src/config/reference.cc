@@ -50,6 +50,10 @@ std::string type_text(const Key& key) {
       return "octal number in quotes";
     case KeyType::account:
       return "name or number, in quotes";
+    case KeyType::socket:
+      return "`unix:` and a path";
+    case KeyType::file:
+      return "path";
   }
   return {};
 }

@@ -28,6 +28,14 @@ Bind& part(Config& config, Value Bind::*) {
   return config.bind;
 }
 template <class Value>
+Admin& part(Config& config, Value Admin::*) {
+  return config.admin;
+}
+template <class Value>
+Config& part(Config& config, Value Config::*) {
+  return config;
+}
+template <class Value>
 Engine& part(Config& config, Value Engine::*) {
   return config.engine;
 }
@@ -82,6 +90,23 @@ Stored store_log_format(std::string_view text, Config& config) {
   const auto found = std::ranges::find(words, text);
   if (found == words.end()) return std::unexpected("expected one of json, text, none, auto");
   config.log = static_cast<LogFormat>(found - words.begin());
+  return {};
+}
+
+Stored store_socket(const Key& key, std::string_view text, Config& config) {
+  const auto place = parse_listen_place(text);
+  if (!place || place->path.empty()) {
+    return std::unexpected(
+        fmt::format("expected \"unix:\" and the absolute path of a socket, such as {}", key.example));
+  }
+  value_of<std::string>(key.text, config) = std::string(text);
+  return {};
+}
+
+Stored store_file(const Key& key, std::string_view text, Config& config) {
+  const bool has_control = std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' '; });
+  if (text.empty() || has_control) return std::unexpected(fmt::format("expected a path, such as {}", key.example));
+  value_of<std::string>(key.text, config) = std::string(text);
   return {};
 }
 
@@ -275,6 +300,10 @@ std::expected<void, std::string> store_text(const Key& key, std::string_view tex
       return store_mode(text, config);
     case KeyType::account:
       return store_account(key, text, config);
+    case KeyType::socket:
+      return store_socket(key, text, config);
+    case KeyType::file:
+      return store_file(key, text, config);
     default:
       return store_duration(key, text, config);
   }
@@ -348,6 +377,9 @@ std::string value_text(const Key& key, const Config& config, std::size_t index) 
       const PortRange& ports = outside_of(key, config).ports;
       return ports.first == 0 ? "any" : ports_text(ports);
     }
+    case KeyType::socket:
+    case KeyType::file:
+      return value_of<std::string>(key.text, config);
     case KeyType::mode:
       return fmt::format("{:04o}", listener_at(config, index).file.mode);
     case KeyType::account: {

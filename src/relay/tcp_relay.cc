@@ -45,6 +45,19 @@ void Relay::end_all(Reason reason) noexcept {
   }
 }
 
+std::size_t Relay::end_if(const std::function<bool(void* context)>& chosen, Reason reason) {
+  std::size_t count = 0;
+  for (Tunnel* tunnel = first_; tunnel != nullptr;) {
+    Tunnel* const next = tunnel->next_;
+    if (!tunnel->ended_ && chosen(tunnel->context_)) {
+      tunnel->end_gently(reason);
+      ++count;
+    }
+    tunnel = next;
+  }
+  return count;
+}
+
 std::unique_ptr<engine::Pipe> Relay::borrow_pipe() {
   std::unique_ptr<engine::Pipe> pipe;
   if (!idle_pipes_.empty()) {

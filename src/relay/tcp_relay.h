@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -60,6 +61,9 @@ class Relay {
 
   /// Ends every tunnel: those that have been quiet for quiet_before_fin in order (FIN), all others with RST.
   void end_all(Reason reason) noexcept;
+
+  /// Ends likewise every tunnel whose context `chosen` picks, and says how many those were.
+  std::size_t end_if(const std::function<bool(void* context)>& chosen, Reason reason);
 
   [[nodiscard]] std::size_t tunnels() const noexcept { return tunnels_; }
   /// No tunnels, and nothing of ended ones is pending in the engine.

@@ -58,6 +58,18 @@ void Connection::end(Reason reason) {
   finish(reason);
 }
 
+bool Connection::enforce() {
+  if (ending_) return true;
+  common_ = worker_.common_;
+  decided_.reset();
+  if (handshaking_ || draining_ || !session_.identity() || !session_.request()) return true;  // nothing was decided yet
+  const policy::Verdict verdict = server::decide(*common_, grounds());
+  rule_ = verdict.rule;
+  if (verdict.decision != policy::Verdict::Decision::deny) return true;
+  finish(Reason::policy_changed);
+  return false;
+}
+
 // ── events in, actions out ──────────────────────────────────────────────────────────────────────────────────────────
 
 void Connection::drive(session::Event event) {
@@ -348,7 +360,12 @@ void Connection::on_dialled(engine::Status) {
   if (dial_.reason() != Reason::none) return drive(session::Failed{dial_.reason()});
   dial_.take(target_);
   dialled_ = dial_.peer();
-  rule_ = decide_candidate(dialled_.address).rule;
+  const policy::Verdict verdict = decide_candidate(dialled_.address);
+  rule_ = verdict.rule;
+  if (verdict.decision != policy::Verdict::Decision::allow) {  // by a policy that came while it was dialled
+    worker_.engine_.abort(target_);
+    return drive(session::Failed{verdict.reason});
+  }
   const Endpoint local = worker_.engine_.local_endpoint(target_).value_or(Endpoint{});
   if (!announce_client(worker_.engine_, *common_, over_unix_ ? std::nullopt : std::optional(peer_), target_,
                        dialled_)) {
@@ -414,8 +431,8 @@ void Connection::start_relay() {
   if (client_.pending()) return worker_.engine_.cancel(client_);
   ending_ = true;
   worker_.engine_.cancel(deadline_);
-  SessionInfo* const context = worker_.reporter_ == nullptr ? nullptr : info().release();
-  if (context != nullptr) {
+  SessionInfo* const context = worker_.remembers() ? info().release() : nullptr;
+  if (worker_.reporter_ != nullptr) {
     observe::Record record{.event = observe::Event::session_start};
     record.reply = session_.reply();
     worker_.report(record, *context);
@@ -611,8 +628,28 @@ std::unique_ptr<SessionInfo> Connection::info() const {
     const auto& rules = policy().rules();
     info->rule = rules[static_cast<std::size_t>(rule_)].name;
   }
+  info->grounds = grounds();
   info->trace = session_.trace();
   return info;
+}
+
+// For BIND, what counts is who came.
+Grounds Connection::grounds() const {
+  Grounds grounds{.who = session_.identity().value_or(Identity::anonymous()),
+                  .local = local_.address,
+                  .source = peer_.address,
+                  .proxied = session_.proxied() != nullptr,
+                  .command = command_,
+                  .asked = {},
+                  .candidate = {}};
+  const Target* const target = session_.target();
+  if (dialled_.port != 0) grounds.candidate = dialled_.address;
+  if (command_ == policy::Command::bind && dialled_.port != 0) {
+    grounds.asked = Target{dialled_.address, dialled_.port};
+  } else if (target != nullptr) {
+    grounds.asked = *target;
+  }
+  return grounds;
 }
 
 // As the client asked, a refused name octet for octet; what nobody could read as a request, not at all.

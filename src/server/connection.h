@@ -39,6 +39,9 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   void begin(engine::Socket& accepted);
   /// Ends it from outside, without a word. A no-op once it is ending.
   void end(Reason reason);
+  /// The worker has a new configuration that is in force for everybody: takes it, and ends where what was decided is no
+  /// longer allowed; false then.
+  bool enforce();
   /// Still in the part that the handshake limit and the half-open bound cover.
   [[nodiscard]] bool half_open() const noexcept { return handshaking_; }
   [[nodiscard]] const session::TraceRing& trace() const noexcept { return session_.trace(); }
@@ -108,9 +111,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
 
   // relay::AssociationOwner
   [[nodiscard]] policy::Verdict decide(const Target& asked, const std::optional<Address>& candidate) override;
-  [[nodiscard]] std::uint64_t policy_generation() const noexcept override {
-    return 0;
-  }  // one policy for its whole life
+  [[nodiscard]] std::uint64_t policy_generation() const noexcept override { return common_->generation; }
   void dropped(UdpDrop drop, const Target& about, std::uint64_t datagrams, bool first) noexcept override;
   void association_ended(const relay::AssociationEnd& end) noexcept override;
 
@@ -123,6 +124,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   void finish(Reason reason);
   void report_end(Reason reason);
   [[nodiscard]] std::unique_ptr<SessionInfo> info() const;
+  [[nodiscard]] Grounds grounds() const;
   [[nodiscard]] std::string asked_target() const;
   void release_when_quiet();
 
@@ -145,8 +147,8 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   Endpoint peer_;
   Endpoint dialled_;  // whom the client was connected with, by CONNECT or BIND
   policy::Command command_ = policy::Command::tcp;
-  /// The last verdict on an address of the target. The policy stays what it is as long as this connection is here, so
-  /// a literal address, or the one that was dialled, need not be decided again.
+  /// The last verdict on an address of the target: as long as the policy stays what it is, a literal address, or the
+  /// one that was dialled, need not be decided again.
   struct Decided {
     Address address;
     policy::Verdict verdict;

@@ -16,6 +16,12 @@ policy::Verdict decide(const Common& common, const Asker& asker, policy::Command
   return common.policy_for(asker.local, asker.source, asker.proxied).decide(query, common.own);
 }
 
+policy::Verdict decide(const Common& common, const Grounds& grounds) {
+  const Asker asker{.who = &grounds.who, .local = grounds.local, .source = grounds.source, .proxied = grounds.proxied};
+  const Target* const asked = grounds.asked ? &*grounds.asked : nullptr;
+  return decide(common, asker, grounds.command, asked, grounds.candidate);
+}
+
 bool announce_client(engine::Engine& engine, const Common& common, const std::optional<Endpoint>& client,
                      engine::Socket& socket, const Endpoint& target) {
   const std::uint32_t version = proxy_version_for(common.proxy_protocol_to, target);

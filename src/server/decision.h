@@ -9,6 +9,7 @@
 #include "base/identity.h"
 #include "base/reason.h"
 #include "policy/policy.h"
+#include "server/grounds.h"
 #include "server/worker.h"
 
 namespace stile::server {

@@ -47,6 +47,18 @@ void HttpForward::drain() {
   if (waiting() && !exchange_.head_begun()) finish(Reason::none);
 }
 
+bool HttpForward::enforce() {
+  const bool between = waiting() || draining_;  // the next request is decided by whatever holds then
+  if (ending_ || between) return true;
+  common_ = worker_.common_;
+  if (!admitted_ && !opening_) return true;
+  const policy::Verdict verdict = server::decide(*common_, grounds());
+  rule_ = verdict.rule;
+  if (verdict.decision != policy::Verdict::Decision::deny) return true;
+  finish(Reason::policy_changed);
+  return false;
+}
+
 void HttpForward::on_client_ready(engine::Status) {
   if (ending_) return release_when_quiet();
   if (tunnel_due_) return start_tunnel();
@@ -262,6 +274,11 @@ Reason HttpForward::take_origin() {
   origin_target_ = exchange_.target();
   dialled_ = reach_.peer();
   const auto client = about_.over_unix ? std::nullopt : std::optional(about_.peer);
+  const policy::Verdict verdict = decide(origin_target_, dialled_.address);  // a new policy may have come meanwhile
+  if (verdict.decision != policy::Verdict::Decision::allow) {
+    worker_.engine_.abort(origin_);
+    return verdict.reason;
+  }
   if (announce_client(worker_.engine_, *common_, client, origin_, dialled_)) return Reason::none;
   worker_.engine_.abort(origin_);
   return Reason::dial_failed;
@@ -355,7 +372,7 @@ void HttpForward::start_tunnel() {
   if (client_.pending() || origin_.pending()) return;
   ending_ = true;
   worker_.engine_.cancel(timer_);
-  std::unique_ptr<SessionInfo> context = worker_.reporter_ == nullptr ? nullptr : info();
+  std::unique_ptr<SessionInfo> context = worker_.remembers() ? info() : nullptr;
   if (context != nullptr && !exchange_.request()->is_connect()) {
     context->octets_up = octets_up_;
     context->octets_down = octets_down_;
@@ -443,6 +460,16 @@ bool HttpForwards::evict_oldest_waiting() {
     return true;
   }
   return false;
+}
+
+std::size_t HttpForwards::enforce() {
+  std::size_t ended = 0;
+  for (HttpForward* forward = first_; forward != nullptr;) {
+    HttpForward* const next = forward->next_;
+    if (!forward->enforce()) ++ended;
+    forward = next;
+  }
+  return ended;
 }
 
 void HttpForwards::drain() {

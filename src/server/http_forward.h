@@ -44,6 +44,8 @@ class HttpForward {
   void begin(engine::Socket& client, ConstBytes octets);
   /// Ends it from outside, at once. A no-op once it is ending.
   void end(Reason reason) { finish(reason); }
+  /// As Connection::enforce.
+  bool enforce();
   /// Ends it as soon as the request in hand is answered.
   void drain();
   /// Between requests, or inside a head: nobody is served yet.
@@ -87,6 +89,7 @@ class HttpForward {
   void settle();
   void report_end(Reason reason);
   [[nodiscard]] std::unique_ptr<SessionInfo> info() const;
+  [[nodiscard]] Grounds grounds() const;
 
   // Ends.
   void lose_client();
@@ -148,6 +151,8 @@ class HttpForwards {
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
   /// Ends the one that has waited longest; false when none waits.
   bool evict_oldest_waiting();
+  /// Says how many it ended.
+  std::size_t enforce();
   void drain();
   void end_all(Reason reason);
 

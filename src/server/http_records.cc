@@ -85,7 +85,20 @@ std::unique_ptr<SessionInfo> HttpForward::info() const {
     const auto& rules = common_->policy_for(about_.local.address, about_.peer.address, about_.proxied).rules();
     info->rule = rules[static_cast<std::size_t>(rule_)].name;
   }
+  info->grounds = grounds();
   return info;
+}
+
+Grounds HttpForward::grounds() const {
+  Grounds grounds{.who = about_.who,
+                  .local = about_.local.address,
+                  .source = about_.peer.address,
+                  .proxied = about_.proxied,
+                  .command = policy::Command::tcp,
+                  .asked = exchange_.target(),
+                  .candidate = {}};
+  if (admitted_) grounds.candidate = dialled_.address;
+  return grounds;
 }
 
 }  // namespace stile::server

@@ -2,13 +2,17 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <csignal>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "engine/epoll/epoll_engine.h"
@@ -18,6 +22,7 @@
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
 #include "server/banner.h"
+#include "server/listening.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
 #include "sys/icmp_socket.h"
@@ -25,7 +30,6 @@
 #include "sys/own_addresses.h"
 #include "sys/process_limits.h"
 #include "sys/terminal.h"
-#include "sys/unix_listener.h"
 
 namespace stile::server {
 namespace {
@@ -62,6 +66,7 @@ struct Crew {
   std::unique_ptr<Worker> worker;
   std::thread thread;
 
+  void listen(const Bound& bound, sys::UniqueFd descriptor);
   /// On the worker's thread: until everything ended and nothing is pending in the engine.
   void run() {
     worker->run();
@@ -75,40 +80,73 @@ struct Crew {
   void on_resolver_closed(engine::Status) { engine->stop(); }
 };
 
-/// A listener that is open, and where: a port of 0 was chosen by the kernel.
-struct Bound {
-  const config::Listener* listener = nullptr;
-  Endpoint endpoint;  // of an IP listener
-
-  [[nodiscard]] std::string where() const { return listener->is_unix() ? listener->where() : endpoint.to_string(); }
+/// What the main thread is asked by others.
+struct ReloadRequest {
+  bool answered = false;
+  std::expected<Reloaded, ReloadRefusal> answer;
 };
 
-class Server {
+/// What the workers say of a new configuration; shared, since a worker may outlast the wait.
+struct Adoption {
+  std::mutex mutex;
+  std::condition_variable said;
+  std::size_t workers = 0;  // that have said it
+  Worker::Enforced sum;
+
+  void add(const Worker::Enforced& enforced) {
+    const std::scoped_lock lock(mutex);
+    ++workers;
+    sum.ended += enforced.ended;
+    sum.kept += enforced.kept;
+    said.notify_one();
+  }
+};
+
+/// What a reload does to listeners, each prepared before anything changes.
+struct ListenerChanges {
+  std::vector<OpenedListener> added;
+  std::vector<Bound> kept;  // as configured anew
+  std::vector<Bound> removed;
+};
+
+Admission admission_of(const config::Listener& listener) {
+  return {listener.protocols, listener.proxy_protocol_from};
+}
+
+class Server final : public Control {
  public:
-  explicit Server(const config::Config& config) : config_(config) {}
-  int run();
+  Server(const config::Config& config, LoadConfiguration load) : config_(config), load_(std::move(load)) {}
+  int run(const Attend& attend);
+  // From any thread but the main one.
+  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload() override;
 
  private:
   bool prepare();
   bool recruit();
   bool listen();
-  bool listen_at_file(const config::Listener& listener);
-  std::optional<Endpoint> listen_everywhere(const config::Listener& listener, Error& error);
+  void hand_over(OpenedListener& opened);
   void banner();
   void work();
   void supervise();
   int farewell();
   void refresh_own_addresses();
   void on_signal(int signal);
+  void on_hangup();
+  void answer_requests();
+  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload_now();
+  [[nodiscard]] std::expected<ListenerChanges, ReloadRefusal> prepare_listeners(const config::Config& next) const;
+  [[nodiscard]] std::vector<std::string> fixed_until_restart(const config::Config& next) const;
+  Worker::Enforced put_in_force(ListenerChanges changes);
   [[nodiscard]] std::shared_ptr<const Common> common() const;
 
-  const config::Config& config_;
+  config::Config config_;
+  LoadConfiguration load_;
+  std::uint64_t generation_ = 0;
   observe::Diagnostics diagnostics_;
   std::unique_ptr<observe::RecordSink> sink_;
   std::unique_ptr<SinkReporter> reporter_;
   std::vector<std::unique_ptr<Crew>> crews_;
   std::vector<Bound> listening_;
-  std::vector<sys::UnixListener> socket_files_;
   std::shared_ptr<const policy::Policy> loopback_preset_ =
       std::make_shared<const policy::Policy>(policy::Policy::loopback_preset());
   std::shared_ptr<const policy::Policy> deny_all_ = std::make_shared<const policy::Policy>(policy::Policy::deny_all());
@@ -118,12 +156,19 @@ class Server {
   std::optional<sys::SignalQueue> signals_;
   std::optional<sys::OwnAddressMonitor> own_monitor_;
   std::optional<sys::Notification> worker_ended_;
+  std::optional<sys::Notification> asked_;
+  std::mutex requests_mutex_;
+  std::condition_variable request_answered_;
+  std::vector<ReloadRequest*> requests_;  // under requests_mutex_, as what they point to
+  bool takes_requests_ = true;            // under requests_mutex_
   std::atomic<std::size_t> crews_ended_{0};
   int signals_seen_ = 0;
 };
 
-int Server::run() {
+int Server::run(const Attend& attend) {
   if (!prepare() || !recruit() || !listen()) return 1;
+  std::shared_ptr<void> attendant;
+  if (attend != nullptr && (attendant = attend(*this)) == nullptr) return 1;
   banner();
   work();
   supervise();
@@ -133,14 +178,16 @@ int Server::run() {
 // Everything that must be there before a thread or a socket is: signals blocked, limits raised, own addresses known.
 bool Server::prepare() {
   sys::ignore_broken_pipes();
-  auto signals = sys::SignalQueue::create({SIGTERM, SIGINT});
+  auto signals = sys::SignalQueue::create({SIGTERM, SIGINT, SIGHUP});
   auto ended = sys::Notification::create();
-  if (!signals || !ended) {
+  auto asked = sys::Notification::create();
+  if (!signals || !ended || !asked) {
     diagnostics_.error("cannot start", "the kernel gives no descriptors", "raise the limit of open files");
     return false;
   }
   signals_ = std::move(*signals);
   worker_ended_ = std::move(*ended);
+  asked_ = std::move(*asked);
   if (!sys::raise_descriptor_limit()) diagnostics_.warning("cannot raise the limit of open files");
   // The monitor first: what changes between it and the dump is then reported.
   if (auto monitor = sys::OwnAddressMonitor::create()) own_monitor_ = std::move(*monitor);
@@ -186,21 +233,15 @@ bool Server::recruit() {
 
 bool Server::listen() {
   for (const config::Listener& listener : config_.listeners) {
-    if (listener.is_unix()) {
-      if (!listen_at_file(listener)) return false;
-      continue;
-    }
-    Error error;
-    const auto where = listen_everywhere(listener, error);
-    if (where) {
-      listening_.push_back({&listener, *where});
-    } else if (listener.optional && error.kind == ErrorKind::address_unavailable) {
+    auto opened = open_listener(listener, crews_.size());
+    if (opened) {
+      hand_over(*opened);
+      listening_.push_back(std::move(opened->bound));
+    } else if (listener.optional && opened.error().missing) {
       diagnostics_.warning(fmt::format("not listening on {}", listener.address.to_string()),
                            "this host has no such address");
     } else {
-      const bool in_use = error.kind == ErrorKind::address_in_use;
-      diagnostics_.error(fmt::format("cannot listen on {}", listener.address.to_string()), sys::describe(error),
-                         in_use ? "stop the other server, or choose another address with --listen" : "");
+      diagnostics_.error(opened.error().what, opened.error().why, opened.error().cure);
       return false;
     }
   }
@@ -212,62 +253,16 @@ bool Server::listen() {
   return true;
 }
 
-// One listening socket for all workers, each with a descriptor of its own: SO_REUSEPORT is for IP.
-bool Server::listen_at_file(const config::Listener& listener) {
-  const std::string what = fmt::format("cannot listen on {}", listener.where());
-  sys::UnixListenerOptions options{.path = listener.file.path, .mode = listener.file.mode, .owner = {}, .group = {}};
-  if (!listener.file.owner.empty()) options.owner = sys::user_id(listener.file.owner);
-  if (!listener.file.group.empty()) options.group = sys::group_id(listener.file.group);
-  if (options.owner.has_value() == listener.file.owner.empty() ||
-      options.group.has_value() == listener.file.group.empty()) {
-    diagnostics_.error(what, "its owner or group is unknown", "name one of /etc/passwd and /etc/group, or a number");
-    return false;
-  }
-  auto opened = sys::UnixListener::create(options);
-  if (!opened) {
-    diagnostics_.error(what, opened.error().why, opened.error().cure);
-    return false;
-  }
-  for (const auto& crew : crews_) {
-    auto descriptor = opened->duplicate();
-    if (!descriptor) {
-      diagnostics_.error(what, sys::describe(descriptor.error()));
-      return false;
-    }
-    engine::Socket socket;
-    crew->engine->take(socket, std::move(*descriptor), engine::EpollEngine::Role::listener);
-    crew->worker->listen_local(socket, listener.where(), {listener.protocols, listener.proxy_protocol_from});
-  }
-  socket_files_.push_back(std::move(*opened));
-  listening_.push_back({&listener, {}});
-  return true;
+// Before the workers' threads run, or on each of them.
+void Crew::listen(const Bound& bound, sys::UniqueFd descriptor) {
+  engine::Socket socket;
+  engine->take(socket, std::move(descriptor), engine::EpollEngine::Role::listener);
+  if (bound.listener.is_unix()) return worker->listen_local(socket, bound.where(), admission_of(bound.listener));
+  worker->listen_at(socket, bound.endpoint, admission_of(bound.listener));
 }
 
-// One socket a worker. The first is opened alone and without SO_REUSEPORT, so that a second server on the same address
-// is told that it is in use instead of sharing it; SO_REUSEPORT is for the workers only.
-std::optional<Endpoint> Server::listen_everywhere(const config::Listener& listener, Error& error) {
-  const Endpoint& wanted = listener.address;
-  Endpoint where = wanted;
-  if (crews_.size() > 1) {
-    engine::Socket probe;
-    engine::Engine& engine = *crews_.front()->engine;
-    if (auto opened = engine.listen(probe, wanted, {}); !opened) {
-      error = opened.error();
-      return std::nullopt;
-    }
-    where = engine.local_endpoint(probe).value_or(wanted);
-    engine.close(probe);
-  }
-  for (const auto& crew : crews_) {
-    const Admission admission{listener.protocols, listener.proxy_protocol_from};
-    const auto opened = crew->worker->listen(where, crews_.size() > 1, admission);
-    if (!opened) {
-      error = opened.error();
-      return std::nullopt;
-    }
-    where = *opened;
-  }
-  return where;
+void Server::hand_over(OpenedListener& opened) {
+  for (std::size_t i = 0; i < crews_.size(); ++i) crews_[i]->listen(opened.bound, std::move(opened.descriptors[i]));
 }
 
 void Server::banner() {
@@ -278,12 +273,12 @@ void Server::banner() {
                       rules == 1 ? "s" : "");
   }
   for (const Bound& bound : listening_) {
-    diagnostics_.notice(fmt::format("listening on {} ({}): {}", bound.where(), admitted(*bound.listener), who));
+    diagnostics_.notice(fmt::format("listening on {} ({}): {}", bound.where(), admitted(bound.listener), who));
   }
   for (const std::string& fact : outside_facts(config_)) diagnostics_.notice(fact);
   const Bound& first = listening_.front();
   diagnostics_.notice(fmt::format("{} worker{}; try: {}", crews_.size(), crews_.size() == 1 ? "" : "s",
-                                  trial(*first.listener, first.endpoint)));
+                                  trial(first.listener, first.endpoint)));
 }
 
 void Server::work() {
@@ -298,7 +293,7 @@ void Server::work() {
 
 void Server::supervise() {
   while (crews_ended_.load() < crews_.size()) {
-    const std::array descriptors{signals_->descriptor(), worker_ended_->descriptor(),
+    const std::array descriptors{signals_->descriptor(), worker_ended_->descriptor(), asked_->descriptor(),
                                  own_monitor_ ? own_monitor_->descriptor() : -1};
     const auto ready = sys::wait_readable(descriptors);
     if (!ready) continue;
@@ -306,6 +301,9 @@ void Server::supervise() {
       while (const auto signal = signals_->next()) on_signal(*signal);
     } else if (*ready == 1) {
       worker_ended_->clear();
+    } else if (*ready == 2) {
+      asked_->clear();
+      answer_requests();
     } else {
       own_monitor_->drain();
       refresh_own_addresses();
@@ -316,8 +314,9 @@ void Server::supervise() {
 }
 
 void Server::on_signal(int signal) {
+  if (signal == SIGHUP) return on_hangup();
   ++signals_seen_;
-  socket_files_.clear();  // nobody finds them any longer; the workers close the rest
+  for (Bound& bound : listening_) bound.file.reset();  // nobody finds them any longer; the workers close the rest
   const char* const name = signal == SIGINT ? "interrupt" : "SIGTERM";
   if (signals_seen_ == 1) {
     diagnostics_.notice(fmt::format("{}: draining; tunnels may end by themselves (once more to stop at once)", name));
@@ -334,6 +333,11 @@ void Server::on_signal(int signal) {
 }
 
 int Server::farewell() {
+  {
+    const std::scoped_lock lock(requests_mutex_);
+    takes_requests_ = false;
+  }
+  answer_requests();
   Worker::DrainResult drained;
   for (const auto& crew : crews_) {
     drained.finished += crew->worker->drained().finished;
@@ -357,6 +361,9 @@ void Server::refresh_own_addresses() {
 
 std::shared_ptr<const Common> Server::common() const {
   auto common = std::make_shared<Common>();
+  common->generation = generation_;
+  common->enforce = !config_.keep_sessions_on_reload;
+  common->reloadable = load_ != nullptr;
   common->limits = config_.limits;
   common->workers = static_cast<unsigned>(crews_.size());
   common->policy = config_.policy;
@@ -366,7 +373,7 @@ std::shared_ptr<const Common> Server::common() const {
   common->probe_gate = probe_gate_;
   common->own.local_routes = own_addresses_;
   for (const Bound& bound : listening_) {
-    if (!bound.listener->is_unix()) common->own.sockets.push_back(bound.endpoint);
+    if (!bound.listener.is_unix()) common->own.sockets.push_back(bound.endpoint);
   }
   for (const config::Outside* const outside : {&config_.udp.outside, &config_.bind.outside}) {
     for (const Address& address : outside->advertise) common->own.local_routes.push_back(Cidr::host(address));
@@ -378,10 +385,131 @@ std::shared_ptr<const Common> Server::common() const {
   return common;
 }
 
+// ── reload ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+std::expected<Reloaded, ReloadRefusal> Server::reload() {
+  ReloadRequest request{.answered = false, .answer = {}};
+  std::unique_lock lock(requests_mutex_);
+  if (takes_requests_) {
+    requests_.push_back(&request);
+    asked_->notify();
+    request_answered_.wait(lock, [&] { return request.answered; });
+    return std::move(request.answer);
+  }
+  return std::unexpected(ReloadRefusal{.bad_configuration = false, .messages = {"the server is shutting down"}});
+}
+
+void Server::answer_requests() {
+  std::vector<ReloadRequest*> requests;
+  {
+    const std::scoped_lock lock(requests_mutex_);
+    requests.swap(requests_);
+  }
+  for (ReloadRequest* const request : requests) {
+    auto answer = reload_now();
+    const std::scoped_lock lock(requests_mutex_);
+    request->answer = std::move(answer);
+    request->answered = true;
+    request_answered_.notify_all();
+  }
+}
+
+void Server::on_hangup() {
+  const auto reloaded = reload_now();
+  if (!reloaded) {
+    for (const std::string& message : reloaded.error().messages) diagnostics_.error("cannot reload", message);
+    return;
+  }
+  for (const std::string& note : reloaded->notes) diagnostics_.warning(note);
+}
+
+// Read, checked, every new listener open: only then anything changes, and then for everybody.
+std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
+  const auto refuse = [](std::string why) {
+    return std::unexpected(ReloadRefusal{.bad_configuration = false, .messages = {std::move(why)}});
+  };
+  if (signals_seen_ > 0 || crews_ended_.load() > 0) return refuse("the server is shutting down");
+  if (load_ == nullptr) return refuse("there is no configuration file to read again; start with --config");
+  auto next = load_();
+  if (!next) {
+    return std::unexpected(ReloadRefusal{.bad_configuration = true, .messages = std::move(next.error())});
+  }
+  auto changes = prepare_listeners(*next);
+  if (!changes) return std::unexpected(std::move(changes.error()));
+  Reloaded reloaded{.generation = ++generation_, .ended = 0, .kept = 0, .notes = fixed_until_restart(*next)};
+  config_ = std::move(*next);
+  const Worker::Enforced enforced = put_in_force(std::move(*changes));
+  reloaded.ended = enforced.ended;
+  reloaded.kept = enforced.kept;
+  diagnostics_.notice(fmt::format("reloaded (generation {}): {} sessions live on, {} were ended", reloaded.generation,
+                                  reloaded.kept, reloaded.ended));
+  return reloaded;
+}
+
+std::expected<ListenerChanges, ReloadRefusal> Server::prepare_listeners(const config::Config& next) const {
+  ListenerChanges changes;
+  std::vector<Bound> left = listening_;
+  for (const config::Listener& listener : next.listeners) {
+    const auto same = [&](const Bound& bound) { return bound.listener.where() == listener.where(); };
+    if (const auto bound = std::ranges::find_if(left, same); bound != left.end()) {
+      if (bound->listener.file != listener.file) {
+        return std::unexpected(ReloadRefusal{
+            .bad_configuration = false,
+            .messages = {fmt::format("the mode or owner of {} changes only at the next start", listener.where())}});
+      }
+      bound->listener = listener;
+      changes.kept.push_back(std::move(*bound));
+      left.erase(bound);
+      continue;
+    }
+    auto opened = open_listener(listener, crews_.size());
+    if (!opened && listener.optional && opened.error().missing) continue;
+    if (!opened) {
+      const ListenRefusal& refusal = opened.error();
+      return std::unexpected(
+          ReloadRefusal{.bad_configuration = false,
+                        .messages = {fmt::format("{}: {}{}", refusal.what, refusal.why,
+                                                 refusal.cure.empty() ? "" : " (" + refusal.cure + ")")}});
+    }
+    changes.added.push_back(std::move(*opened));
+  }
+  changes.removed = std::move(left);
+  return changes;
+}
+
+std::vector<std::string> Server::fixed_until_restart(const config::Config& next) const {
+  std::vector<std::string> notes;
+  if (next.workers != config_.workers) notes.emplace_back("'workers' takes effect at the next start");
+  if (next.log != config_.log) notes.emplace_back("'log' takes effect at the next start");
+  if (next.engine.spin != config_.engine.spin) notes.emplace_back("'engine.spin' takes effect at the next start");
+  return notes;
+}
+
+// Each worker does all of it in one turn of its loop.
+Worker::Enforced Server::put_in_force(ListenerChanges changes) {
+  const auto removed = std::make_shared<const std::vector<Bound>>(std::move(changes.removed));
+  const auto kept = std::make_shared<const std::vector<Bound>>(changes.kept);
+  const auto added = std::make_shared<std::vector<OpenedListener>>(std::move(changes.added));
+  listening_ = *kept;
+  for (const OpenedListener& opened : *added) listening_.push_back(opened.bound);
+  const auto adoption = std::make_shared<Adoption>();
+  for (std::size_t i = 0; i < crews_.size(); ++i) {
+    crews_[i]->worker->perform([crew = crews_[i].get(), i, removed, kept, added, adoption, common = common()] {
+      for (OpenedListener& opened : *added) crew->listen(opened.bound, std::move(opened.descriptors[i]));
+      for (const Bound& bound : *kept) crew->worker->admit(bound.where(), admission_of(bound.listener));
+      for (const Bound& bound : *removed) crew->worker->close_listener(bound.where());
+      adoption->add(crew->worker->adopt(common));
+    });
+  }
+  std::unique_lock lock(adoption->mutex);
+  adoption->said.wait(lock, [&] { return adoption->workers == crews_.size(); });
+  return adoption->sum;
+}
+
 }  // namespace
 
-int serve(const config::Config& config) {
-  return Server(config).run();
+int serve(const config::Config& config, LoadConfiguration load, const Attend& attend) {
+  return Server(config, std::move(load)).run(attend);
 }
 
 }  // namespace stile::server

@@ -2,14 +2,22 @@
 // wires real engines, resolvers and sinks together. Tested in tests/e2e.
 #pragma once
 
+#include <functional>
+#include <memory>
+
 #include "config/config.h"
+#include "server/control.h"
 
 namespace stile::server {
 
 /// Serves until SIGTERM or SIGINT (drain: stop accepting, let tunnels end until the limit, then end them; a second
 /// signal ends them at once). The configuration was validated and its exposures refused before. Prints a banner on
 /// standard error and access records on standard output.
+/// On SIGHUP, and where Control::reload is asked for, `load` reads the configuration that takes the place of the one in
+/// force; absent: there is no file, and nothing to reload. `attend` is called once the server listens; what it returns
+/// is kept until the server ends, and may ask things of it. Nothing returned: it could not start.
 /// Returns the process's exit code: 0 after a clean end, 1 when it could not start.
-[[nodiscard]] int serve(const config::Config& config);
+using Attend = std::function<std::shared_ptr<void>(Control&)>;
+[[nodiscard]] int serve(const config::Config& config, LoadConfiguration load = nullptr, const Attend& attend = nullptr);
 
 }  // namespace stile::server

@@ -6,6 +6,7 @@
 #include "auth/authenticator.h"
 #include "server/accept_batch.h"
 #include "server/connection.h"
+#include "server/decision.h"
 #include "server/http_forward.h"
 
 namespace stile::server {
@@ -16,6 +17,12 @@ constexpr Endpoint local_endpoint{Address::v4(127, 0, 0, 1), 0};
 
 constexpr bool is_exhaustion(ErrorKind kind) {
   return kind == ErrorKind::no_descriptors || kind == ErrorKind::no_memory;
+}
+
+relay::RelayLimits relay_limits(const Common& common) noexcept {
+  return {.idle = common.limits.idle,
+          .half_closed = common.limits.half_closed,
+          .parked_octets_max = limits::parked_octets_process_max / common.workers};
 }
 
 }  // namespace
@@ -71,10 +78,7 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
       counters_(counters),
       reporter_(reporter),
       common_(std::move(common)),
-      relay_(engine, *this,
-             {.idle = common_->limits.idle,
-              .half_closed = common_->limits.half_closed,
-              .parked_octets_max = limits::parked_octets_process_max / common_->workers}),
+      relay_(engine, *this, relay_limits(*common_)),
       live_sockets_(common_->live_sockets),
       udp_(engine, resolver, *live_sockets_, limits::udp_held_octets_max / common_->workers),
       http_(std::make_unique<HttpForwards>(*this)) {
@@ -87,37 +91,69 @@ Worker::~Worker() {
   STILE_ASSERT(connections_ == 0 && relay_.tunnels() == 0);
 }
 
-Result<Endpoint> Worker::listen(const Endpoint& local, bool reuse_port, Admission admission) {
+Worker::Listener& Worker::add_listener(std::string name, const Endpoint& local, Admission admission) {
   auto listener = std::make_unique<Listener>();
-  listener->admission = std::move(admission);
   listener->worker = this;
   listener->index = listeners_.size();
+  listener->name = std::move(name);
+  listener->local = local;
+  listener->admission = std::move(admission);
   listener->socket.bind<&Listener::on_ready>(listener.get());
-  if (auto opened = engine_.listen(listener->socket, local, {.reuse_port = reuse_port}); !opened) {
+  listeners_.push_back(std::move(listener));
+  return *listeners_.back();
+}
+
+Result<Endpoint> Worker::listen(const Endpoint& local, bool reuse_port, Admission admission) {
+  engine::Socket socket;
+  if (auto opened = engine_.listen(socket, local, {.reuse_port = reuse_port}); !opened) {
     return std::unexpected(opened.error());
   }
-  listener->local = engine_.local_endpoint(listener->socket).value_or(local);
-  listener->name = listener->local.to_string();
-  const Endpoint where = listener->local;
-  listeners_.push_back(std::move(listener));
+  const Endpoint where = engine_.local_endpoint(socket).value_or(local);
+  listen_at(socket, where, std::move(admission));
   return where;
 }
 
+void Worker::listen_at(engine::Socket& listening, const Endpoint& local, Admission admission) {
+  Listener& listener = add_listener(local.to_string(), local, std::move(admission));
+  engine_.move(listening, listener.socket);
+  open_for_business(listener);
+}
+
 void Worker::listen_local(engine::Socket& listening, const std::string& name, Admission admission) {
-  auto listener = std::make_unique<Listener>();
-  listener->worker = this;
-  listener->index = listeners_.size();
-  listener->name = name;
-  listener->admission = std::move(admission);
-  listener->local = local_endpoint;
-  listener->is_local = true;
-  listener->socket.bind<&Listener::on_ready>(listener.get());
-  engine_.move(listening, listener->socket);
-  listeners_.push_back(std::move(listener));
+  Listener& listener = add_listener(name, local_endpoint, std::move(admission));
+  listener.is_local = true;
+  engine_.move(listening, listener.socket);
+  open_for_business(listener);
+}
+
+void Worker::open_for_business(Listener& listener) {
+  if (!started_) return;
+  if (stage_ != Stage::serving) return engine_.close(listener.socket);
+  engine_.wait(listener.socket, engine::Interest::readable);
+}
+
+void Worker::admit(std::string_view listener, Admission admission) {
+  for (const auto& known : listeners_) {
+    if (known->name == listener && known->socket.is_open()) known->admission = admission;
+  }
+}
+
+// Clients whose connection the kernel has completed already would be reset by closing alone.
+void Worker::close_listener(std::string_view name) {
+  for (const auto& listener : listeners_) {
+    if (listener->name != name || !listener->socket.is_open()) continue;
+    for (;;) {
+      const auto client = engine_.try_accept(listener->socket, accepted_);
+      if (!client) break;
+      admit(*listener, accepted_, *client);
+    }
+    engine_.close(listener->socket);
+  }
 }
 
 void Worker::start() {
   engine_.on_wake(&wake_);
+  started_ = true;
   for (const auto& listener : listeners_) engine_.wait(listener->socket, engine::Interest::readable);
 }
 
@@ -225,8 +261,8 @@ void Worker::tunnel_ended(const relay::TunnelEnd& end) noexcept {
   counters_.bytes_down.add(end.octets_down);
   counters_.end(end.reason);
   if (stage_ != Stage::serving) ++(end.reason == Reason::drain ? drained_.reset : drained_.finished);
-  if (end.context != nullptr) {
-    const std::unique_ptr<SessionInfo> info(static_cast<SessionInfo*>(end.context));
+  const std::unique_ptr<SessionInfo> info(static_cast<SessionInfo*>(end.context));
+  if (info != nullptr && reporter_ != nullptr) {
     observe::Record record{.event = observe::Event::session_end};
     record.reply = ReplyCode::succeeded;
     record.bytes_up = info->octets_up + end.octets_up;
@@ -270,18 +306,51 @@ void Worker::request_stop() noexcept {
 }
 
 void Worker::publish(std::shared_ptr<const Common> common) {
+  perform([this, common = std::move(common)] { adopt(common); });
+}
+
+void Worker::perform(std::function<void()> task) {
   {
-    const std::scoped_lock lock(published_mutex_);
-    published_ = std::move(common);
+    const std::scoped_lock lock(tasks_mutex_);
+    tasks_.push_back(std::move(task));
   }
   engine_.wake();
 }
 
-void Worker::on_wake(engine::Status) {
-  {
-    const std::scoped_lock lock(published_mutex_);
-    if (published_ != nullptr) common_ = std::move(published_);
+Worker::Enforced Worker::adopt(std::shared_ptr<const Common> common) {
+  const bool changed = common->generation != common_->generation;
+  common_ = std::move(common);
+  relay_.set_limits(relay_limits(*common_));
+  return changed && common_->enforce ? enforce() : Enforced{};
+}
+
+// A session sees the old policy or the new one, never some of each: those that began under the old one are decided
+// again as a whole, or left to it as a whole.
+Worker::Enforced Worker::enforce() {
+  Enforced result;
+  result.ended = relay_.end_if(
+      [this](void* context) {
+        const auto* const info = static_cast<const SessionInfo*>(context);
+        return info != nullptr && !still_allowed(*common_, info->grounds);
+      },
+      Reason::policy_changed);
+  result.ended += http_->enforce();
+  for (Connection* connection = first_; connection != nullptr;) {
+    Connection* const next = connection->next_;  // ending one may release it
+    if (!connection->enforce()) ++result.ended;
+    connection = next;
   }
+  result.kept = counters_.sessions_open.value();
+  return result;
+}
+
+void Worker::on_wake(engine::Status) {
+  std::vector<std::function<void()>> tasks;
+  {
+    const std::scoped_lock lock(tasks_mutex_);
+    tasks.swap(tasks_);
+  }
+  for (const auto& task : tasks) task();
   if (stop_requested_.load()) {
     if (stage_ != Stage::stopping) end_everything();
   } else if (drain_requested_.load() && stage_ == Stage::serving) {

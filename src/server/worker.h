@@ -1,13 +1,14 @@
 // One worker: an engine, its share of every listener's connections, their handshakes and their tunnels. Workers share
 // nothing on the fast path; what they have in common is immutable (Common) and replaced whole.
 // Runs on any engine: the simulation drives a whole server through this class.
-// Threading: everything here belongs to the engine's thread, but `request_drain`, `request_stop` and `publish`, which
-// any thread may call. Tested in tests/sim and tests/e2e.
+// Threading: everything here belongs to the engine's thread, but `request_drain`, `request_stop`, `publish` and
+// `perform`, which any thread may call. Tested in tests/sim and tests/e2e.
 #pragma once
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,6 +26,7 @@
 #include "relay/tcp_relay.h"
 #include "relay/udp_relay.h"
 #include "resolve/resolver.h"
+#include "server/grounds.h"
 #include "server/probe_gate.h"
 #include "session/trace.h"
 
@@ -49,6 +51,9 @@ struct Admission {
 /// What all workers of a server have in common. Immutable once published; each worker is given a copy of its own, so
 /// that connections count references on memory that no other worker touches.
 struct Common {
+  std::uint64_t generation = 0;  // of the configuration: each reload has the next one
+  bool enforce = true;           // a new generation ends the sessions that it does not allow
+  bool reloadable = false;       // there may be a next one: what sessions rest on is remembered
   config::Limits limits;
   unsigned workers = 1;
   std::shared_ptr<const policy::Policy> policy;           // of the file; absent: the presets below
@@ -82,6 +87,7 @@ struct SessionInfo {
   std::string_view method;
   std::string target;
   std::string rule;
+  Grounds grounds;
   std::uint64_t octets_up = 0;  // moved before its tunnel began
   std::uint64_t octets_down = 0;
   session::TraceRing trace;
@@ -102,6 +108,13 @@ class Worker final : public relay::TunnelOwner {
   /// identity is the user that the kernel names.
   void listen_local(engine::Socket& listening, const std::string& name, Admission admission);
 
+  /// The same for an IP listener that is open already and was bound to `local`.
+  void listen_at(engine::Socket& listening, const Endpoint& local, Admission admission);
+  /// From now on, what clients of the listener of this name may do.
+  void admit(std::string_view listener, Admission admission);
+  /// Takes what waits at the listener of this name, and closes it. Its sessions live on.
+  void close_listener(std::string_view name);
+
   /// Starts taking connections. When everything ended after a drain or stop, the engine is stopped.
   void start();
   /// Starts, runs the engine until then, and delivers what was cancelled last.
@@ -113,6 +126,17 @@ class Worker final : public relay::TunnelOwner {
   /// End everything at once.
   void request_stop() noexcept;
   void publish(std::shared_ptr<const Common> common);
+  /// Runs `task` on the engine's thread, in order; it must not block. Never run once the worker has ended.
+  void perform(std::function<void()> task);
+
+  /// What a new configuration meant for the sessions of this worker.
+  struct Enforced {
+    std::size_t ended = 0;
+    std::size_t kept = 0;
+  };
+  /// On the engine's thread: what is decided from now on is decided by `common`. Where its generation is another and it
+  /// enforces, every session is decided again, and those that are no longer allowed are ended.
+  Enforced adopt(std::shared_ptr<const Common> common);
 
   struct DrainResult {
     std::size_t finished = 0;  // ended by themselves while draining
@@ -141,6 +165,11 @@ class Worker final : public relay::TunnelOwner {
   void pause_accept(Listener& listener);
   void resume_accept();
   void evict_oldest_half_open();
+  [[nodiscard]] Listener& add_listener(std::string name, const Endpoint& local, Admission admission);
+  void open_for_business(Listener& listener);
+  Enforced enforce();
+  /// Whether what a session rests on has to be kept while it lives.
+  [[nodiscard]] bool remembers() const noexcept { return reporter_ != nullptr || common_->reloadable; }
   void close_listeners() noexcept;
   void end_everything() noexcept;
   void finish_if_drained() noexcept;
@@ -171,12 +200,13 @@ class Worker final : public relay::TunnelOwner {
 
   enum class Stage : std::uint8_t { serving, draining, stopping };
   Stage stage_ = Stage::serving;
+  bool started_ = false;
   DrainResult drained_;
 
   std::atomic<bool> drain_requested_{false};
   std::atomic<bool> stop_requested_{false};
-  std::mutex published_mutex_;
-  std::shared_ptr<const Common> published_;  // under published_mutex_
+  std::mutex tasks_mutex_;
+  std::vector<std::function<void()>> tasks_;  // under tasks_mutex_
 };
 
 }  // namespace stile::server

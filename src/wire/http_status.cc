@@ -63,6 +63,7 @@ constexpr std::array<HttpOutcome, reason_count> table{{
     {Reason::deny_policy, 403, denied},
     // The same octets as any other denial: that the target is Stile itself is nobody's business.
     {Reason::deny_self, 403, denied},
+    {Reason::policy_changed, 403, denied},
     {Reason::dns_not_found, 502, "dns_error"},
     {Reason::dns_failed, 504, "dns_timeout"},
     {Reason::dns_reserved, 502, "dns_error"},

@@ -95,6 +95,13 @@ class EpollEngine final : public Engine {
   /// 5.11): for who measures time. It costs nothing but an earlier waking.
   void sleep_precisely() noexcept;
 
+  /// A listening socket as `listen` opens it, for `take`. Any thread.
+  struct OpenListener {
+    sys::UniqueFd fd;
+    Endpoint local;
+  };
+  [[nodiscard]] static Result<OpenListener> open_listener(const Endpoint& local, const ListenOptions& options);
+
   enum class Role : std::uint8_t { listener, stream };
   /// Makes an open descriptor this engine's own: non-blocking, of a listening socket or of a connection. Several
   /// engines may share one listening socket, each by a descriptor of its own; whoever is first accepts.

@@ -69,18 +69,26 @@ std::optional<IcmpReport> read_icmp_report(int fd) noexcept {
 
 }  // namespace
 
-Result<void> EpollEngine::listen(Socket& listener, const Endpoint& local, const ListenOptions& options) {
-  STILE_ASSERT(!listener.is_open() && !listener.pending());
+Result<EpollEngine::OpenListener> EpollEngine::open_listener(const Endpoint& local, const ListenOptions& options) {
   auto fd = stream_socket(local.address, sys::set_stream_options);
   if (!fd) return std::unexpected(fd.error());
-  if (auto set = sys::set_reuse_address(fd->get()); !set) return set;
+  if (auto set = sys::set_reuse_address(fd->get()); !set) return std::unexpected(set.error());
   if (options.reuse_port) {
-    if (auto set = sys::set_reuse_port(fd->get()); !set) return set;
+    if (auto set = sys::set_reuse_port(fd->get()); !set) return std::unexpected(set.error());
   }
-  const sys::SocketAddress address{local};
+  sys::SocketAddress address{local};
   if (::bind(fd->get(), &address.generic, address.length) == -1) return last_error();
   if (::listen(fd->get(), options.backlog) == -1) return last_error();
-  opened(listener, fd->release(), epoll::listening);
+  address = {};
+  if (::getsockname(fd->get(), &address.generic, &address.length) == -1) return last_error();
+  return OpenListener{.fd = std::move(*fd), .local = address.endpoint()};
+}
+
+Result<void> EpollEngine::listen(Socket& listener, const Endpoint& local, const ListenOptions& options) {
+  STILE_ASSERT(!listener.is_open() && !listener.pending());
+  auto open = open_listener(local, options);
+  if (!open) return std::unexpected(open.error());
+  opened(listener, open->fd.release(), epoll::listening);
   return {};
 }
 

@@ -1,0 +1,52 @@
+#include "admin/control_socket.h"
+
+#include <utility>
+
+#include "admin/control_message.h"
+#include "base/limits.h"
+#include "sys/errno_table.h"
+#include "sys/line_exchange.h"
+
+namespace stile::admin {
+
+std::expected<std::unique_ptr<ControlSocket>, sys::UnixListenerRefusal> ControlSocket::create(
+    const std::string& path, server::Control& control) {
+  auto listener = sys::UnixListener::create({.path = path, .mode = 0660, .owner = {}, .group = {}});
+  if (!listener) return std::unexpected(std::move(listener.error()));
+  auto listening = listener->duplicate();
+  auto stop = sys::Notification::create();
+  if (!listening || !stop) {
+    return std::unexpected(sys::UnixListenerRefusal{.why = "the kernel gives no descriptors", .cure = {}});
+  }
+  return std::unique_ptr<ControlSocket>(
+      new ControlSocket(std::move(*listener), std::move(*listening), std::move(*stop), control));
+}
+
+ControlSocket::ControlSocket(sys::UnixListener listener, sys::UniqueFd listening, sys::Notification stop,
+                             server::Control& control)
+    : listener_(std::move(listener)),
+      listening_(std::move(listening)),
+      stop_(std::move(stop)),
+      control_(control),
+      thread_([this] { serve(); }) {}
+
+ControlSocket::~ControlSocket() {
+  stop_.notify();
+  thread_.join();
+}
+
+void ControlSocket::serve() {
+  const sys::LineLimits limits{.clients_max = limits::admin_connections_max,
+                               .octets_max = limits::admin_request_octets_max,
+                               .wait = limits::admin_wait};
+  sys::serve_lines(listening_, stop_.descriptor(), limits, [this](std::string_view line) {
+    const auto request = parse_request(line);
+    if (!request) {
+      return to_line(
+          Answer(std::unexpected(server::ReloadRefusal{.bad_configuration = false, .messages = {request.error()}})));
+    }
+    return to_line(control_.reload());
+  });
+}
+
+}  // namespace stile::admin

@@ -1,0 +1,40 @@
+// What the outside may ask of a running server; admin/ sees nothing else of it. Any thread; calls block until they are
+// answered.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+
+namespace stile::server {
+
+/// A new configuration is in force, for everybody at once.
+struct Reloaded {
+  std::uint64_t generation = 0;    // 0: that of the start
+  std::size_t ended = 0;           // sessions that it does not allow
+  std::size_t kept = 0;            // sessions that live on
+  std::vector<std::string> notes;  // what takes effect only at the next start
+};
+
+/// Nothing has changed.
+struct ReloadRefusal {
+  bool bad_configuration = false;     // else the server could not do it
+  std::vector<std::string> messages;  // never empty; "FILE:LINE:COLUMN: message" where there is a place
+};
+
+class Control {
+ public:
+  virtual ~Control() = default;
+  [[nodiscard]] virtual std::expected<Reloaded, ReloadRefusal> reload() = 0;
+};
+
+/// Reads the configuration again, as it was read for the start: file, environment and flags, checked in every way.
+using LoadConfiguration = std::function<std::expected<config::Config, std::vector<std::string>>()>;
+
+}  // namespace stile::server

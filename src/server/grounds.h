@@ -1,0 +1,33 @@
+// What an admitted session rests on, kept as long as it lives: a new policy is asked the same question again.
+// Threading: a worker's thread. Tested in enforce_test.cc.
+#pragma once
+
+#include <optional>
+
+#include "base/address.h"
+#include "base/identity.h"
+#include "policy/policy.h"
+
+namespace stile::server {
+
+struct Common;
+
+struct Grounds {
+  Identity who = Identity::anonymous();
+  Address local;   // the client reached
+  Address source;  // the client's own
+  bool proxied = false;
+  policy::Command command = policy::Command::tcp;
+  std::optional<Target> asked;       // absent: whoever comes (BIND), wherever it goes (UDP)
+  std::optional<Address> candidate;  // the address that was decided
+};
+
+/// What is decided now. `undecided` where that depends on an address that is not known.
+[[nodiscard]] policy::Verdict decide(const Common& common, const Grounds& grounds);
+
+/// Whether the session may live on.
+[[nodiscard]] inline bool still_allowed(const Common& common, const Grounds& grounds) {
+  return decide(common, grounds).decision != policy::Verdict::Decision::deny;
+}
+
+}  // namespace stile::server

@@ -1,0 +1,44 @@
+// Opening listeners: each as one descriptor for every worker, all of them before anybody is let in, so that a reload
+// that cannot have one of its listeners changes nothing. Blocking; main thread only. Tested in tests/e2e.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/address.h"
+#include "base/error.h"
+#include "config/listener.h"
+#include "sys/unique_fd.h"
+#include "sys/unix_listener.h"
+
+namespace stile::server {
+
+/// A listener that is open, and where: a port of 0 was chosen by the kernel.
+struct Bound {
+  config::Listener listener;
+  Endpoint endpoint;                                // of an IP listener
+  std::shared_ptr<const sys::UnixListener> file{};  // of a Unix-domain one; its end removes the file
+
+  /// Its name in records.
+  [[nodiscard]] std::string where() const { return listener.is_unix() ? listener.where() : endpoint.to_string(); }
+};
+
+struct OpenedListener {
+  Bound bound;
+  std::vector<sys::UniqueFd> descriptors;  // one a worker
+};
+
+/// Why a listener is not open, and what to do about it (may be empty).
+struct ListenRefusal {
+  std::string what;
+  std::string why;
+  std::string cure;
+  bool missing = false;  // this host has no such address
+};
+
+[[nodiscard]] std::expected<OpenedListener, ListenRefusal> open_listener(const config::Listener& listener,
+                                                                         std::size_t workers);
+
+}  // namespace stile::server
