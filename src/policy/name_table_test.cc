@@ -68,8 +68,7 @@ TEST(NameTable, EqualsAMap) {
     std::string text;
     for (auto labels = 1 + random() % 4; labels > 0; --labels) {
       if (!text.empty()) text += '.';
-      for (auto letters = 1 + random() % 3; letters > 0; --letters)
-        text += static_cast<char>('a' + random() % 3);
+      for (auto letters = 1 + random() % 3; letters > 0; --letters) text += static_cast<char>('a' + random() % 3);
     }
     return text;
   };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "policy/index.h"
 #include "policy/match.h"
 #include "policy/rules.h"
 
@@ -46,7 +47,8 @@ std::string_view name(Command command) noexcept {
   return command_names[static_cast<std::size_t>(command)];
 }
 
-Policy::Policy(std::unique_ptr<const RuleSet> rules) noexcept : rules_(std::move(rules)) {}
+Policy::Policy(std::unique_ptr<const RuleSet> rules)
+    : rules_(std::move(rules)), index_(std::make_unique<const PolicyIndex>(rules_->rules)) {}
 Policy::Policy(Policy&&) noexcept = default;
 Policy& Policy::operator=(Policy&&) noexcept = default;
 Policy::~Policy() = default;
@@ -72,19 +74,13 @@ Verdict Policy::decide(const Query& query, const OwnAddresses& own) const {
   STILE_ASSERT(query.who != nullptr);
   const Question question(query, own);
   if (const Reason reason = refused_beyond_rules(question, own); reason != Reason::none) return {.reason = reason};
-  for (std::size_t i = 0; i < rules_->rules.size(); ++i) {
-    const Rule& rule = rules_->rules[i];
-    const Certainty match = match_rule(rule, question, Search::first_mismatch).certainty;
-    if (match == Certainty::no) continue;
-    if (match == Certainty::yes) {
-      return {.decision = rule.allow ? Verdict::Decision::allow : Verdict::Decision::deny,
-              .reason = rule.allow ? Reason::none : Reason::deny_policy,
-              .rule = static_cast<int>(i)};
-    }
-    // A deny that may match changes nothing yet: what is left when it does not may still be a deny.
-    if (rule.allow) return {.decision = Verdict::Decision::undecided, .reason = Reason::none};
-  }
-  return {};
+  const auto decider = index_->first(question);
+  if (!decider) return {};
+  if (decider->certainty == Certainty::maybe) return {.decision = Verdict::Decision::undecided, .reason = Reason::none};
+  const bool allow = rules_->rules[decider->rule].allow;
+  return {.decision = allow ? Verdict::Decision::allow : Verdict::Decision::deny,
+          .reason = allow ? Reason::none : Reason::deny_policy,
+          .rule = static_cast<int>(decider->rule)};
 }
 
 const std::vector<RuleInfo>& Policy::rules() const noexcept {

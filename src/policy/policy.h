@@ -2,7 +2,8 @@
 // is immutable after it is made and may be read from any thread.
 // Grammar: the design's section 5.3. Classes, facets and the walk: security reference, section 3.
 // Refuses: lists, certificate names and upstreams, which this build does not know (a located error each).
-// Tested in policy_test.cc and policy_model_test.cc, the parser in rules_test.cc; fuzzed in rules_fuzz.cc.
+// Rules are indexed, not scanned: index.h. Tested in policy_test.cc and policy_model_test.cc, the parser in
+// rules_test.cc; fuzzed in rules_fuzz.cc.
 #pragma once
 
 #include <cstdint>
@@ -68,6 +69,7 @@ struct RuleError {
 };
 
 struct Explanation;  // explain.h
+class PolicyIndex;   // index.h
 struct RuleSet;      // rules.h
 
 class Policy {
@@ -102,8 +104,9 @@ class Policy {
 
  private:
   friend Explanation explain(const Policy& policy, const Query& query, const OwnAddresses& own);
-  explicit Policy(std::unique_ptr<const RuleSet> rules) noexcept;
-  std::unique_ptr<const RuleSet> rules_;  // null only when moved from
+  explicit Policy(std::unique_ptr<const RuleSet> rules);
+  std::unique_ptr<const RuleSet> rules_;      // null only when moved from, as is
+  std::unique_ptr<const PolicyIndex> index_;  // that of rules_
 };
 
 }  // namespace stile::policy

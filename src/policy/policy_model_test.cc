@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "policy/index.h"
 #include "policy/policy_test_support.h"
 
 namespace stile::policy {
@@ -331,19 +332,36 @@ OwnAddresses own_addresses() {
   return own;
 }
 
-Verdict decide(const Policy& policy, const ModelQuery& query) {
+// Calls ask(Query, OwnAddresses) with the query as the product knows it.
+template <class Ask>
+auto with_query(const ModelQuery& query, Ask ask) {
   using auth::Authenticator;
   const Identity who = query.user.empty()      ? Identity::anonymous()
                        : query.user == "alice" ? Authenticator::make("alice", {"staff"})
                                                : Authenticator::make(query.user);
   const auto port = static_cast<std::uint16_t>(query.port);
   const Target asked = target(query.name.empty() ? query.place->address : query.name, port);
-  return policy.decide({.who = &who,
-                        .source = address(query.source),
-                        .command = command_of(query.command),
-                        .target = &asked,
-                        .candidate = query.place ? std::optional(address(query.place->address)) : std::nullopt},
-                       own_addresses());
+  return ask(Query{.who = &who,
+                   .source = address(query.source),
+                   .command = command_of(query.command),
+                   .target = &asked,
+                   .candidate = query.place ? std::optional(address(query.place->address)) : std::nullopt},
+             own_addresses());
+}
+
+Verdict decide(const Policy& policy, const ModelQuery& query) {
+  return with_query(query, [&](const Query& q, const OwnAddresses& own) { return policy.decide(q, own); });
+}
+
+// What the index stands for.
+std::optional<Decider> scan(const std::vector<Rule>& rules, const Question& question) {
+  for (std::size_t i = 0; i < rules.size(); ++i) {
+    const Certainty certainty = match_rule(rules[i], question, Search::first_mismatch).certainty;
+    if (certainty == Certainty::yes || (certainty == Certainty::maybe && rules[i].allow)) {
+      return Decider{.rule = static_cast<std::uint32_t>(i), .certainty = certainty};
+    }
+  }
+  return std::nullopt;
 }
 
 TEST(PolicyModel, EqualsTheOracle) {
@@ -353,8 +371,14 @@ TEST(PolicyModel, EqualsTheOracle) {
     std::vector<ModelRule> rules;
     for (int i = 0; i < round % 7; ++i) rules.push_back(generator.rule());
     const Policy policy = compiled(text_of(rules));
+    const auto set = parse_rules(text_of(rules));
+    const PolicyIndex index(set->rules, 0);
     for (int i = 0; i < 25; ++i) {
       const ModelQuery query = generator.query();
+      with_query(query, [&](const Query& q, const OwnAddresses& own) {
+        const Question question(q, own);
+        ASSERT_EQ(index.first(question), scan(set->rules, question)) << text_of(rules) << text_of(query);
+      });
       const auto [decision, rule] = Oracle(rules, query).verdict();
       const Verdict verdict = decide(policy, query);
       ASSERT_EQ(verdict.decision, decision) << text_of(rules) << text_of(query);

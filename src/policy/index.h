@@ -1,0 +1,104 @@
+// The compiled form of the rules: each rule is filed under its rarest word (a user, a name, a prefix, a port, …), so
+// that a question meets only the rules that share a word with it, however many there are. Which of them decides is
+// match.h's to say: the index leaves out only rules that cannot match, and the answer is that of a walk over all rules
+// in file order. No allocation to answer. Pure; immutable, any thread.
+// Refuses to outlive the rules. Tested against that walk in policy_model_test.cc, measured in policy_bench.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/address.h"
+#include "policy/match.h"
+#include "policy/name_table.h"
+#include "policy/prefix_tree.h"
+#include "policy/rules.h"
+
+namespace stile::policy {
+
+/// The rule that decides a question, and how sure it is: never `no`, and never an unsure deny, which changes nothing.
+struct Decider {
+  std::uint32_t rule = 0;
+  Certainty certainty = Certainty::no;
+
+  friend bool operator==(const Decider&, const Decider&) = default;
+};
+
+/// What a question knows. Other words of a rule count for each.
+enum class Knowledge : std::uint8_t {
+  address,   // the address to be dialled
+  name,      // a name that is not resolved yet
+  anywhere,  // no target at all
+};
+
+struct WordHash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view word) const noexcept { return std::hash<std::string_view>{}(word); }
+};
+
+/// The rules as questions of one knowledge meet them.
+class RuleFile {
+ public:
+  /// Up to `scanned` rules are not worth a look at their words: they are walked.
+  RuleFile(const std::vector<Rule>& rules, Knowledge knowledge, std::size_t scanned);
+
+  [[nodiscard]] std::optional<Decider> first(const std::vector<Rule>& rules, const Question& question) const;
+
+ private:
+  friend class RuleFiler;
+
+  // A rule in a list, with what tells at a glance that it does not match: one bit set in each field of the question's
+  // own sieve, or the rule is passed over.
+  struct Filed {
+    std::uint32_t rule = 0;
+    std::uint32_t sieve = 0;
+  };
+  class Walk;
+
+  void walk_who(Walk& walk, const Identity& who) const;
+  void walk_source(Walk& walk, const Question& question) const;
+  void walk_target(Walk& walk, const Question& question) const;
+  void walk_port(Walk& walk, const Question& question) const;
+  [[nodiscard]] std::span<const Filed> list(std::uint32_t number) const noexcept {
+    return std::span(filed_).subspan(begins_[number], begins_[number + 1] - begins_[number]);
+  }
+
+  // Words to numbers of lists.
+  using WordTable = std::unordered_map<std::string, std::uint32_t, WordHash, std::equal_to<>>;
+  WordTable users_;
+  WordTable groups_;
+  PrefixTree sources_;
+  PrefixTree targets_;
+  NameTable names_;  // the list of the name itself; that of what is below it comes next
+  std::vector<std::pair<std::uint16_t, std::uint32_t>> ports_;  // by port
+
+  std::vector<std::uint32_t> begins_;  // of each list in filed_, and the end of the last one
+  std::vector<Filed> filed_;           // list by list, each in file order
+};
+
+class PolicyIndex {
+ public:
+  /// Fewer rules than this are walked faster than looked up.
+  static constexpr std::size_t scanned_by_default = 12;
+
+  explicit PolicyIndex(const std::vector<Rule>& rules, std::size_t scanned = scanned_by_default);
+
+  /// The first rule of the file that decides; nothing where none does.
+  [[nodiscard]] std::optional<Decider> first(const Question& question) const;
+
+ private:
+  const std::vector<Rule>& rules_;
+  RuleFile by_address_;
+  RuleFile by_name_;
+  RuleFile anywhere_;
+};
+
+}  // namespace stile::policy
