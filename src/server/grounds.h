@@ -1,5 +1,5 @@
 // What an admitted session rests on, kept as long as it lives: a new policy is asked the same question again.
-// Threading: a worker's thread. Tested in enforce_test.cc.
+// Threading: a worker's thread. Tested in tests/sim and tests/e2e/reload_test.py.
 #pragma once
 
 #include <optional>

@@ -41,7 +41,8 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed
     : engine_(std::make_unique<engine::SimEngine>(seed, faults)),
       names_(std::make_unique<resolve::TableResolver>(*engine_)),
       resolver_(std::make_unique<resolve::CachingResolver>(*engine_, *names_, resolve::CachingResolver::Options{})),
-      undisturbed_(undisturbed) {
+      reloads_(draw_reloads(seed)),
+      undisturbed_(undisturbed && std::ranges::all_of(reloads_, &Reload::allows)) {
   engine_->set_route(dead_address, engine::SimBehaviour::silent());
   engine_->set_route(unreachable_address, engine::SimBehaviour::host_unreachable(Family::ipv4));
   engine_->set_path(Cidr{Address::v4(192, 0, 2, 0), 24}, {router, hidden_router});
@@ -53,7 +54,8 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed
   common->own.sockets = {server_endpoint, server_endpoint6};
   common->live_sockets = std::make_shared<relay::LiveSockets>();
   common->probe_gate = std::make_shared<server::ProbeGate>();
-  worker_ = std::make_unique<server::Worker>(*engine_, *resolver_, counters_, &ledger_, std::move(common));
+  common_ = std::move(common);
+  worker_ = std::make_unique<server::Worker>(*engine_, *resolver_, counters_, &ledger_, common_);
   STILE_ASSERT(worker_->listen(server_endpoint, false).has_value());
   STILE_ASSERT(worker_->listen(server_endpoint6, false).has_value());
   worker_->start();
@@ -69,11 +71,41 @@ void Town::add_random(engine::Prng& prng, std::string_view only) {
   conversations_.back()->begin();
 }
 
+// In every third town one or two that change nothing, in every eighth of those the last one allows nothing.
+std::vector<Town::Reload> Town::draw_reloads(std::uint64_t seed) {
+  engine::Prng prng(seed ^ 0x72656c6f6164);
+  std::vector<Reload> reloads;
+  if (prng.below(3) != 0) return reloads;
+  for (std::uint64_t count = 1 + prng.below(2); count > 0; --count) {
+    reloads.push_back({std::chrono::microseconds(prng.below(4'000'000)), true});
+  }
+  reloads.back().allows = prng.below(8) != 0;
+  return reloads;
+}
+
+// The same rules stand in other places, so that a rule's number of before means nothing any longer.
+void Town::reload(const Reload& reload) {
+  engine_->run_for(reload.after);
+  const std::string text =
+      reload.allows ? "deny anyone from 203.0.113.99 to any\n" + std::string(rules) : "deny anyone to any";
+  auto next = std::make_shared<server::Common>(*common_);
+  ++next->generation;
+  next->policy = std::make_shared<const policy::Policy>(std::move(*policy::Policy::compile(text)));
+  common_ = std::move(next);
+  worker_->publish(common_);
+  if (reload.allows) return;
+  engine_->run_for(std::chrono::seconds(1));
+  if (counters_.sessions_open.value() != 0) {
+    lived_on_ = std::to_string(counters_.sessions_open.value()) + " sessions live on that no rule allows";
+  }
+}
+
 bool Town::everybody_done() const {
   return std::ranges::all_of(conversations_, &Conversation::done);
 }
 
 void Town::run() {
+  for (const Reload& each : reloads_) reload(each);
   // Longer than every timer of a conversation together; a simulated minute costs nothing.
   for (int minute = 0; minute < 20 && !everybody_done(); ++minute) engine_->run_for(std::chrono::minutes(1));
   for (std::size_t i = 0; i < conversations_.size(); ++i) {
@@ -111,6 +143,7 @@ void Town::stop_server() {
 std::optional<std::string> Town::complaint() const {
   if (!never_ended_.empty()) return "I10: conversations never ended:" + never_ended_;
   if (leak_) return "I5: " + *leak_;
+  if (!lived_on_.empty()) return "I11: " + lived_on_;
   for (std::size_t i = 0; i < conversations_.size(); ++i) {
     if (const auto found = conversations_[i]->complaint(ledger_)) {
       return "conversation " + std::to_string(i) + ": " + *found;

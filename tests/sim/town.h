@@ -38,7 +38,15 @@ class Town {
   [[nodiscard]] std::string traces() const { return traces_; }
 
  private:
+  /// A new configuration while everybody is at it.
+  struct Reload {
+    Duration after;  // the start, or the reload before
+    bool allows;     // what the old one did; else nothing at all
+  };
+  [[nodiscard]] static std::vector<Reload> draw_reloads(std::uint64_t seed);
+
   [[nodiscard]] bool everybody_done() const;
+  void reload(const Reload& reload);
   void stop_server();
 
   std::unique_ptr<engine::SimEngine> engine_;
@@ -46,10 +54,13 @@ class Town {
   std::unique_ptr<resolve::CachingResolver> resolver_;
   observe::Counters counters_;
   Ledger ledger_;
+  std::shared_ptr<const server::Common> common_;
   std::unique_ptr<server::Worker> worker_;
   std::vector<std::unique_ptr<Conversation>> conversations_;
   std::string traces_;
+  std::vector<Reload> reloads_;
   bool undisturbed_;
+  std::string lived_on_;
   std::string never_ended_;
   std::optional<std::string> leak_;
 };
