@@ -149,7 +149,7 @@ std::vector<EffectiveValue> effective(const Config& config) {
       const bool is_unix = table.name == "listen" && config.listeners[i].is_unix();
       for (const Key& key : keys()) {
         if (key.table != table.name) continue;
-        if (key.type == KeyType::rules && config.policy == nullptr) continue;
+        if (key.table == "policy" && config.policy == nullptr) continue;
         const bool of_files = key.type == KeyType::mode || key.type == KeyType::account;
         if (of_files && !is_unix) continue;
         const bool may_be_absent = key.type == KeyType::socket || key.type == KeyType::file;

@@ -57,7 +57,7 @@ TEST(Keys, ExamplesParse) {
     const Table* const table = find_table(key.table);
     if (key.type == KeyType::mode || key.type == KeyType::account)
       text += "address = 'unix:/a'\n";
-    else if (table->repeats && key.name != table->required) {
+    else if (!table->required.empty() && key.name != table->required) {
       text += std::string(table->required) + " = " + std::string(find_key(key.table, table->required)->example) + "\n";
     }
     text += std::string(key.name) + " = " + std::string(key.example) + "\n";
