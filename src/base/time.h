@@ -20,7 +20,15 @@ struct MonotonicClock {
 
 using Instant = MonotonicClock::time_point;
 
-/// Wall-clock time, for records only; never for a deadline.
+/// Wall-clock time, for records and for what goes by the calendar; never for a deadline.
 using WallTime = std::chrono::sys_time<std::chrono::microseconds>;
+
+/// A moment of the week, in local time.
+struct WeekTime {
+  std::uint8_t day = 0;      // 0: Monday
+  std::uint16_t minute = 0;  // of the day
+
+  friend bool operator==(const WeekTime&, const WeekTime&) = default;
+};
 
 }  // namespace stile

@@ -46,14 +46,6 @@ struct Quota {
   friend bool operator==(const Quota&, const Quota&) = default;
 };
 
-/// A moment of the week, in the server's local time.
-struct WeekTime {
-  std::uint8_t day = 0;      // 0: Monday
-  std::uint16_t minute = 0;  // of the day
-
-  friend bool operator==(const WeekTime&, const WeekTime&) = default;
-};
-
 /// `when DAYS HH:MM-HH:MM`. An end at or before the beginning lies on the next day; the days are those of the
 /// beginning.
 struct When {

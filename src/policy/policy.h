@@ -40,7 +40,7 @@ struct Query {
   const Target* target = nullptr;    // as the client asked; nullptr: nothing in particular, each peer is decided later
   std::optional<Address> candidate;  // the address to be dialled; absent before the name is resolved. Absent for an
                                      // address literal means that literal
-  WeekTime at;                       // when it is asked
+  WeekTime at;                       // when it is asked, by the server's clock
 };
 
 struct Verdict {

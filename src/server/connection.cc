@@ -292,7 +292,8 @@ policy::Verdict Connection::decide(const Target* target, const std::optional<Add
   const Asker asker{.who = &*session_.identity(),
                     .local = local_.address,
                     .source = peer_.address,
-                    .proxied = session_.proxied() != nullptr};
+                    .proxied = session_.proxied() != nullptr,
+                    .at = worker_.week_time()};
   return server::decide(*common_, asker, command_, target, candidate);
 }
 

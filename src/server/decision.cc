@@ -6,8 +6,12 @@ namespace stile::server {
 
 policy::Verdict decide(const Common& common, const Asker& asker, policy::Command command, const Target* target,
                        const std::optional<Address>& candidate) {
-  const policy::Query query{
-      .who = asker.who, .source = asker.source, .command = command, .target = target, .candidate = candidate};
+  const policy::Query query{.who = asker.who,
+                            .source = asker.source,
+                            .command = command,
+                            .target = target,
+                            .candidate = candidate,
+                            .at = asker.at};
   // A relay or BIND port of ours, on any worker, is as little a target as a listener.
   const bool has_port = command == policy::Command::tcp || command == policy::Command::udp;
   if (has_port && target != nullptr && candidate && common.live_sockets->reaches({*candidate, target->port})) {

@@ -20,6 +20,7 @@ struct Asker {
   Address local;         // the client reached
   Address source;        // the client's own
   bool proxied = false;  // a PROXY header named it
+  WeekTime at;           // when it asks
 };
 
 /// `target` is nullptr for whoever comes (BIND), wherever it goes (UDP).

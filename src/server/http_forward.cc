@@ -206,8 +206,11 @@ void HttpForward::rearm() {
 // ── origins ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 policy::Verdict HttpForward::decide(const Target& target, const std::optional<Address>& candidate) const {
-  const Asker asker{
-      .who = &about_.who, .local = about_.local.address, .source = about_.peer.address, .proxied = about_.proxied};
+  const Asker asker{.who = &about_.who,
+                    .local = about_.local.address,
+                    .source = about_.peer.address,
+                    .proxied = about_.proxied,
+                    .at = worker_.week_time()};
   return server::decide(*common_, asker, policy::Command::tcp, &target, candidate);
 }
 

@@ -29,6 +29,7 @@
 #include "server/grounds.h"
 #include "server/probe_gate.h"
 #include "session/trace.h"
+#include "sys/local_clock.h"
 
 namespace stile::server {
 
@@ -157,6 +158,8 @@ class Worker final : public relay::TunnelOwner {
 
   void tunnel_ended(const relay::TunnelEnd& end) noexcept override;
 
+  [[nodiscard]] WeekTime week_time() noexcept { return local_clock_.week_time(engine_.wall_now()); }
+
   void on_wake(engine::Status status);
   void on_drain_deadline(engine::Status status);
   void on_accept_retry(engine::Status status);
@@ -187,6 +190,7 @@ class Worker final : public relay::TunnelOwner {
   relay::UdpRelay udp_;
   std::unique_ptr<HttpForwards> http_;
 
+  sys::LocalClock local_clock_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   engine::Socket accepted_;  // between accept and a connection; closed otherwise
   engine::Operation wake_;
