@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/assert.h"
+#include "policy/target_list.h"
 
 namespace stile::policy {
 namespace {
@@ -94,6 +95,10 @@ bool names(const NamesBelow& pattern, const HostName* asked) {
   return asked != nullptr && asked->is_or_below(pattern.name.text()) && *asked != pattern.name;
 }
 
+bool names(const ListRef& pattern, const HostName* asked) {
+  return asked != nullptr && pattern.list->names(*asked);
+}
+
 Mismatch closed_unless(bool open) {
   return open ? Mismatch::none : Mismatch::class_closed;
 }
@@ -114,6 +119,10 @@ Mismatch reach(const HostPattern& host, const Facet& facet, const HostName* aske
             return names(name, asked) ? closed_unless(is_public || is_soft(target_class)) : Mismatch::host;
           },
           [&](const NamesBelow& name) { return names(name, asked) ? closed_unless(is_public) : Mismatch::host; },
+          [&](const ListRef& list) {
+            const bool listed = names(list, asked) || list.list->contains(facet.address);
+            return listed ? closed_unless(is_public) : Mismatch::host;
+          },
       },
       host);
 }
@@ -151,6 +160,7 @@ bool hits(const HostPattern& host, const Facet& facet, const HostName* asked) {
                         [](Any) { return true; },
                         [&](TargetClass named) { return !facet.neutral && named == facet.target_class; },
                         [&](const Cidr& prefix) { return prefix.contains(facet.address); },
+                        [&](const ListRef& list) { return names(list, asked) || list.list->contains(facet.address); },
                         [&](const auto& name) { return names(name, asked); },
                     },
                     host);
@@ -184,13 +194,18 @@ TargetMatch match_unresolved(const Rule& rule, const TargetPattern& target, cons
     return rule.allow && !rule.options.redirect ? Certainty::maybe : Certainty::yes;
   };
   TargetMatch match;
-  match.certainty = std::visit(Overloaded{
-                                   [&](Any) { return rule.allow ? Certainty::maybe : Certainty::yes; },
-                                   [](TargetClass) { return Certainty::maybe; },
-                                   [](const Cidr&) { return Certainty::maybe; },
-                                   by_name,
-                               },
-                               target.host);
+  match.certainty =
+      std::visit(Overloaded{
+                     [&](Any) { return rule.allow ? Certainty::maybe : Certainty::yes; },
+                     [](TargetClass) { return Certainty::maybe; },
+                     [](const Cidr&) { return Certainty::maybe; },
+                     [&](const ListRef& list) {
+                       const Certainty named = by_name(list);
+                       return named == Certainty::no && list.list->has_addresses() ? Certainty::maybe : named;
+                     },
+                     by_name,
+                 },
+                 target.host);
   if (match.certainty == Certainty::no) return match;
   match.why = match_port(rule, target, question);
   if (rule.allow && question.command != Command::udp && is_multicast(target.host)) match.why = Mismatch::multicast;

@@ -196,6 +196,9 @@ std::expected<Cidr, Fault> parse_egress(std::string_view word) {
 std::expected<Target, Fault> parse_place(std::string_view word) {
   const auto split = split_target(word);
   if (!split) return std::unexpected(split.error());
+  if (split->host.starts_with(list_prefix)) {
+    return fault(quoted(split->host) + " is a list, where one host is expected");
+  }
   if (!split->ports) return fault("expected HOST:PORT, found " + quoted(word));
   auto pattern = parse_host(split->host);
   if (!pattern) return std::unexpected(std::move(pattern.error()));

@@ -162,7 +162,9 @@ std::expected<Source, Fault> parse_source(std::string_view word) {
 
 std::expected<TargetWord, Fault> split_target(std::string_view word) {
   std::size_t end = word.find(':');
-  if (word.starts_with('"')) {
+  if (word.starts_with(list_prefix)) {
+    end = std::min(word.find(':', list_prefix.size()), word.size());
+  } else if (word.starts_with('"')) {
     end = word.find('"', 1) + 1;
   } else if (word.starts_with('[')) {
     const std::size_t bracket = word.find(']');
@@ -203,6 +205,21 @@ std::expected<HostPattern, Fault> parse_host(std::string_view host) {
   if (!canonical) return fault(host_fault(host, canonical.error()));
   if (const auto* address = std::get_if<Address>(&*canonical)) return Cidr::host(*address);
   return ExactName{std::get<HostName>(std::move(*canonical))};
+}
+
+bool is_plain_name(std::string_view name) noexcept {
+  return !name.empty() && std::ranges::all_of(name, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.';
+  });
+}
+
+std::expected<ListRef, Fault> parse_list_name(std::string_view name, const Lists& lists) {
+  if (const auto found = lists.find(name); found != lists.end()) return ListRef{found->first, found->second};
+  std::vector<std::string_view> known;
+  for (const auto& [key, list] : lists) known.push_back(key);
+  const std::string hint = suggestion(name, known);
+  return fault("no list is named " + quoted(name) + (hint.empty() ? " ([policy] lists names them)" : hint));
 }
 
 bool is_port_number(std::string_view word) noexcept {

@@ -12,6 +12,9 @@
 
 namespace stile::policy {
 
+/// What begins a target that is a list.
+inline constexpr std::string_view list_prefix = "list:";
+
 /// What is wrong, and how many octets into the word.
 struct Fault {
   std::string message;
@@ -21,7 +24,7 @@ struct Fault {
 [[nodiscard]] std::expected<Who, Fault> parse_who(std::string_view word);
 [[nodiscard]] std::expected<Source, Fault> parse_source(std::string_view word);
 
-/// HOST[:PORTS] taken apart.
+/// HOST[:PORTS] taken apart; of a list, the host is `list:NAME`.
 struct TargetWord {
   std::string_view host;
   std::optional<std::string_view> ports;
@@ -29,7 +32,12 @@ struct TargetWord {
 };
 [[nodiscard]] std::expected<TargetWord, Fault> split_target(std::string_view word);
 
+/// Any host but a list.
 [[nodiscard]] std::expected<HostPattern, Fault> parse_host(std::string_view host);
+/// The octets of rule names and of lists' names.
+[[nodiscard]] bool is_plain_name(std::string_view name) noexcept;
+/// `list:NAME`, of which `name` is the part behind the colon.
+[[nodiscard]] std::expected<ListRef, Fault> parse_list_name(std::string_view name, const Lists& lists);
 
 /// True for digits and for digits-digits: behind a comma these go on with the ports.
 [[nodiscard]] bool is_port_number(std::string_view word) noexcept;

@@ -53,8 +53,8 @@ Policy::Policy(Policy&&) noexcept = default;
 Policy& Policy::operator=(Policy&&) noexcept = default;
 Policy::~Policy() = default;
 
-std::expected<Policy, std::vector<RuleError>> Policy::compile(std::string_view rules) {
-  auto set = parse_rules(rules);
+std::expected<Policy, std::vector<RuleError>> Policy::compile(std::string_view rules, const Lists& lists) {
+  auto set = parse_rules(rules, lists);
   if (!set) return std::unexpected(std::move(set.error()));
   return Policy(std::make_unique<const RuleSet>(std::move(*set)));
 }

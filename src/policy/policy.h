@@ -1,13 +1,15 @@
 // The policy: rules as values, compiled once, asked for every target address. Pure: no DNS, no clock, no I/O. A Policy
 // is immutable after it is made and may be read from any thread.
 // Grammar: the design's section 5.3. Classes, facets and the walk: security reference, section 3.
-// Refuses: lists, certificate names and upstreams, which this build does not know (a located error each).
+// Refuses: certificate names and upstreams, which this build does not know (a located error each).
 // Rules are indexed, not scanned: index.h. Tested in policy_test.cc and policy_model_test.cc, the parser in
 // rules_test.cc; fuzzed in rules_fuzz.cc.
 #pragma once
 
 #include <cstdint>
 #include <expected>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -71,11 +73,16 @@ struct RuleError {
 struct Explanation;  // explain.h
 class PolicyIndex;   // index.h
 struct RuleSet;      // rules.h
+class TargetList;    // target_list.h
+
+/// What `list:NAME` may name in rules; no value is null.
+using Lists = std::map<std::string, std::shared_ptr<const TargetList>, std::less<>>;
 
 class Policy {
  public:
   /// Compiles rules; all faults are reported, in line order.
-  [[nodiscard]] static std::expected<Policy, std::vector<RuleError>> compile(std::string_view rules);
+  [[nodiscard]] static std::expected<Policy, std::vector<RuleError>> compile(std::string_view rules,
+                                                                             const Lists& lists = {});
   /// For connections over loopback without a [policy]: what a local user could reach (security reference, 1.1).
   [[nodiscard]] static Policy loopback_preset();
   /// For every other listener without a [policy].

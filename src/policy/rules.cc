@@ -18,16 +18,12 @@ constexpr auto action_words = std::to_array<std::string_view>({"allow", "deny"})
 constexpr auto source_and_target_words = std::to_array<std::string_view>({"from", "to"});
 constexpr auto target_words = std::to_array<std::string_view>({"to"});
 
-bool is_rule_name_octet(char c) noexcept {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-}
-
 // One rule. A fault inside a list goes on behind the next comma, so that one pass reports them all; a fault in the
 // structure ends the rule.
 class RuleParser {
  public:
-  RuleParser(const LineTokens& line, int line_number, std::vector<RuleError>& errors)
-      : tokens_(line.tokens), line_number_(line_number), errors_(errors) {}
+  RuleParser(const LineTokens& line, int line_number, const Lists& lists, std::vector<RuleError>& errors)
+      : tokens_(line.tokens), line_number_(line_number), lists_(lists), errors_(errors) {}
 
   // NAME: in front, if there is one.
   std::optional<Token> parse_rule_name();
@@ -51,6 +47,7 @@ class RuleParser {
   void parse_commands(Rule& rule);
   bool parse_targets(Rule& rule);
   void parse_target(Rule& rule, const Token& word);
+  [[nodiscard]] std::expected<HostPattern, Fault> parse_target_host(std::string_view host) const;
   void parse_more_ports(TargetPattern& target);
   void parse_port_item(TargetPattern& target, std::string_view text, int column);
   bool expect_end_of_target(const Token& target, bool first);
@@ -67,6 +64,7 @@ class RuleParser {
 
   const std::vector<Token>& tokens_;
   int line_number_;
+  const Lists& lists_;
   std::vector<RuleError>& errors_;
   std::size_t position_ = 0;
 };
@@ -76,7 +74,7 @@ std::optional<Token> RuleParser::parse_rule_name() {
   if (first.is_quoted() || !first.text.ends_with(':')) return std::nullopt;
   ++position_;
   const Token name{.text = first.text.substr(0, first.text.size() - 1), .column = first.column};
-  if (name.text.empty() || !std::ranges::all_of(name.text, is_rule_name_octet)) {
+  if (!is_plain_name(name.text)) {
     report(first.column, "the rule name " + quoted(name.text) + " may hold only letters, digits, '-', '_' and '.'");
   }
   return name;
@@ -185,12 +183,11 @@ bool RuleParser::parse_targets(Rule& rule) {
 void RuleParser::parse_target(Rule& rule, const Token& word) {
   auto split = split_target(word.text);
   if (!split) return report(word, std::move(split.error()));
-  if (split->host == "list" && split->ports) return report(word.column, "'list:' is not known to this build");
   if (!split->ports && is_port_number(word.text)) {
     return report(word.column, quoted(word.text) + " is a port: ports stand behind a host, as in 'public:443'");
   }
   TargetPattern target{.host = Any{}, .ports = {}, .column = word.column};
-  if (auto host = parse_host(split->host)) {
+  if (auto host = parse_target_host(split->host)) {
     target.host = std::move(*host);
   } else {
     report(word, std::move(host.error()));
@@ -200,6 +197,11 @@ void RuleParser::parse_target(Rule& rule, const Token& word) {
     parse_more_ports(target);
   }
   rule.targets.push_back(std::move(target));
+}
+
+std::expected<HostPattern, Fault> RuleParser::parse_target_host(std::string_view host) const {
+  if (!host.starts_with(list_prefix)) return parse_host(host);
+  return parse_list_name(host.substr(list_prefix.size()), lists_);
 }
 
 void RuleParser::parse_more_ports(TargetPattern& target) {
@@ -236,12 +238,14 @@ bool RuleParser::expect_end_of_target(const Token& target, bool first) {
 // The whole text, line by line.
 class RulesParser {
  public:
+  explicit RulesParser(const Lists& lists) : lists_(lists) {}
   std::expected<RuleSet, std::vector<RuleError>> parse(std::string_view text);
 
  private:
   void parse_line(std::string_view line, int line_number);
   std::string unique_name(const std::optional<Token>& given, int line_number);
 
+  const Lists& lists_;
   RuleSet set_;
   std::vector<RuleError> errors_;
   std::map<std::string, int, std::less<>> line_of_name_;
@@ -269,7 +273,7 @@ void RulesParser::parse_line(std::string_view line, int line_number) {
     return;
   }
   if (tokenized->tokens.empty()) return;
-  RuleParser parser(*tokenized, line_number, errors_);
+  RuleParser parser(*tokenized, line_number, lists_, errors_);
   std::string name = unique_name(parser.parse_rule_name(), line_number);
   auto rule = parser.parse();
   if (!rule) return;
@@ -291,8 +295,8 @@ std::string RulesParser::unique_name(const std::optional<Token>& given, int line
 
 }  // namespace
 
-std::expected<RuleSet, std::vector<RuleError>> parse_rules(std::string_view text) {
-  return RulesParser{}.parse(text);
+std::expected<RuleSet, std::vector<RuleError>> parse_rules(std::string_view text, const Lists& lists) {
+  return RulesParser(lists).parse(text);
 }
 
 }  // namespace stile::policy

@@ -1,11 +1,12 @@
 // Rules as parsed: the text of [policy] rules as a list of plain values, in file order, ready to be matched one by one.
 // Grammar: the design's section 5.3. Every fault is reported with its line and column, and with the word that was
 // probably meant. Pure; a RuleSet is immutable once made.
-// Refuses list: and cert:, and every word it does not know. Tested in rules_test.cc, fuzzed in rules_fuzz.cc.
+// Refuses cert: and every word it does not know. Tested in rules_test.cc, fuzzed in rules_fuzz.cc.
 #pragma once
 
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -43,7 +44,12 @@ struct ExactName {
 struct NamesBelow {
   HostName name;
 };
-using HostPattern = std::variant<Any, TargetClass, Cidr, ExactName, NamesBelow>;
+/// `list:NAME`
+struct ListRef {
+  std::string name;
+  std::shared_ptr<const TargetList> list;  // never null
+};
+using HostPattern = std::variant<Any, TargetClass, Cidr, ExactName, NamesBelow, ListRef>;
 
 struct TargetPattern {
   HostPattern host;
@@ -79,6 +85,7 @@ struct RuleSet {
   std::vector<RuleInfo> infos;  // one a rule, same order
 };
 
-[[nodiscard]] std::expected<RuleSet, std::vector<RuleError>> parse_rules(std::string_view text);
+[[nodiscard]] std::expected<RuleSet, std::vector<RuleError>> parse_rules(std::string_view text,
+                                                                         const Lists& lists = {});
 
 }  // namespace stile::policy

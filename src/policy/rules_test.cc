@@ -237,7 +237,7 @@ TEST(Rules, TargetFaults) {
       {"allow anyone to *.10.0.0.1", "1:17 '10.0.0.1' is an address, not a name"},
       {"allow anyone to \"10.0.0.1\"", "1:17 '10.0.0.1' is an address, not a name"},
       {"allow anyone to \"*.example\"", "1:17 '*.example' is not a host name: bad-byte 0x2a"},
-      {"allow anyone to list:blocked", "1:17 'list:' is not known to this build"},
+      {"allow anyone to list:blocked", "1:17 no list is named 'blocked' ([policy] lists names them)"},
       {"allow anyone to b\xc3\xbc.example",
        "1:17 'b\\xc3\\xbc.example' is not a host name: bad-byte 0xc3 (names outside ASCII are written in their xn-- "
        "form)"},
