@@ -642,7 +642,8 @@ Grounds Connection::grounds() const {
                   .proxied = session_.proxied() != nullptr,
                   .command = command_,
                   .asked = {},
-                  .candidate = {}};
+                  .candidate = {},
+                  .at = worker_.week_time()};
   const Target* const target = session_.target();
   if (dialled_.port != 0) grounds.candidate = dialled_.address;
   if (command_ == policy::Command::bind && dialled_.port != 0) {

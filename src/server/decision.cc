@@ -21,7 +21,11 @@ policy::Verdict decide(const Common& common, const Asker& asker, policy::Command
 }
 
 policy::Verdict decide(const Common& common, const Grounds& grounds) {
-  const Asker asker{.who = &grounds.who, .local = grounds.local, .source = grounds.source, .proxied = grounds.proxied};
+  const Asker asker{.who = &grounds.who,
+                    .local = grounds.local,
+                    .source = grounds.source,
+                    .proxied = grounds.proxied,
+                    .at = grounds.at};
   const Target* const asked = grounds.asked ? &*grounds.asked : nullptr;
   return decide(common, asker, grounds.command, asked, grounds.candidate);
 }

@@ -20,6 +20,7 @@ struct Grounds {
   policy::Command command = policy::Command::tcp;
   std::optional<Target> asked;       // absent: whoever comes (BIND), wherever it goes (UDP)
   std::optional<Address> candidate;  // the address that was decided
+  WeekTime at;                       // when: a rule that holds at its times only lets go on what began in them
 };
 
 /// What is decided now. `undecided` where that depends on an address that is not known.

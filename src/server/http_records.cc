@@ -96,7 +96,8 @@ Grounds HttpForward::grounds() const {
                   .proxied = about_.proxied,
                   .command = policy::Command::tcp,
                   .asked = exchange_.target(),
-                  .candidate = {}};
+                  .candidate = {},
+                  .at = worker_.week_time()};
   if (admitted_) grounds.candidate = dialled_.address;
   return grounds;
 }
