@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "policy/line_reader.h"
 #include "policy/option_parser.h"
 #include "policy/patterns.h"
 #include "policy/tokens.h"
@@ -17,13 +18,14 @@ namespace {
 constexpr auto action_words = std::to_array<std::string_view>({"allow", "deny"});
 constexpr auto source_and_target_words = std::to_array<std::string_view>({"from", "to"});
 constexpr auto target_words = std::to_array<std::string_view>({"to"});
+// Unquoted, these two are never a name: a list that ran into them lacks its last item.
+constexpr auto list_ends = source_and_target_words;
 
 // One rule. A fault inside a list goes on behind the next comma, so that one pass reports them all; a fault in the
 // structure ends the rule.
 class RuleParser {
  public:
-  RuleParser(const LineTokens& line, int line_number, const Lists& lists, std::vector<RuleError>& errors)
-      : tokens_(line.tokens), line_number_(line_number), lists_(lists), errors_(errors) {}
+  RuleParser(const LineReader& line, const Lists& lists) : line_(line), lists_(lists) {}
 
   // NAME: in front, if there is one.
   std::optional<Token> parse_rule_name();
@@ -31,17 +33,6 @@ class RuleParser {
   std::optional<Rule> parse();
 
  private:
-  [[nodiscard]] const Token* peek() const { return position_ < tokens_.size() ? &tokens_[position_] : nullptr; }
-  [[nodiscard]] bool at_comma() const { return peek() != nullptr && peek()->is_comma(); }
-  [[nodiscard]] bool at_word(std::string_view word) const { return peek() != nullptr && peek()->text == word; }
-  // The word behind the present one, where that is no comma.
-  [[nodiscard]] bool word_follows() const {
-    return position_ + 1 < tokens_.size() && !tokens_[position_ + 1].is_comma();
-  }
-  // The next word, or a fault that says that `what` is missing.
-  const Token* take_word(std::string_view what);
-  template <class Item, class Parse>
-  bool parse_list(std::vector<Item>& items, std::string_view what, Parse parse_item);
   bool expect_word(std::string_view word, std::span<const std::string_view> known);
   bool parse_action(Rule& rule);
   void parse_commands(Rule& rule);
@@ -52,83 +43,42 @@ class RuleParser {
   void parse_port_item(TargetPattern& target, std::string_view text, int column);
   bool expect_end_of_target(const Token& target, bool first);
 
-  void report(int column, std::string message) {
-    errors_.push_back({.line = line_number_, .column = column, .message = std::move(message)});
-  }
-  void report(const Token& token, Fault fault) {
-    report(token.column + static_cast<int>(fault.offset), std::move(fault.message));
-  }
-  [[nodiscard]] int end_column() const {
-    return tokens_.empty() ? 1 : tokens_.back().column + static_cast<int>(tokens_.back().text.size());
-  }
-
-  const std::vector<Token>& tokens_;
-  int line_number_;
+  LineReader line_;
   const Lists& lists_;
-  std::vector<RuleError>& errors_;
-  std::size_t position_ = 0;
 };
 
 std::optional<Token> RuleParser::parse_rule_name() {
-  const Token& first = tokens_.front();
+  const Token& first = *line_.peek();
   if (first.is_quoted() || !first.text.ends_with(':')) return std::nullopt;
-  ++position_;
+  line_.advance();
   const Token name{.text = first.text.substr(0, first.text.size() - 1), .column = first.column};
   if (!is_plain_name(name.text)) {
-    report(first.column, "the rule name " + quoted(name.text) + " may hold only letters, digits, '-', '_' and '.'");
+    line_.report(first.column,
+                 "the rule name " + quoted(name.text) + " may hold only letters, digits, '-', '_' and '.'");
   }
   return name;
 }
 
 std::optional<Rule> RuleParser::parse() {
   Rule rule;
-  if (!parse_action(rule) || !parse_list(rule.who, "a client", parse_who)) return std::nullopt;
-  const bool has_sources = at_word("from");
+  if (!parse_action(rule) || !line_.take_list(rule.who, "a client", list_ends, parse_who)) return std::nullopt;
+  const bool has_sources = line_.skip_word("from");
   if (has_sources) {
-    ++position_;
-    if (!parse_list(rule.sources, "a source", parse_source)) return std::nullopt;
+    if (!line_.take_list(rule.sources, "a source", list_ends, parse_source)) return std::nullopt;
   }
   const std::span<const std::string_view> next =
       has_sources ? std::span<const std::string_view>(target_words) : source_and_target_words;
   if (!expect_word("to", next)) return std::nullopt;
   parse_commands(rule);
   if (!parse_targets(rule)) return std::nullopt;
-  if (peek() != nullptr) {
-    rule.options = OptionParser(std::span(tokens_).subspan(position_), line_number_, rule.allow, errors_).parse();
+  if (line_.peek() != nullptr) {
+    rule.options = OptionParser(line_, rule.allow).parse();
   }
   return rule;
 }
 
-const Token* RuleParser::take_word(std::string_view what) {
-  const Token* token = peek();
-  const bool missing = token == nullptr || token->is_comma();
-  // Unquoted, these two are never a name: a list that ran into them lacks its last item.
-  if (missing || token->text == "from" || token->text == "to") {
-    report(token == nullptr ? end_column() : token->column,
-           "expected " + std::string(what) + (missing ? "" : ", found " + quoted(token->text)));
-    return nullptr;
-  }
-  ++position_;
-  return token;
-}
-
-template <class Item, class Parse>
-bool RuleParser::parse_list(std::vector<Item>& items, std::string_view what, Parse parse_item) {
-  for (;;) {
-    const Token* word = take_word(what);
-    if (word == nullptr) return false;
-    if (auto item = parse_item(word->text)) {
-      items.push_back(std::move(*item));
-    } else {
-      report(*word, std::move(item.error()));
-    }
-    if (!at_comma()) return true;
-    ++position_;
-  }
-}
-
 bool RuleParser::parse_action(Rule& rule) {
-  const Token* word = take_word("'allow' or 'deny'");
+  const Token* word = line_.take_word("'allow' or 'deny'", list_ends);
   if (word == nullptr) return false;
   rule.allow = word->text == "allow";
   if (rule.allow || word->text == "deny") return true;
@@ -136,61 +86,63 @@ bool RuleParser::parse_action(Rule& rule) {
   const bool joined = colon != std::string_view::npos &&
                       std::ranges::find(action_words, word->text.substr(colon + 1)) != action_words.end();
   const std::string hint = joined ? " (a space is missing behind ':')" : suggestion(word->text, action_words);
-  report(word->column, "expected 'allow' or 'deny', found " + quoted(word->text) + hint);
+  line_.report(word->column, "expected 'allow' or 'deny', found " + quoted(word->text) + hint);
   return false;
 }
 
 bool RuleParser::expect_word(std::string_view word, std::span<const std::string_view> known) {
-  const Token* token = peek();
+  const Token* token = line_.peek();
   if (token != nullptr && token->text == word) {
-    ++position_;
+    line_.advance();
     return true;
   }
   std::string expected = known.size() > 1 ? "',', 'from' or 'to'" : "',' or 'to'";
   if (token == nullptr) {
-    report(end_column(), "expected " + std::move(expected));
+    line_.report(line_.column(), "expected " + std::move(expected));
   } else {
-    report(token->column, "expected " + expected + ", found " + quoted(token->text) + suggestion(token->text, known));
+    line_.report(token->column,
+                 "expected " + expected + ", found " + quoted(token->text) + suggestion(token->text, known));
   }
   return false;
 }
 
 // A command stands before another word; the last word is always a target.
 void RuleParser::parse_commands(Rule& rule) {
-  while (peek() != nullptr && word_follows() && !is_option(tokens_[position_ + 1].text)) {
-    const auto command = command_named(peek()->text);
+  while (line_.peek() != nullptr && line_.word_follows() && !is_option(line_.peek_second()->text)) {
+    const auto command = command_named(line_.peek()->text);
     if (!command) return;
     rule.commands.insert(*command);
-    ++position_;
+    line_.advance();
   }
 }
 
 bool RuleParser::parse_targets(Rule& rule) {
   for (bool first = true;; first = false) {
-    const Token* word = take_word("a target");
+    const Token* word = line_.take_word("a target", list_ends);
     if (word == nullptr) return false;
     if (first && command_named(word->text)) {
-      report(word->column, "expected a target behind " + quoted(word->text) + " (a host of that name must be quoted)");
+      line_.report(word->column,
+                   "expected a target behind " + quoted(word->text) + " (a host of that name must be quoted)");
     } else {
       parse_target(rule, *word);
     }
     if (!expect_end_of_target(*word, first)) return false;
-    if (!at_comma()) return true;
-    ++position_;
+    if (!line_.at_comma()) return true;
+    line_.advance();
   }
 }
 
 void RuleParser::parse_target(Rule& rule, const Token& word) {
   auto split = split_target(word.text);
-  if (!split) return report(word, std::move(split.error()));
+  if (!split) return line_.report(word, std::move(split.error()));
   if (!split->ports && is_port_number(word.text)) {
-    return report(word.column, quoted(word.text) + " is a port: ports stand behind a host, as in 'public:443'");
+    return line_.report(word.column, quoted(word.text) + " is a port: ports stand behind a host, as in 'public:443'");
   }
   TargetPattern target{.host = Any{}, .ports = {}, .column = word.column};
   if (auto host = parse_target_host(split->host)) {
     target.host = std::move(*host);
   } else {
-    report(word, std::move(host.error()));
+    line_.report(word, std::move(host.error()));
   }
   if (split->ports) {
     parse_port_item(target, *split->ports, word.column + static_cast<int>(split->ports_offset));
@@ -205,11 +157,11 @@ std::expected<HostPattern, Fault> RuleParser::parse_target_host(std::string_view
 }
 
 void RuleParser::parse_more_ports(TargetPattern& target) {
-  while (at_comma() && word_follows()) {
-    const Token& word = tokens_[position_ + 1];
+  while (line_.at_comma() && line_.word_follows()) {
+    const Token& word = *line_.peek_second();
     if (!is_port_number(word.text) && !service_port(word.text)) return;
     parse_port_item(target, word.text, word.column);
-    position_ += 2;
+    line_.advance(2);
   }
 }
 
@@ -217,20 +169,20 @@ void RuleParser::parse_port_item(TargetPattern& target, std::string_view text, i
   if (const auto range = parse_ports(text)) {
     target.ports.push_back(*range);
   } else {
-    report(column, range.error().message);
+    line_.report(column, range.error().message);
   }
 }
 
 bool RuleParser::expect_end_of_target(const Token& target, bool first) {
-  const Token* next = peek();
+  const Token* next = line_.peek();
   if (next == nullptr || next->is_comma() || is_option(next->text)) return true;
   // Two words side by side: most often the first was to be a command.
   const std::string hint = first ? suggestion(target.text, command_words()) : "";
   if (!hint.empty()) {
-    report(target.column, "unknown command " + quoted(target.text) + hint);
+    line_.report(target.column, "unknown command " + quoted(target.text) + hint);
   } else {
-    report(next->column, "expected ',', an option or the end of the rule, found " + quoted(next->text) +
-                             suggestion(next->text, option_words()));
+    line_.report(next->column, "expected ',', an option or the end of the rule, found " + quoted(next->text) +
+                                   suggestion(next->text, option_words()));
   }
   return false;
 }
@@ -273,7 +225,7 @@ void RulesParser::parse_line(std::string_view line, int line_number) {
     return;
   }
   if (tokenized->tokens.empty()) return;
-  RuleParser parser(*tokenized, line_number, lists_, errors_);
+  RuleParser parser(LineReader(tokenized->tokens, line_number, errors_), lists_);
   std::string name = unique_name(parser.parse_rule_name(), line_number);
   auto rule = parser.parse();
   if (!rule) return;
