@@ -11,6 +11,9 @@ namespace stile {
 namespace auth {
 class Authenticator;  // the only maker of authenticated identities
 }
+namespace policy {
+class Supposition;  // makes up clients for questions that nobody asked; never seen by a server
+}
 
 class Identity {
  public:
@@ -24,6 +27,7 @@ class Identity {
 
  private:
   friend class auth::Authenticator;
+  friend class policy::Supposition;
   Identity() = default;
   Identity(std::string user, std::vector<std::string> groups) : user_(std::move(user)), groups_(std::move(groups)) {}
 

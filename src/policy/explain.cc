@@ -135,7 +135,7 @@ Explanation explain(const Policy& policy, const Query& query, const OwnAddresses
       explanation.verdict.decision != Verdict::Decision::deny || explanation.verdict.reason == Reason::deny_policy;
   const std::size_t walked = !by_rules ? 0 : decided_by >= 0 ? static_cast<std::size_t>(decided_by) : infos.size();
   for (std::size_t i = 0; i < walked; ++i) {
-    const RuleMatch match = match_rule(policy.rules_->rules[i], question, Search::all_mismatches);
+    const RuleMatch match = match_rule(policy.rule_set().rules[i], question, Search::all_mismatches);
     if (match.mismatches != 1 || match.why == Mismatch::host) continue;
     explanation.near_misses.push_back({.rule = infos[i], .why = match.why, .detail = detail_of(match, query)});
   }

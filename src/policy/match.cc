@@ -283,6 +283,11 @@ RuleMatch match_rule(const Rule& rule, const Question& question, Search search) 
   return result;
 }
 
+Certainty match_request(const Rule& rule, const Question& question) {
+  if (!command_matches(rule, question.command)) return Certainty::no;
+  return match_targets(rule, question).certainty;
+}
+
 Reason refused_beyond_rules(const Question& question, const OwnAddresses& own) noexcept {
   if (!question.address) return Reason::none;
   for (const Facet& facet : *question.address) {

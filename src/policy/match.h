@@ -59,6 +59,9 @@ enum class Search : std::uint8_t { first_mismatch, all_mismatches };
 
 [[nodiscard]] RuleMatch match_rule(const Rule& rule, const Question& question, Search search);
 
+/// The same of command and target alone: whoever asks, from wherever, at whatever time.
+[[nodiscard]] Certainty match_request(const Rule& rule, const Question& question);
+
 /// True where no rule may decide: the reason says which of the refusals beyond all rules it is, none otherwise.
 [[nodiscard]] Reason refused_beyond_rules(const Question& question, const OwnAddresses& own) noexcept;
 

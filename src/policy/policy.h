@@ -70,10 +70,9 @@ struct RuleError {
   std::string message;  // "unknown class 'pubic' (did you mean 'public'?)"
 };
 
-struct Explanation;  // explain.h
-class PolicyIndex;   // index.h
-struct RuleSet;      // rules.h
-class TargetList;    // target_list.h
+class PolicyIndex;  // index.h
+struct RuleSet;     // rules.h
+class TargetList;   // target_list.h
 
 /// What `list:NAME` may name in rules; no value is null.
 using Lists = std::map<std::string, std::shared_ptr<const TargetList>, std::less<>>;
@@ -101,6 +100,8 @@ class Policy {
   [[nodiscard]] const std::vector<RuleInfo>& rules() const noexcept;
   /// Of the rule that a verdict names; those of -1 are empty.
   [[nodiscard]] const Options& options(int rule) const noexcept;
+  /// The rules as values (rules.h), for whoever says something about them: explain, expectations, cautions.
+  [[nodiscard]] const RuleSet& rule_set() const noexcept { return *rules_; }
 
   /// True when every allow rule that could admit a client without authentication names its sources (a `from`): then
   /// an unauthenticated listener is not an open proxy. Also true when no rule admits such a client at all.
@@ -110,7 +111,6 @@ class Policy {
   [[nodiscard]] std::vector<RuleError> warnings() const;
 
  private:
-  friend Explanation explain(const Policy& policy, const Query& query, const OwnAddresses& own);
   explicit Policy(std::unique_ptr<const RuleSet> rules);
   std::unique_ptr<const RuleSet> rules_;      // null only when moved from, as is
   std::unique_ptr<const PolicyIndex> index_;  // that of rules_
