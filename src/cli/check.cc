@@ -36,6 +36,10 @@ Findings findings_of(const Arguments& arguments, const Environment& environment)
     findings.errors.push_back({"", 0, 0, std::move(message)});
     findings.exit_code = exit_configuration;
   }
+  for (Fault& fault : failed_expectations(*settings)) {
+    findings.errors.push_back(std::move(fault));
+    findings.exit_code = exit_configuration;
+  }
   for (config::ConfigError& caution : config::cautions(settings->config)) {
     const std::string file = caution.line == 0 ? "" : settings->file;
     findings.warnings.push_back({file, caution.line, caution.column, "warning: " + caution.message});

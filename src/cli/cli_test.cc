@@ -46,8 +46,8 @@ Environment environment_of(std::map<std::string, std::string, std::less<>> varia
 
 class ConfigFile {
  public:
-  explicit ConfigFile(const std::string& text)
-      : folder_(testing::TempDir() + "stile-cli-test-" + std::to_string(::getpid())), path_(folder_ + "/stile.toml") {
+  explicit ConfigFile(const std::string& text, const std::string& name = "stile.toml")
+      : folder_(testing::TempDir() + "stile-cli-test-" + std::to_string(::getpid())), path_(folder_ + "/" + name) {
     fs::create_directory(folder_);
     ::chmod(folder_.c_str(), 0755);
     std::ofstream(path_) << text;
@@ -332,6 +332,27 @@ TEST(Check, WarningsAreLocatedAndChangeNothing) {
   const Output output = run_and_capture({"check", "--config", file.path()});
   EXPECT_EQ(output.exit_code, exit_done);
   EXPECT_EQ(output.err.rfind(file.path() + ":3:1: warning: ", 0), 0U) << output.err;
+}
+
+TEST(Check, RunsTheExpectations) {
+  const ConfigFile file(
+      "[policy]\nrules = '''\nno: deny anyone to any:25\n'''\nexpect = '''\nanyone may not connect a.example:25\n"
+      "anonymous may connect a.example:25\n'''\n");
+  const Output output = run_and_capture({"check", "--config", file.path()});
+  EXPECT_EQ(output.exit_code, exit_configuration);
+  EXPECT_EQ(output.err,
+            file.path() + ":7:1: expected 'anonymous may connect a.example:25', but 'no' (line 3) denies it\n");
+  EXPECT_EQ(run_serve(understood({"serve", "--config", file.path()}), environment_of({})), exit_configuration);
+  EXPECT_EQ(run_and_capture({"explain", "--config", file.path(), "--target", "a.example:25"}).exit_code, exit_done);
+}
+
+TEST(Check, ReadsTheListsBesideTheConfiguration) {
+  const ConfigFile list("a.example\n10.0.0.1/8\n", "list.txt");
+  const ConfigFile file("[policy]\nrules = 'deny anyone to list:x'\nlists = { x = 'list.txt' }\n");
+  EXPECT_EQ(run_and_capture({"check", "--config", file.path()}).err,
+            list.path() + ":2:1: '10.0.0.1/8' has bits set beyond its prefix length (did you mean '10.0.0.0/8'?)\n");
+  const ConfigFile lost("[policy]\nrules = 'deny anyone to list:x'\nlists = { x = 'nowhere.txt' }\n", "lost.toml");
+  EXPECT_EQ(run_and_capture({"check", "--config", lost.path()}).exit_code, exit_configuration);
 }
 
 TEST(Check, JsonSaysTheSame) {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <cstdlib>
+#include <filesystem>
 #include <iterator>
 
 #include "base/limits.h"
@@ -17,19 +18,31 @@ BadSettings one_fault(int exit_code, std::string message) {
   return {exit_code, {{"", 0, 0, std::move(message)}}};
 }
 
+std::string refusal_text(const sys::FileRefusal& refusal) {
+  return refusal.cure.empty() ? refusal.why : fmt::format("{} ({})", refusal.why, refusal.cure);
+}
+
+// A list that the configuration at `configuration` names.
+std::expected<config::NamedFile, std::string> read_named(const std::string& configuration, const std::string& written) {
+  const std::string path = (std::filesystem::path(configuration).parent_path() / written).string();
+  auto text = sys::read_trusted_file(path, limits::list_octets_max);
+  if (!text) return std::unexpected(refusal_text(text.error()));
+  return config::NamedFile{.path = path, .text = std::move(*text)};
+}
+
 std::expected<config::Config, BadSettings> load_file(const std::string& path) {
   if (path.empty()) return config::zero_configuration();
   const auto text = sys::read_trusted_file(path, limits::configuration_octets_max);
   if (!text) {
-    const sys::FileRefusal& refusal = text.error();
-    const std::string cure = refusal.cure.empty() ? "" : fmt::format(" ({})", refusal.cure);
-    return std::unexpected(one_fault(exit_configuration, fmt::format("cannot read {}: {}{}", path, refusal.why, cure)));
+    return std::unexpected(
+        one_fault(exit_configuration, fmt::format("cannot read {}: {}", path, refusal_text(text.error()))));
   }
-  auto parsed = config::parse(*text, path);
+  auto parsed = config::parse(*text, path, [&](const std::string& written) { return read_named(path, written); });
   if (parsed) return std::move(*parsed);
   BadSettings bad;
   for (config::ConfigError& error : parsed.error()) {
-    bad.faults.push_back({path, error.line, error.column, std::move(error.message)});
+    const std::string& file = error.file.empty() ? path : error.file;
+    bad.faults.push_back({file, error.line, error.column, std::move(error.message)});
   }
   return std::unexpected(std::move(bad));
 }
@@ -109,12 +122,22 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
   return Settings{std::move(*config), path};
 }
 
+std::vector<Fault> failed_expectations(const Settings& settings) {
+  const auto groups_of = [](const std::string&) { return std::optional<std::vector<std::string>>{}; };
+  std::vector<Fault> faults;
+  for (config::ConfigError& error : config::failed_expectations(settings.config, groups_of)) {
+    faults.push_back({settings.file, error.line, error.column, std::move(error.message)});
+  }
+  return faults;
+}
+
 std::expected<Settings, BadSettings> load_server_settings(const Arguments& arguments, const Environment& environment) {
   auto settings = load_settings(arguments, environment);
   if (!settings) return settings;
   // Security reference, 1.1: never an open proxy, whatever the file, the environment and the flags add up to.
   BadSettings bad;
   for (std::string& message : config::exposures(settings->config)) bad.faults.push_back({"", 0, 0, std::move(message)});
+  for (Fault& fault : failed_expectations(*settings)) bad.faults.push_back(std::move(fault));
   if (!bad.faults.empty()) return std::unexpected(std::move(bad));
   return settings;
 }

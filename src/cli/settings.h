@@ -46,7 +46,10 @@ struct BadSettings {
 [[nodiscard]] std::expected<Settings, BadSettings> load_settings(const Arguments& arguments,
                                                                  const Environment& environment);
 
-/// The same for a server: exposures() are faults too.
+/// The lines of [policy] expect that the rules do not meet.
+[[nodiscard]] std::vector<Fault> failed_expectations(const Settings& settings);
+
+/// The same for a server: exposures() and failed expectations are faults too.
 [[nodiscard]] std::expected<Settings, BadSettings> load_server_settings(const Arguments& arguments,
                                                                         const Environment& environment);
 

@@ -37,17 +37,16 @@ void add_rule_cautions(const Config& config, std::vector<ConfigError>& cautions)
   for (const policy::RuleError& warning : config.policy->warnings()) {
     cautions.push_back({file_line(warning.line), warning.column, warning.message});
   }
-  const auto parsed = policy::parse_rules(config.policy_rules);
-  if (!parsed) return;
-  for (std::size_t i = 0; i < parsed->rules.size(); ++i) {
-    const policy::Rule& rule = parsed->rules[i];
+  const policy::RuleSet& set = config.policy->rule_set();
+  for (std::size_t i = 0; i < set.rules.size(); ++i) {
+    const policy::Rule& rule = set.rules[i];
     const bool tcp = rule.commands.empty() || rule.commands.contains(policy::Command::tcp);
     if (!rule.allow || !tcp || !admits_anonymous(rule) || !reaches_abused_port(rule)) continue;
     cautions.push_back(
-        {file_line(parsed->infos[i].line), 1,
+        {file_line(set.infos[i].line), 1,
          fmt::format("'{}' lets clients without authentication reach port 119, 135-139 or 445, which open "
                      "proxies are misused for (name the ports that they need)",
-                     parsed->infos[i].name)});
+                     set.infos[i].name)});
   }
 }
 

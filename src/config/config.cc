@@ -80,6 +80,14 @@ EffectiveValue effective_value(const Config& config, const Key& key, std::string
   return value;
 }
 
+// One value each: "policy.lists.blocked".
+void add_lists(const Config& config, const Key& key, std::vector<EffectiveValue>& values) {
+  for (const auto& [name, file] : config.policy_lists) {
+    values.push_back(
+        {.key = fmt::format("{}.{}", path(key), name), .value = file, .origin = describe(config, path(key))});
+  }
+}
+
 }  // namespace
 
 Config zero_configuration() {
@@ -139,6 +147,23 @@ std::vector<std::string> exposures(const Config& config) {
   return messages;
 }
 
+std::vector<ConfigError> failed_expectations(const Config& config, const policy::GroupsOf& groups_of) {
+  if (config.policy == nullptr) return {};
+  policy::OwnAddresses own;
+  for (const Listener& listener : config.listeners) {
+    if (!listener.is_unix()) own.sockets.push_back(listener.address);
+  }
+  for (const Outside* const outside : {&config.udp.outside, &config.bind.outside}) {
+    for (const Address& address : outside->advertise) own.local_routes.push_back(Cidr::host(address));
+  }
+  std::vector<ConfigError> errors;
+  for (policy::RuleError& failure :
+       policy::failures(*config.policy, config.expectations, own, groups_of, config.policy_rules_line)) {
+    errors.push_back({config.policy_expect_line + failure.line - 1, failure.column, std::move(failure.message)});
+  }
+  return errors;
+}
+
 std::vector<EffectiveValue> effective(const Config& config) {
   std::vector<EffectiveValue> values;
   for (const Table& table : tables()) {
@@ -152,8 +177,13 @@ std::vector<EffectiveValue> effective(const Config& config) {
         if (key.table == "policy" && config.policy == nullptr) continue;
         const bool of_files = key.type == KeyType::mode || key.type == KeyType::account;
         if (of_files && !is_unix) continue;
-        const bool may_be_absent = key.type == KeyType::socket || key.type == KeyType::file;
+        const bool may_be_absent =
+            key.type == KeyType::socket || key.type == KeyType::file || key.type == KeyType::expect;
         if (may_be_absent && value_text(key, config, i).empty()) continue;
+        if (key.type == KeyType::lists) {
+          add_lists(config, key, values);
+          continue;
+        }
         const std::string name = table.repeats ? fmt::format("{}[{}].{}", table.name, i, key.name) : path(key);
         values.push_back(effective_value(config, key, name, i));
         if (key.type == KeyType::address && !config.origins.contains(name)) {

@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "config/listener.h"
 #include "config/outside.h"
+#include "policy/expect.h"
 #include "policy/policy.h"
 
 namespace stile::config {
@@ -67,6 +68,10 @@ struct Config {
   bool keep_sessions_on_reload = false;  // those that a new policy does not allow; else they are ended
   std::string policy_rules;              // the text behind it, for explain
   int policy_rules_line = 0;             // of the file: where the text's first line stands; 0 without [policy]
+  std::vector<policy::Expectation> expectations;
+  std::string policy_expect;                                     // the text behind them
+  int policy_expect_line = 0;                                    // as for the rules
+  std::map<std::string, std::string, std::less<>> policy_lists;  // name -> file, as written
   /// By key ("limits.idle", "listen[0].address", "listen" for all listeners); a key that nobody set is absent.
   std::map<std::string, Origin, std::less<>> origins;
 };
@@ -76,11 +81,22 @@ struct ConfigError {
   int line = 0;
   int column = 0;
   std::string message;
+  std::string file = {};  // one that the configuration names; empty: the configuration itself
 };
 
+/// A file that the configuration names, read.
+struct NamedFile {
+  std::string path;  // for people
+  std::string text;
+};
+/// Reads one; `path` is as written, and a relative one begins at the folder of the configuration. A failure says what
+/// is in the way and what to do.
+using ReadFile = std::function<std::expected<NamedFile, std::string>(const std::string& path)>;
+
 /// Parses and validates. All faults that can be found at once are reported, in file order. `file` is only a name for
-/// the origins.
-[[nodiscard]] std::expected<Config, std::vector<ConfigError>> parse(std::string_view text, std::string_view file = "");
+/// the origins. Without `read_file`, a file that the configuration names is a fault.
+[[nodiscard]] std::expected<Config, std::vector<ConfigError>> parse(std::string_view text, std::string_view file = "",
+                                                                    const ReadFile& read_file = {});
 
 /// No file at all: 127.0.0.1 and ::1, port 1080.
 [[nodiscard]] Config zero_configuration();
@@ -96,6 +112,10 @@ struct ConfigError {
 /// The rules of the security reference 1.1 that involve several keys, for the final configuration (file, environment
 /// and flags together): no listener is an open proxy. Messages say what to add.
 [[nodiscard]] std::vector<std::string> exposures(const Config& config);
+
+/// Each line of [policy] expect that does not hold: a fault for a server, which does not start with it. Of this host's
+/// own addresses it knows those that the configuration names.
+[[nodiscard]] std::vector<ConfigError> failed_expectations(const Config& config, const policy::GroupsOf& groups_of);
 
 /// What is allowed and yet worth a second look; `stile check` prints it.
 [[nodiscard]] std::vector<ConfigError> cautions(const Config& config);

@@ -297,6 +297,23 @@ constexpr Key key_rows[] = {
              "refused. Write them between `'''`, so that errors carry the exact line and column.",
      .example = "'''\noffice: allow anyone from 192.168.1.0/24 to public\n'''"},
     {.table = "policy",
+     .name = "expect",
+     .type = KeyType::expect,
+     .default_text = "",
+     .help = "What the rules must allow and must not, one expectation a line. `stile check` holds them against the "
+             "rules, and so does each start and reload: where one fails, the server does not start, or goes on with "
+             "the policy that it has.",
+     .example = "'''\nanyone may not connect 169.254.169.254:80\n'''"},
+    {.table = "policy",
+     .name = "lists",
+     .type = KeyType::lists,
+     .default_text = "",
+     .help =
+         "Files that rules name as `list:NAME`: one entry a line, a host name, `*.name`, an address or a network; `#` "
+         "begins a comment. A relative path begins at the folder of the configuration file. They are read at the start "
+         "and with each reload, and must not be writable by the group or by others.",
+     .example = "{ blocked = \"blocked.txt\" }"},
+    {.table = "policy",
      .name = "on_reload",
      .type = KeyType::choice,
      .default_text = "enforce",

@@ -25,6 +25,8 @@ enum class KeyType : std::uint8_t {
   optional_duration,  // a duration or "off"
   log_format,
   rules,      // the policy language
+  expect,     // its expectations
+  lists,      // a table of names and files
   choice,     // one of two words
   ports,      // "40000-40999", "40000" or "any"
   addresses,  // a list of IP addresses, one a family
@@ -94,8 +96,8 @@ struct Table {
 [[nodiscard]] std::string_view word(LogFormat format) noexcept;
 
 /// Reads one value and stores it; the message of a failure says what is expected. A key of a table that repeats goes
-/// into the last one of `config`, which must be there. Not for `rules`, which are more than one value; `store_text` not
-/// for lists.
+/// into the last one of `config`, which must be there. Not for `rules`, `expect` and `lists`, which are more than one
+/// value; `store_text` not for lists.
 [[nodiscard]] std::expected<void, std::string> store_text(const Key& key, std::string_view text, Config& config);
 [[nodiscard]] std::expected<void, std::string> store_number(const Key& key, std::int64_t number, Config& config);
 

@@ -61,7 +61,7 @@ TEST(Keys, ExamplesParse) {
       text += std::string(table->required) + " = " + std::string(find_key(key.table, table->required)->example) + "\n";
     }
     text += std::string(key.name) + " = " + std::string(key.example) + "\n";
-    const auto config = parse(text);
+    const auto config = parse(text, "", [](const std::string& file) { return NamedFile{file, "a.example"}; });
     EXPECT_TRUE(config) << text << (config ? "" : config.error().front().message);
   }
 }

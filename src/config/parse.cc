@@ -8,7 +8,10 @@
 
 #include "base/nearest.h"
 #include "config/config.h"
+#include "config/format.h"
 #include "config/keys.h"
+#include "policy/patterns.h"
+#include "policy/target_list.h"
 #include "policy/words.h"
 
 // Version 3.3 of the library asserts what a file may break, such as a table header that begins with no key ("[.a]").
@@ -71,7 +74,7 @@ std::string_view type_name(const toml::node& node) {
 // has lines that stand nowhere, so a fault in it is placed at its first octet and counts its own lines.
 class StringPlaces {
  public:
-  StringPlaces(std::string_view file, Place opening) : opening_(opening) {
+  StringPlaces(std::string_view file, Place opening, std::string_view what) : what_(what), opening_(opening) {
     const std::string_view rest = from(file, opening);
     const bool triple = rest.starts_with("'''") || rest.starts_with("\"\"\"");
     const std::size_t quotes = triple ? 3 : 1;
@@ -84,15 +87,7 @@ class StringPlaces {
 
   [[nodiscard]] int first_line() const { return first_.line; }
 
-  [[nodiscard]] ConfigError at(int line, int column, std::string message) const {
-    if (!exact_) {
-      return {opening_.line, opening_.column, fmt::format("rules line {}, column {}: {}", line, column, message)};
-    }
-    if (line == 1) return {first_.line, first_.column + column - 1, std::move(message)};
-    return {first_.line + line - 1, column, std::move(message)};
-  }
-
- private:
+  // The file from `place` on.
   static std::string_view from(std::string_view file, Place place) {
     for (int line = 1; line < place.line; ++line) file.remove_prefix(std::min(file.find('\n'), file.size() - 1) + 1);
     // The library counts code points, this finds octets.
@@ -103,16 +98,38 @@ class StringPlaces {
     return file;
   }
 
+  [[nodiscard]] ConfigError at(int line, int column, std::string message) const {
+    if (!exact_) {
+      return {opening_.line, opening_.column, fmt::format("{} line {}, column {}: {}", what_, line, column, message)};
+    }
+    if (line == 1) return {first_.line, first_.column + column - 1, std::move(message)};
+    return {first_.line + line - 1, column, std::move(message)};
+  }
+
+ private:
   static bool has_escapes(std::string_view rest, std::size_t quotes) {
     const std::string_view closing = rest.substr(0, quotes);
     const std::size_t end = rest.find(closing, quotes);
     return rest.substr(0, end).find('\\') != std::string_view::npos;
   }
 
+  std::string_view what_;
   Place opening_;
   Place first_;
   bool exact_ = false;
 };
+
+// The body of a literal string of several lines that opens at `place`; empty for every other kind of string.
+std::string_view literal_body(std::string_view file, Place place) {
+  constexpr std::string_view quotes = "'''";
+  const std::string_view rest = StringPlaces::from(file, place);
+  if (!rest.starts_with(quotes)) return {};
+  // Up to two more quotes may stand in front of those that close.
+  std::size_t end = rest.find(quotes, quotes.size());
+  while (end != std::string_view::npos && rest.substr(end + quotes.size()).starts_with('\'')) ++end;
+  if (end == std::string_view::npos) return {};
+  return rest.substr(quotes.size(), end - quotes.size());
+}
 
 bool breaks_the_library(std::string_view text) {
   try {
@@ -137,25 +154,33 @@ int faulty_line(std::string_view text) {
   return static_cast<int>(first - ends.begin()) + 1;
 }
 
+ConfigError syntax_error(const toml::parse_error& error) {
+  const Place place = place_of(error.source());
+  return {place.line, place.column, fmt::format("not TOML: {}", error.description())};
+}
+
+ConfigError library_error(std::string_view text) {
+  return {faulty_line(text), 1, "not TOML: no key can begin so"};
+}
+
 /// One walk over one file.
 class Reader {
  public:
-  Reader(std::string_view text, std::string_view file) : text_(text), file_(file) {}
+  Reader(std::string_view text, std::string_view file, const ReadFile& read_file)
+      : text_(text), file_(file), read_file_(read_file) {}
 
   std::expected<Config, std::vector<ConfigError>> read() {
     try {
       read_root(toml::parse(text_));
     } catch (const toml::parse_error& error) {
-      const Place place = place_of(error.source());
-      return std::unexpected(
-          std::vector<ConfigError>{{place.line, place.column, fmt::format("not TOML: {}", error.description())}});
+      return std::unexpected(std::vector<ConfigError>{syntax_error(error)});
     } catch (const LibraryFault&) {
-      return std::unexpected(std::vector<ConfigError>{{faulty_line(text_), 1, "not TOML: no key can begin so"}});
+      return std::unexpected(std::vector<ConfigError>{library_error(text_)});
     }
     if (config_.listeners.empty()) config_.listeners = zero_configuration().listeners;
     if (errors_.empty()) errors_ = contradictions(config_);
     if (errors_.empty()) return std::move(config_);
-    std::ranges::sort(errors_, {}, [](const ConfigError& e) { return std::tie(e.line, e.column, e.message); });
+    std::ranges::sort(errors_, {}, [](const ConfigError& e) { return std::tie(e.file, e.line, e.column, e.message); });
     return std::unexpected(std::move(errors_));
   }
 
@@ -209,7 +234,14 @@ class Reader {
     if (values == nullptr) {
       return fail(place_of(node.source()), fmt::format("'{0}' is a table: write [{0}]", table.name));
     }
-    for (const auto& [name, value] : *values) read_value(table.name, name, value);
+    // Rules name what other keys say.
+    const bool has_rules = table.name == "policy";
+    for (const auto& [name, value] : *values) {
+      if (!has_rules || name.str() != table.required) read_value(table.name, name, value);
+    }
+    for (const auto& [name, value] : *values) {
+      if (has_rules && name.str() == table.required) read_value(table.name, name, value);
+    }
     if (table.name == "policy" && !values->contains(table.required)) {
       fail(place_of(key.source()), "[policy] has no 'rules': nobody could go anywhere");
     }
@@ -223,6 +255,10 @@ class Reader {
     switch (key->type) {
       case KeyType::rules:
         return read_rules(*key, node, place);
+      case KeyType::expect:
+        return read_expectations(*key, node, place);
+      case KeyType::lists:
+        return read_lists(*key, node, place);
       case KeyType::number:
         if (!node.is_integer()) return wrong_type(*key, node, "a whole number without quotes");
         return stored(*key, place, store_number(*key, node.ref<std::int64_t>(), config_));
@@ -273,8 +309,8 @@ class Reader {
   void read_rules(const Key& key, const toml::node& node, Place place) {
     if (!node.is_string()) return wrong_type(key, node, "a string between '''");
     const std::string& rules = node.ref<std::string>();
-    const StringPlaces places(text_, place);
-    auto policy = policy::Policy::compile(rules);
+    const StringPlaces places(text_, place, "rules");
+    auto policy = policy::Policy::compile(rules, lists_);
     if (!policy) {
       for (const policy::RuleError& e : policy.error()) errors_.push_back(places.at(e.line, e.column, e.message));
       return;
@@ -283,6 +319,53 @@ class Reader {
     config_.policy_rules = rules;
     config_.policy_rules_line = places.first_line();
     remember(path(key), place);
+  }
+
+  void read_expectations(const Key& key, const toml::node& node, Place place) {
+    if (!node.is_string()) return wrong_type(key, node, "a string between '''");
+    const std::string& text = node.ref<std::string>();
+    const StringPlaces places(text_, place, "expect");
+    auto expectations = policy::parse_expectations(text);
+    if (!expectations) {
+      for (const policy::RuleError& e : expectations.error()) errors_.push_back(places.at(e.line, e.column, e.message));
+      return;
+    }
+    config_.expectations = std::move(*expectations);
+    config_.policy_expect = text;
+    config_.policy_expect_line = places.first_line();
+    remember(path(key), place);
+  }
+
+  void read_lists(const Key& key, const toml::node& node, Place place) {
+    const toml::table* const files = node.as_table();
+    if (files == nullptr) return wrong_type(key, node, fmt::format("names and files such as {}", key.example));
+    for (const auto& [name, value] : *files) {
+      if (!policy::is_plain_name(name.str())) {
+        fail(place_of(name.source()), fmt::format("{}: the name {} may hold only letters, digits, '-', '_' and '.'",
+                                                  path(key), policy::quoted(name.str())));
+      } else if (!value.is_string()) {
+        wrong_type(key, value, fmt::format("a file for {}", policy::quoted(name.str())));
+      } else {
+        read_list_file(std::string(name.str()), value.ref<std::string>(), place_of(value.source()));
+      }
+    }
+    remember(path(key), place);
+  }
+
+  void read_list_file(const std::string& name, const std::string& written, Place place) {
+    // Rules may name it whatever is wrong with it: one fault is enough.
+    lists_[name] = std::make_shared<const policy::TargetList>(policy::TargetList::parse("").value());
+    config_.policy_lists.emplace(name, written);
+    const auto file = read_file_ ? read_file_(written) : std::unexpected<std::string>("no files are read here");
+    if (!file) return fail(place, fmt::format("policy.lists: cannot read '{}': {}", written, file.error()));
+    auto list = policy::TargetList::parse(file->text);
+    if (list) {
+      lists_[name] = std::make_shared<const policy::TargetList>(std::move(*list));
+      return;
+    }
+    for (policy::RuleError& e : list.error()) {
+      errors_.push_back({e.line, e.column, std::move(e.message), file->path});
+    }
   }
 
   // "unknown key 'adress' (did you mean 'address'?)"; a key that stands in another table is named with it.
@@ -307,18 +390,39 @@ class Reader {
 
   std::string_view text_;
   std::string_view file_;
+  const ReadFile& read_file_;
   Config config_;
+  policy::Lists lists_;
   std::string prefix_;  // "listen[0]." while the first listener is read
   std::vector<ConfigError> errors_;
 };
 
 }  // namespace
 
-std::expected<Config, std::vector<ConfigError>> parse(std::string_view text, std::string_view file) {
+std::expected<Config, std::vector<ConfigError>> parse(std::string_view text, std::string_view file,
+                                                      const ReadFile& read_file) {
   if (text.size() > limits::configuration_octets_max) {
     return std::unexpected(std::vector<ConfigError>{{1, 1, "the file is larger than 1 MiB"}});
   }
-  return Reader(text, file).read();
+  return Reader(text, file, read_file).read();
+}
+
+PolicyTexts policy_texts(std::string_view text) {
+  PolicyTexts texts;
+  try {
+    const toml::table root = toml::parse(text);
+    const auto body = [&](std::string_view key) {
+      const toml::node* const node = root["policy"][key].node();
+      return node != nullptr && node->is_string() ? literal_body(text, place_of(node->source())) : std::string_view{};
+    };
+    texts.rules = body("rules");
+    texts.expect = body("expect");
+  } catch (const toml::parse_error& error) {
+    texts.fault = syntax_error(error);
+  } catch (const LibraryFault&) {
+    texts.fault = library_error(text);
+  }
+  return texts;
 }
 
 }  // namespace stile::config

@@ -34,6 +34,10 @@ std::string type_text(const Key& key) {
       return "one of `\"auto\"`, `\"json\"`, `\"text\"`, `\"none\"`";
     case KeyType::rules:
       return "policy rules";
+    case KeyType::expect:
+      return "expectations";
+    case KeyType::lists:
+      return "table of names and paths";
     case KeyType::choice:
       return fmt::format("`\"{}\"` or `\"{}\"`", key.words[0], key.words[1]);
     case KeyType::ports:

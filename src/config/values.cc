@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 
 #include "base/assert.h"
 #include "base/duration.h"
@@ -371,6 +372,10 @@ std::string value_text(const Key& key, const Config& config, std::size_t index) 
       return std::string(word(config.log));
     case KeyType::rules:
       return config.policy_rules;
+    case KeyType::expect:
+      return config.policy_expect;
+    case KeyType::lists:
+      return fmt::format("{}", fmt::join(std::views::keys(config.policy_lists), ", "));
     case KeyType::choice:
       return std::string(key.words[value_of<bool>(key.choice, config) ? 1 : 0]);
     case KeyType::ports: {
