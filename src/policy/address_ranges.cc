@@ -1,43 +1,22 @@
 #include "policy/address_ranges.h"
 
 #include <algorithm>
-#include <bit>
-#include <cstring>
 
 namespace stile::policy {
 namespace {
 
 constexpr std::size_t stride = 64;
 
-template <class Unsigned>
-Unsigned big_endian(const std::uint8_t* octets) noexcept {
-  Unsigned value = 0;
-  std::memcpy(&value, octets, sizeof value);
-  return std::endian::native == std::endian::little ? std::byteswap(value) : value;
-}
-
-// The lowest `bits` bits, of 0 to 64 or more.
-constexpr std::uint64_t low_ones(unsigned bits) noexcept {
-  return bits >= 64 ? UINT64_MAX : (std::uint64_t{1} << bits) - 1;
-}
-
 }  // namespace
 
-AddressRanges::Number128 AddressRanges::number_of(ConstBytes octets) noexcept {
-  return {.high = big_endian<std::uint64_t>(octets.data()), .low = big_endian<std::uint64_t>(octets.data() + 8)};
-}
-
 void AddressRanges::add(const Cidr& prefix) {
-  const ConstBytes octets = prefix.base.octets();
   if (prefix.base.is_v4()) {
-    const auto first = big_endian<std::uint32_t>(octets.data());
-    v4_.add(first, first | static_cast<std::uint32_t>(low_ones(32U - prefix.length)));
-    return;
+    const std::uint32_t first = number32_of(prefix.base);
+    v4_.add(first, last_of(first, prefix.length));
+  } else {
+    const Number128 first = number128_of(prefix.base);
+    v6_.add(first, last_of(first, prefix.length));
   }
-  const Number128 first = number_of(octets);
-  const unsigned free_bits = 128U - prefix.length;
-  v6_.add(first, {.high = first.high | (free_bits > 64 ? low_ones(free_bits - 64) : 0),
-                  .low = first.low | low_ones(free_bits)});
 }
 
 void AddressRanges::seal() {
@@ -46,8 +25,7 @@ void AddressRanges::seal() {
 }
 
 bool AddressRanges::contains(const Address& address) const noexcept {
-  const ConstBytes octets = address.octets();
-  return address.is_v4() ? v4_.contains(big_endian<std::uint32_t>(octets.data())) : v6_.contains(number_of(octets));
+  return address.is_v4() ? v4_.contains(number32_of(address)) : v6_.contains(number128_of(address));
 }
 
 template <class Number>

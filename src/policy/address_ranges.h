@@ -3,12 +3,12 @@
 // any thread. Refuses to say which prefix holds an address. Tested in address_ranges_test.cc.
 #pragma once
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "base/address.h"
+#include "policy/address_number.h"
 
 namespace stile::policy {
 
@@ -26,13 +26,6 @@ class AddressRanges {
   [[nodiscard]] std::size_t octets() const noexcept { return v4_.octets() + v6_.octets(); }
 
  private:
-  // An address as a number.
-  struct Number128 {
-    std::uint64_t high = 0;
-    std::uint64_t low = 0;
-    friend auto operator<=>(const Number128&, const Number128&) = default;
-  };
-
   template <class Number>
   struct Family {
     struct Range {
@@ -50,8 +43,6 @@ class AddressRanges {
     std::vector<Range> ranges;
     std::vector<Number> every_64th;  // the beginnings of ranges 0, 64, 128, …
   };
-
-  static Number128 number_of(ConstBytes octets) noexcept;
 
   Family<std::uint32_t> v4_;
   Family<Number128> v6_;

@@ -2,9 +2,16 @@
 
 #include <algorithm>
 #include <array>
+#include <bitset>
+#include <functional>
 #include <map>
-#include <numeric>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
+
+#include "policy/name_suffixes.h"
 
 namespace stile::policy {
 namespace {
@@ -17,7 +24,7 @@ struct Overloaded : Visitors... {
   using Visitors::operator()...;
 };
 
-// Lists that always exist. Those of words are numbered behind them.
+// Numbers of the lists that always exist; those of words and prefixes come behind them.
 constexpr Number every_question = 0;
 constexpr Number anonymous_clients = 1;
 constexpr Number authenticated_clients = 2;
@@ -33,6 +40,27 @@ constexpr Number list_of(Number classes, TargetClass target_class) noexcept {
 // A wider range has no list for each of its ports.
 constexpr int ports_listed_max = 16;
 
+// What a word is makes it another word: a group is no user of the same name.
+enum class WordKind : std::uint8_t { user, group, name, names_below, port };
+
+std::uint64_t word_hash(WordKind kind, std::uint64_t hash) noexcept {
+  return spread(hash + static_cast<std::uint64_t>(kind));
+}
+
+std::uint64_t word_hash(WordKind kind, std::string_view word) noexcept {
+  return word_hash(kind, std::hash<std::string_view>{}(word));
+}
+
+// Any one does: a name that collides costs a look at one rule more.
+constexpr std::uint64_t point = 0x9e3779b97f4a7c15 & NameSuffixes::point_max;
+
+std::uint64_t word_hash(WordKind kind, const HostName& name) noexcept {
+  NameSuffixes suffixes(name.text(), point);
+  while (suffixes.next()) {
+  }
+  return word_hash(kind, suffixes.hash());
+}
+
 // The three fields of a sieve.
 constexpr std::uint32_t command_field = 0x1F;
 constexpr unsigned who_bits = 10;
@@ -46,13 +74,8 @@ constexpr std::uint32_t command_bit(Command command) noexcept {
   return 1U << static_cast<unsigned>(command);
 }
 
-std::uint32_t who_bit(std::size_t hash) noexcept {
-  return 1U << (6 + hash % who_bits);
-}
-
-// A group and a user of one name are two words.
-std::size_t group_hash(std::size_t hash) noexcept {
-  return hash / who_bits;
+constexpr std::uint32_t who_bit(std::uint64_t word) noexcept {
+  return 1U << (6 + word % who_bits);
 }
 
 constexpr std::uint32_t port_bit(unsigned port) noexcept {
@@ -69,8 +92,8 @@ std::uint32_t who_sieve(const Who& who) {
                         [](Anyone) { return who_field; },
                         [](Anonymous) { return anonymous_bit; },
                         [](Authenticated) { return authenticated_bits; },
-                        [](const User& user) { return who_bit(WordHash{}(user.name)); },
-                        [](const Group& group) { return who_bit(group_hash(WordHash{}(group.name))); },
+                        [](const User& user) { return who_bit(word_hash(WordKind::user, user.name)); },
+                        [](const Group& group) { return who_bit(word_hash(WordKind::group, group.name)); },
                     },
                     who);
 }
@@ -101,8 +124,8 @@ std::uint32_t sieve_of(const Question& question) {
   if (question.who.is_anonymous()) {
     sieve |= anonymous_bit;
   } else {
-    sieve |= who_bit(WordHash{}(question.who.user()));
-    for (const std::string& group : question.who.groups()) sieve |= who_bit(group_hash(WordHash{}(group)));
+    sieve |= who_bit(word_hash(WordKind::user, question.who.user()));
+    for (const std::string& group : question.who.groups()) sieve |= who_bit(word_hash(WordKind::group, group));
   }
   const bool any_port = question.anywhere || !has_port(question.command);
   return sieve | (any_port ? port_field : port_bit(question.port));
@@ -114,29 +137,32 @@ bool denies_everywhere(const Rule& rule) {
   });
 }
 
-// The words of rules and the numbers of their lists, while they are gathered.
+// The words and prefixes of rules and the numbers of their lists, while they are gathered.
 struct Words {
-  Number user(const std::string& name) { return number(users, name); }
-  Number group(const std::string& name) { return number(groups, name); }
-  Number source(const Cidr& prefix) { return number(sources, std::pair(prefix.base, prefix.length)); }
-  Number target(const Cidr& prefix) { return number(targets, std::pair(prefix.base, prefix.length)); }
-  Number port(std::uint16_t port) { return number(ports, port); }
-  // Of the name itself; of what is below it one more.
-  Number name(const HostName& name) { return number(names, name.text(), 2); }
+  using Prefixes = std::map<std::pair<Address, std::uint8_t>, Number>;
 
   template <class Word>
-  Number number(std::map<Word, Number>& words, const Word& word, Number lists = 1) {
-    const auto [found, inserted] = words.try_emplace(word, count);
-    if (inserted) count += lists;
+  Number word(WordKind kind, const Word& word) {
+    return number(words, word_hash(kind, word));
+  }
+  Number name(WordKind kind, const HostName& name) {
+    label_counts.set(static_cast<std::size_t>(std::ranges::count(name.text(), '.')) + 1);
+    return word(kind, name);
+  }
+  Number source(const Cidr& prefix) { return number(sources, std::pair(prefix.base, prefix.length)); }
+  Number target(const Cidr& prefix) { return number(targets, std::pair(prefix.base, prefix.length)); }
+
+  template <class Map>
+  Number number(Map& map, const typename Map::key_type& word) {
+    const auto [found, inserted] = map.try_emplace(word, count);
+    if (inserted) ++count;
     return found->second;
   }
 
-  std::map<std::string, Number> users;
-  std::map<std::string, Number> groups;
-  std::map<std::pair<Address, std::uint8_t>, Number> sources;
-  std::map<std::pair<Address, std::uint8_t>, Number> targets;
-  std::map<std::string, Number> names;
-  std::map<std::uint16_t, Number> ports;
+  std::unordered_map<std::uint64_t, Number> words;
+  Prefixes sources;
+  Prefixes targets;
+  std::bitset<limits::name_octets_max / 2 + 2> label_counts;
   Number count = first_word;
 };
 
@@ -146,15 +172,15 @@ struct Words {
 std::optional<Numbers> who_lists(const Rule& rule, Words& words) {
   Numbers lists;
   for (const Who& who : rule.who) {
-    const auto list =
-        std::visit(Overloaded{
-                       [](Anyone) -> std::optional<Number> { return std::nullopt; },
-                       [](Anonymous) -> std::optional<Number> { return anonymous_clients; },
-                       [](Authenticated) -> std::optional<Number> { return authenticated_clients; },
-                       [&](const User& user) -> std::optional<Number> { return words.user(user.name); },
-                       [&](const Group& group) -> std::optional<Number> { return words.group(group.name); },
-                   },
-                   who);
+    const auto list = std::visit(
+        Overloaded{
+            [](Anyone) -> std::optional<Number> { return std::nullopt; },
+            [](Anonymous) -> std::optional<Number> { return anonymous_clients; },
+            [](Authenticated) -> std::optional<Number> { return authenticated_clients; },
+            [&](const User& user) -> std::optional<Number> { return words.word(WordKind::user, user.name); },
+            [&](const Group& group) -> std::optional<Number> { return words.word(WordKind::group, group.name); },
+        },
+        who);
     if (!list) return std::nullopt;
     lists.push_back(*list);
   }
@@ -189,8 +215,8 @@ std::optional<Numbers> target_lists(const Rule& rule, Knowledge knowledge, Words
       },
       [&](TargetClass named) { by_address([&] { return list_of(target_classes, named); }); },
       [&](const Cidr& prefix) { by_address([&] { return words.target(prefix); }); },
-      [&](const ExactName& exact) { lists.push_back(words.name(exact.name)); },
-      [&](const NamesBelow& below) { lists.push_back(words.name(below.name) + 1); },
+      [&](const ExactName& exact) { lists.push_back(words.name(WordKind::name, exact.name)); },
+      [&](const NamesBelow& below) { lists.push_back(words.name(WordKind::names_below, below.name)); },
       [&](const auto&) { told = false; },  // what has no word of its own
   };
   for (const TargetPattern& target : rule.targets) std::visit(visitor, target.host);
@@ -205,7 +231,7 @@ std::optional<Numbers> port_lists(const Rule& rule, Knowledge knowledge, Words& 
     for (const PortRange& range : target.ports) {
       if (range.last - range.first >= ports_listed_max) return std::nullopt;
       for (unsigned port = range.first; port <= range.last; ++port) {
-        lists.push_back(words.port(static_cast<std::uint16_t>(port)));
+        lists.push_back(words.word(WordKind::port, std::uint64_t{port}));
       }
     }
   }
@@ -253,8 +279,7 @@ class RuleFiler {
     return knowledge_ != Knowledge::anywhere || rule.allow || denies_everywhere(rule);
   }
   [[nodiscard]] std::vector<std::optional<Kind>> choose() const;
-  void write(const std::vector<Numbers>& lists_of_rules, Number count);
-  void write(const Words& words);
+  void write(const std::vector<Numbers>& lists_of_rules, const Words& words);
 
   const std::vector<Rule>& rules_;
   Knowledge knowledge_;
@@ -302,47 +327,43 @@ void RuleFiler::file(bool under_words) {
     lists_of_rules[i] = choices[i] ? *lists_by(*choices[i], rules_[i], knowledge_, words) : Numbers{every_question};
     sort_out_repeats(lists_of_rules[i]);
   }
-  write(lists_of_rules, words.count);
-  write(words);
+  write(lists_of_rules, words);
 }
 
-void RuleFiler::write(const std::vector<Numbers>& lists_of_rules, Number count) {
-  std::vector<std::uint32_t>& begins = file_.begins_;
-  begins.assign(count + 1, 0);
-  for (const Numbers& lists : lists_of_rules) {
-    for (const Number list : lists) ++begins[list + 1];
+void RuleFiler::write(const std::vector<Numbers>& lists_of_rules, const Words& words) {
+  std::vector<List> lists(words.count);
+  for (const Numbers& numbers : lists_of_rules) {
+    for (const Number number : numbers) ++lists[number].length;
   }
-  std::partial_sum(begins.begin(), begins.end(), begins.begin());
-  file_.filed_.resize(begins.back());
-  std::vector<std::uint32_t> ends = begins;
+  std::uint32_t end = 0;
+  for (List& list : lists) list.begin = std::exchange(end, end + std::exchange(list.length, 0));
+  file_.filed_.resize(end);
   for (std::size_t i = 0; i < rules_.size(); ++i) {
-    for (const Number list : lists_of_rules[i]) {
-      file_.filed_[ends[list]++] = {.rule = static_cast<std::uint32_t>(i), .sieve = sieve_of(rules_[i])};
+    for (const Number number : lists_of_rules[i]) {
+      List& list = lists[number];
+      file_.filed_[list.begin + list.length++] = {.rule = static_cast<std::uint32_t>(i), .sieve = sieve_of(rules_[i])};
     }
   }
-}
-
-void RuleFiler::write(const Words& words) {
-  file_.users_.insert(words.users.begin(), words.users.end());
-  file_.groups_.insert(words.groups.begin(), words.groups.end());
-  for (const auto& [prefix, list] : words.sources) file_.sources_.add({prefix.first, prefix.second}, list);
-  for (const auto& [prefix, list] : words.targets) file_.targets_.add({prefix.first, prefix.second}, list);
-  for (const auto& [name, list] : words.names) file_.names_.add(name, list);
+  std::copy_n(lists.begin(), file_.fixed_.size(), file_.fixed_.begin());
+  std::vector<std::pair<std::uint64_t, List>> of_words;
+  for (const auto& [hash, number] : words.words) of_words.emplace_back(hash, lists[number]);
+  file_.words_.emplace(of_words);
+  file_.label_counts_ = words.label_counts;
+  for (const auto& [prefix, number] : words.sources) file_.sources_.add({prefix.first, prefix.second}, lists[number]);
+  for (const auto& [prefix, number] : words.targets) file_.targets_.add({prefix.first, prefix.second}, lists[number]);
   file_.sources_.seal();
   file_.targets_.seal();
-  file_.names_.seal();
-  file_.ports_.assign(words.ports.begin(), words.ports.end());
 }
 
 // The answer so far of one question.
 class RuleFile::Walk {
  public:
-  Walk(const std::vector<Rule>& rules, const Question& question)
-      : rules_(rules), question_(question), sieve_(sieve_of(question)), end_(rules.size()) {}
+  Walk(const std::vector<Rule>& rules, const std::vector<Filed>& filed, const Question& question)
+      : rules_(rules), filed_(filed), question_(question), sieve_(sieve_of(question)), end_(rules.size()) {}
 
   // Looks for a rule before the one found so far.
-  void read(std::span<const Filed> list) {
-    for (const Filed& filed : list) {
+  void read(List list) {
+    for (const Filed& filed : std::span(filed_).subspan(list.begin, list.length)) {
       if (filed.rule >= end_) return;
       if (!passes(filed.sieve, sieve_)) continue;
       const Rule& rule = rules_[filed.rule];
@@ -361,10 +382,34 @@ class RuleFile::Walk {
 
  private:
   const std::vector<Rule>& rules_;
+  const std::vector<Filed>& filed_;
   const Question& question_;
   std::uint32_t sieve_;
   std::size_t end_;
   Decider found_;
+};
+
+// Reads the lists of words. They are asked for a few at a time, so that the memory they lie in is fetched at once.
+class RuleFile::WordReader {
+ public:
+  WordReader(const WordLists& words, Walk& walk) : words_(words), walk_(walk) {}
+
+  void add(std::uint64_t hash) {
+    if (count_ == hashes_.size()) finish();
+    words_.prefetch(hash);
+    hashes_[count_++] = hash;
+  }
+  void finish() {
+    for (const std::uint64_t hash : std::span(hashes_).first(std::exchange(count_, 0))) {
+      words_.visit(hash, [&](List list) { walk_.read(list); });
+    }
+  }
+
+ private:
+  const WordLists& words_;
+  Walk& walk_;
+  std::array<std::uint64_t, 16> hashes_;
+  std::size_t count_ = 0;
 };
 
 RuleFile::RuleFile(const std::vector<Rule>& rules, Knowledge knowledge, std::size_t scanned) {
@@ -372,55 +417,52 @@ RuleFile::RuleFile(const std::vector<Rule>& rules, Knowledge knowledge, std::siz
 }
 
 std::optional<Decider> RuleFile::first(const std::vector<Rule>& rules, const Question& question) const {
-  Walk walk(rules, question);
-  walk.read(list(every_question));
-  if (begins_[every_question + 1] == filed_.size()) return walk.found();
-  walk_who(walk, question.who);
-  walk_source(walk, question);
-  walk_target(walk, question);
-  walk_port(walk, question);
+  Walk walk(rules, filed_, question);
+  walk.read(fixed_[every_question]);
+  if (fixed_[every_question].length == filed_.size()) return walk.found();
+  WordReader words(*words_, walk);
+  read_client(walk, words, question.who);
+  if (question.host_name != nullptr && label_counts_.any()) read_name(words, *question.host_name);
+  if (has_port(question.command)) {
+    words.add(word_hash(WordKind::port, std::uint64_t{question.port}));
+  } else {
+    walk.read(fixed_[without_port]);
+  }
+  read_source(walk, question);
+  if (question.address) read_address(walk, *question.address);
+  words.finish();
   return walk.found();
 }
 
-void RuleFile::walk_who(Walk& walk, const Identity& who) const {
-  walk.read(list(who.is_anonymous() ? anonymous_clients : authenticated_clients));
-  if (who.is_anonymous()) return;
-  if (!users_.empty()) {
-    if (const auto user = users_.find(std::string_view(who.user())); user != users_.end()) {
-      walk.read(list(user->second));
-    }
-  }
-  if (groups_.empty()) return;
-  for (const std::string& name : who.groups()) {
-    if (const auto group = groups_.find(std::string_view(name)); group != groups_.end()) walk.read(list(group->second));
-  }
+void RuleFile::read_client(Walk& walk, WordReader& words, const Identity& who) const {
+  if (who.is_anonymous()) return walk.read(fixed_[anonymous_clients]);
+  walk.read(fixed_[authenticated_clients]);
+  words.add(word_hash(WordKind::user, who.user()));
+  for (const std::string& group : who.groups()) words.add(word_hash(WordKind::group, group));
 }
 
-void RuleFile::walk_source(Walk& walk, const Question& question) const {
+void RuleFile::read_source(Walk& walk, const Question& question) const {
+  const auto read_class = [&](TargetClass named) { walk.read(fixed_[list_of(source_classes, named)]); };
   for (const Facet& facet : question.source) {
-    walk.read(list(list_of(source_classes, class_prefix_of(facet.address).target_class)));
-    if (facet.target_class == TargetClass::metadata) walk.read(list(list_of(source_classes, TargetClass::metadata)));
-    sources_.visit(facet.address, [&](Number number) { walk.read(list(number)); });
+    read_class(class_prefix_of(facet.address).target_class);
+    if (facet.target_class == TargetClass::metadata) read_class(TargetClass::metadata);
+    sources_.visit(facet.address, [&](List list) { walk.read(list); });
   }
-  if (question.source_is_self) walk.read(list(list_of(source_classes, TargetClass::self)));
+  if (question.source_is_self) read_class(TargetClass::self);
 }
 
-void RuleFile::walk_target(Walk& walk, const Question& question) const {
-  if (question.host_name != nullptr) {
-    names_.visit_suffixes(question.host_name->text(),
-                          [&](Number number, bool whole) { walk.read(list(whole ? number : number + 1)); });
-  }
-  if (!question.address) return;
-  for (const Facet& facet : *question.address) {
-    walk.read(list(list_of(target_classes, facet.target_class)));
-    targets_.visit(facet.address, [&](Number number) { walk.read(list(number)); });
+void RuleFile::read_name(WordReader& words, const HostName& name) const {
+  for (NameSuffixes suffixes(name.text(), point); suffixes.next();) {
+    if (!label_counts_.test(suffixes.labels())) continue;
+    words.add(word_hash(suffixes.whole() ? WordKind::name : WordKind::names_below, suffixes.hash()));
   }
 }
 
-void RuleFile::walk_port(Walk& walk, const Question& question) const {
-  if (!has_port(question.command)) return walk.read(list(without_port));
-  const auto found = std::ranges::lower_bound(ports_, question.port, {}, &std::pair<std::uint16_t, Number>::first);
-  if (found != ports_.end() && found->first == question.port) walk.read(list(found->second));
+void RuleFile::read_address(Walk& walk, const FacetSet& facets) const {
+  for (const Facet& facet : facets) {
+    walk.read(fixed_[list_of(target_classes, facet.target_class)]);
+    targets_.visit(facet.address, [&](List list) { walk.read(list); });
+  }
 }
 
 PolicyIndex::PolicyIndex(const std::vector<Rule>& rules, std::size_t scanned)

@@ -5,22 +5,18 @@
 // Refuses to outlive the rules. Tested against that walk in policy_model_test.cc, measured in policy_bench.cc.
 #pragma once
 
+#include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <optional>
-#include <span>
-#include <string>
-#include <string_view>
-#include <unordered_map>
-#include <utility>
 #include <vector>
 
-#include "base/address.h"
+#include "base/limits.h"
 #include "policy/match.h"
-#include "policy/name_table.h"
 #include "policy/prefix_tree.h"
 #include "policy/rules.h"
+#include "policy/word_lists.h"
 
 namespace stile::policy {
 
@@ -37,11 +33,6 @@ enum class Knowledge : std::uint8_t {
   address,   // the address to be dialled
   name,      // a name that is not resolved yet
   anywhere,  // no target at all
-};
-
-struct WordHash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view word) const noexcept { return std::hash<std::string_view>{}(word); }
 };
 
 /// The rules as questions of one knowledge meet them.
@@ -62,26 +53,21 @@ class RuleFile {
     std::uint32_t sieve = 0;
   };
   class Walk;
+  class WordReader;
 
-  void walk_who(Walk& walk, const Identity& who) const;
-  void walk_source(Walk& walk, const Question& question) const;
-  void walk_target(Walk& walk, const Question& question) const;
-  void walk_port(Walk& walk, const Question& question) const;
-  [[nodiscard]] std::span<const Filed> list(std::uint32_t number) const noexcept {
-    return std::span(filed_).subspan(begins_[number], begins_[number + 1] - begins_[number]);
-  }
+  void read_client(Walk& walk, WordReader& words, const Identity& who) const;
+  void read_source(Walk& walk, const Question& question) const;
+  void read_name(WordReader& words, const HostName& name) const;
+  void read_address(Walk& walk, const FacetSet& facets) const;
 
-  // Words to numbers of lists.
-  using WordTable = std::unordered_map<std::string, std::uint32_t, WordHash, std::equal_to<>>;
-  WordTable users_;
-  WordTable groups_;
-  PrefixTree sources_;
-  PrefixTree targets_;
-  NameTable names_;  // the list of the name itself; that of what is below it comes next
-  std::vector<std::pair<std::uint16_t, std::uint32_t>> ports_;  // by port
-
-  std::vector<std::uint32_t> begins_;  // of each list in filed_, and the end of the last one
-  std::vector<Filed> filed_;           // list by list, each in file order
+  // Lists that every file has: of all questions, of kinds of clients, of classes.
+  static constexpr std::size_t fixed_lists = 4 + 2 * target_class_count;
+  std::array<List, fixed_lists> fixed_{};
+  std::optional<WordLists> words_;
+  std::bitset<limits::name_octets_max / 2 + 2> label_counts_;  // of the names in words_
+  PrefixTree<List> sources_;
+  PrefixTree<List> targets_;
+  std::vector<Filed> filed_;  // list by list, each in file order
 };
 
 class PolicyIndex {

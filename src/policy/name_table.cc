@@ -13,43 +13,11 @@ constexpr std::size_t probes_wanted = 128;
 constexpr std::uint64_t points_tried = 8;
 constexpr std::size_t head_octets = sizeof(std::uint32_t) + 1;  // of a record, before the text
 
-// Spreads every bit of `value` over all bits (the finaliser of MurmurHash3).
-constexpr std::uint64_t spread(std::uint64_t value) noexcept {
-  value = (value ^ value >> 33) * 0xff51afd7ed558ccdULL;
-  value = (value ^ value >> 33) * 0xc4ceb9fe1a85ec53ULL;
-  return value ^ value >> 33;
-}
-
-// Below 2^59: see `times`.
 constexpr std::uint64_t point_number(std::uint64_t number) noexcept {
-  return spread(number + 0x9e3779b97f4a7c15ULL) >> 5;
-}
-
-__extension__ using Wide = unsigned __int128;
-
-// a * point modulo 2^61-1, reduced once: with a below 2^62 + 2^8 and a point below 2^59 it stays below 2^62.
-constexpr std::uint64_t times(std::uint64_t a, std::uint64_t point) noexcept {
-  constexpr std::uint64_t prime = (1ULL << 61) - 1;
-  const Wide product = static_cast<Wide>(a) * point;
-  return static_cast<std::uint64_t>(product & prime) + static_cast<std::uint64_t>(product >> 61);
+  return spread(number + 0x9e3779b97f4a7c15ULL) & NameSuffixes::point_max;
 }
 
 }  // namespace
-
-bool NameTable::Suffixes::next() noexcept {
-  if (begin_ == 0) return false;
-  do {
-    --begin_;
-    state_ = times(state_ + static_cast<unsigned char>(name_[begin_]), point_);
-  } while (begin_ > 0 && name_[begin_ - 1] != '.');
-  ++labels_;
-  // The dot belongs to the suffix that goes on to its left.
-  return true;
-}
-
-std::uint64_t NameTable::Suffixes::hash() const noexcept {
-  return spread(state_);
-}
 
 void NameTable::add(std::string_view name, std::uint32_t value) {
   STILE_ASSERT(!name.empty() && name.size() <= limits::name_octets_max && slots_.empty());
@@ -82,7 +50,7 @@ void NameTable::fill(std::uint64_t point) {
 
 void NameTable::place(std::size_t record) {
   const std::string_view name = name_at(record);
-  Suffixes suffixes(name, point_);
+  NameSuffixes suffixes(name, point_);
   while (suffixes.next()) {
   }
   const std::uint64_t hash = suffixes.hash();

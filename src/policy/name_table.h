@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "policy/name_suffixes.h"
 
 namespace stile::policy {
 
@@ -31,12 +32,12 @@ class NameTable {
   template <class Visit>
   void visit_suffixes(std::string_view name, Visit visit) const {
     if (slots_.empty()) return;
-    Suffixes suffixes(name, point_);
+    NameSuffixes suffixes(name, point_);
     while (suffixes.next()) {
       if (suffixes.labels() > labels_max_) return;
       if (!label_counts_.test(suffixes.labels())) continue;
       const auto value = find(suffixes.text(), suffixes.hash());
-      if (value) visit(*value, suffixes.text().size() == name.size());
+      if (value) visit(*value, suffixes.whole());
     }
   }
 
@@ -50,23 +51,6 @@ class NameTable {
   struct Slot {
     std::uint32_t hash = 0;
     std::uint32_t record = 0;  // where it begins in records_, plus one; 0: empty
-  };
-
-  // The suffixes of a name that begin at a label, the shortest first, with their hashes.
-  class Suffixes {
-   public:
-    Suffixes(std::string_view name, std::uint64_t point) noexcept : name_(name), begin_(name.size()), point_(point) {}
-    bool next() noexcept;
-    [[nodiscard]] std::string_view text() const noexcept { return name_.substr(begin_); }
-    [[nodiscard]] std::size_t labels() const noexcept { return labels_; }
-    [[nodiscard]] std::uint64_t hash() const noexcept;
-
-   private:
-    std::string_view name_;
-    std::size_t begin_;
-    std::uint64_t point_;
-    std::uint64_t state_ = 1;
-    std::size_t labels_ = 0;
   };
 
   [[nodiscard]] std::optional<std::uint32_t> find(std::string_view name, std::uint64_t hash) const noexcept;
