@@ -217,7 +217,7 @@ std::optional<Numbers> target_lists(const Rule& rule, Knowledge knowledge, Words
       [&](const Cidr& prefix) { by_address([&] { return words.target(prefix); }); },
       [&](const ExactName& exact) { lists.push_back(words.name(WordKind::name, exact.name)); },
       [&](const NamesBelow& below) { lists.push_back(words.name(WordKind::names_below, below.name)); },
-      [&](const auto&) { told = false; },  // what has no word of its own
+      [&](const ListRef&) { told = false; },  // has too many words
   };
   for (const TargetPattern& target : rule.targets) std::visit(visitor, target.host);
   return told ? std::optional(std::move(lists)) : std::nullopt;
