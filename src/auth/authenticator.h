@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
+#include "auth/users.h"
 #include "base/identity.h"
 
 namespace stile::auth {
@@ -13,6 +15,13 @@ class Authenticator {
   /// The user at the other end of a Unix-domain socket, for whom the kernel vouches (SO_PEERCRED). Rules name it
   /// `uid:1000`; no password file can hold such a name, since a colon ends a name there.
   [[nodiscard]] static Identity local_user(std::uint32_t uid);
+  /// Somebody whose password was verified against this record.
+  [[nodiscard]] static Identity password_user(const UserRecord& record);
+
+  /// Who somebody is when the users have changed: with the groups that hold from then on, or nobody where the user is
+  /// gone, locked out, expired (`day` counts from 1970), or has another password. Who did not log in by a password
+  /// stays who it is.
+  [[nodiscard]] static std::optional<Identity> renew(const Identity& identity, const Users& users, std::int64_t day);
 };
 
 }  // namespace stile::auth

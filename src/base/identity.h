@@ -2,7 +2,9 @@
 // or a listener that names "none", can make one. A failed attempt never becomes an Identity. Pure.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +26,10 @@ class Identity {
   /// Empty for the anonymous identity.
   [[nodiscard]] const std::string& user() const noexcept { return user_; }
   [[nodiscard]] const std::vector<std::string>& groups() const noexcept { return groups_; }
+  /// By which method it was proved, for records: "none", "unix" or "password".
+  [[nodiscard]] std::string_view method() const noexcept { return method_; }
+  /// Which state of the user's record vouched for it: it changes with the password. 0 where there is no record.
+  [[nodiscard]] std::uint64_t vouched_by() const noexcept { return vouched_by_; }
 
  private:
   friend class auth::Authenticator;
@@ -33,6 +39,13 @@ class Identity {
 
   std::string user_;
   std::vector<std::string> groups_;
+  std::string_view method_ = "none";  // a literal
+  std::uint64_t vouched_by_ = 0;
+};
+
+/// Who a client says it is, and could not prove: for records alone. It converts to nothing.
+struct ClaimedUser {
+  std::string name;
 };
 
 }  // namespace stile

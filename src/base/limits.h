@@ -19,6 +19,25 @@ inline constexpr auto handshake = 10s;
 inline constexpr std::size_t input_before_relay_octets_max = 64 * KiB;
 inline constexpr std::size_t half_open_max = 32'768;
 
+// Authentication. What a source did wrong counts as seconds that it has to wait (OpenSSH's figures, adapted).
+inline constexpr std::size_t credential_octets_max = 255;  // RFC 1929: one octet says how many
+inline constexpr std::size_t users_file_octets_max = 16 * MiB;
+inline constexpr std::size_t users_file_line_octets_max = 4 * KiB;
+inline constexpr std::size_t users_max = 100'000;
+inline constexpr std::size_t user_groups_max = 64;
+inline constexpr std::size_t hash_queue_max = 256;
+inline constexpr std::size_t hash_queue_per_source_max = 4;
+inline constexpr auto hash_wait = 3s;
+inline constexpr std::size_t login_cache_entries_max = 65'536;
+inline constexpr auto login_cache = 60s;
+inline constexpr std::size_t penalty_sources_max = 65'536;  // of a family
+inline constexpr auto penalty_begin = 15s;                  // from so much on, a source is turned away
+inline constexpr auto penalty_max = 600s;
+inline constexpr auto penalty_login = 5s;
+inline constexpr auto penalty_method = 1s;
+inline constexpr auto penalty_timeout = 10s;
+inline constexpr auto penalty_malformed = 10s;
+
 // Ending a connection after a failure reply: wait for the client's FIN, discard what it still sends.
 inline constexpr auto reply_drain = 2s;
 inline constexpr std::size_t reply_drain_octets_max = 256 * KiB;
@@ -175,6 +194,9 @@ inline constexpr auto accounting_flush = 5s;
 inline constexpr std::size_t trace_ring_entries = 16;
 
 static_assert(connect_per_address <= connect_total);
+static_assert(hash_queue_per_source_max < hash_queue_max);
+static_assert(hash_wait < handshake, "who waits for a hash is told so before its connection ends");
+static_assert(penalty_login < penalty_begin && penalty_timeout < penalty_begin, "one mistake is nobody's end");
 static_assert(parked_octets_per_direction_tight < parked_octets_per_direction_max);
 static_assert(parked_octets_per_direction_max < parked_octets_process_max);
 static_assert(relay_buffer_octets <= parked_octets_per_direction_max);

@@ -13,6 +13,8 @@ constexpr std::array<ReasonInfo, reason_count> table{{
     {Reason::method_none, "method.none", ReplyCode::general_failure},
     {Reason::auth_version, "auth.version", ReplyCode::general_failure},
     {Reason::auth_failed, "auth.failed", ReplyCode::general_failure},
+    {Reason::auth_busy, "auth.busy", ReplyCode::general_failure},
+    {Reason::auth_penalty, "auth.penalty", ReplyCode::general_failure},
     {Reason::request_version, "request.version", ReplyCode::general_failure},
     {Reason::request_user, "request.user", ReplyCode::general_failure},
     {Reason::request_name, "request.name", ReplyCode::general_failure},

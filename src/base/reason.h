@@ -30,6 +30,8 @@ enum class Reason : std::uint8_t {
   method_none,       // no acceptable authentication method was offered
   auth_version,      // RFC 1929 message with a version other than 01
   auth_failed,       // wrong user or password
+  auth_busy,         // too many logins at once to look at this one
+  auth_penalty,      // the source failed too often of late
   request_version,   // request with a version other than 05
   request_user,      // SOCKS4 user id without its NUL
   request_name,      // the name is empty or holds an octet that no name may hold

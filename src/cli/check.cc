@@ -44,6 +44,17 @@ Findings findings_of(const Arguments& arguments, const Environment& environment)
     const std::string file = caution.line == 0 ? "" : settings->file;
     findings.warnings.push_back({file, caution.line, caution.column, "warning: " + caution.message});
   }
+  if (settings->users != nullptr && settings->users->costs().size() > 1) {
+    std::string costs;
+    for (const auth::HashCost& cost : settings->users->costs()) {
+      costs += fmt::format("{}{} has {}", costs.empty() ? "" : ", ", cost.cost, cost.records);
+    }
+    findings.warnings.push_back(
+        {"", 0, 0,
+         fmt::format("warning: the users' hashes have different costs ({}), so time tells known users from unknown "
+                     "ones (set the passwords of the fewer anew: stile user passwd)",
+                     costs)});
+  }
   // A fact about this user, not about the file: the server may be another.
   if (!may_probe()) {
     findings.warnings.push_back({"", 0, 0,

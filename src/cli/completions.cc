@@ -111,6 +111,7 @@ std::string zsh() {
       cases += fmt::format(" \\\n      '1:{}:{}'", command.operand.name,
                            words.empty() ? "_hosts" : fmt::format("({})", words));
     }
+    if (!command.second_operand.name.empty()) cases += fmt::format(" \\\n      '2:{}: '", command.second_operand.name);
     cases += ";;\n";
   }
   return fmt::format(R"(#compdef stile

@@ -95,15 +95,17 @@ std::string help_text() {
 
 std::string help_text(const Command& command) {
   std::string usage = fmt::format("Usage: stile {}", command.name);
-  if (!command.operand.name.empty()) {
-    usage += command.operand.required ? fmt::format(" {}", command.operand.name)
-                                      : fmt::format(" [{}]", command.operand.name);
+  for (const Operand& operand : {command.operand, command.second_operand}) {
+    if (operand.name.empty()) continue;
+    usage += operand.required ? fmt::format(" {}", operand.name) : fmt::format(" [{}]", operand.name);
   }
   if (command.flags.size() > 1) usage += " [FLAGS]";
   std::string text = usage + "\n\n" + wrapped(command.description, 0);
-  if (!command.operand.name.empty()) {
-    text += "\nArgument:\n" + columns({{std::string(command.operand.name), std::string(command.operand.help)}});
+  std::vector<Row> operands;
+  for (const Operand& operand : {command.operand, command.second_operand}) {
+    if (!operand.name.empty()) operands.push_back({std::string(operand.name), std::string(operand.help)});
   }
+  if (!operands.empty()) text += fmt::format("\nArgument{}:\n", operands.size() == 1 ? "" : "s") + columns(operands);
   return text + flag_section(command.flags) + example_section(command.example);
 }
 

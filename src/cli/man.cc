@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 
 #include "cli/pages.h"
 
@@ -95,14 +96,16 @@ std::string man_page() {
 std::string man_page(const Command& command) {
   std::string text = title(fmt::format("stile-{}", command.name), command.summary);
   text += fmt::format(".SH SYNOPSIS\n.B stile {}\n", escaped(command.name));
-  if (!command.operand.name.empty()) {
-    text += command.operand.required ? fmt::format(".I {}\n", command.operand.name)
-                                     : fmt::format(".RI [ {} ]\n", command.operand.name);
+  const std::array operands{command.operand, command.second_operand};
+  for (const Operand& operand : operands) {
+    if (operand.name.empty()) continue;
+    text += operand.required ? fmt::format(".I {}\n", operand.name) : fmt::format(".RI [ {} ]\n", operand.name);
   }
   text += ".RI [ FLAGS ]\n";
   text += fmt::format(".SH DESCRIPTION\n{}\n", escaped(command.description));
-  if (!command.operand.name.empty()) {
-    text += fmt::format(".TP\n.I {}\n{}.\n", escaped(command.operand.name), escaped(command.operand.help));
+  for (const Operand& operand : operands) {
+    if (operand.name.empty()) continue;
+    text += fmt::format(".TP\n.I {}\n{}.\n", escaped(operand.name), escaped(operand.help));
   }
   return text + flags_section(command.flags) + example_section(command.example) + std::string(exit_section) +
          ".SH SEE ALSO\n.BR stile (1)\n";

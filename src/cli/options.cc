@@ -9,8 +9,9 @@ namespace {
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 9> page_choices{"serve", "check", "explain",     "reload", "ping",
-                                                       "trace", "bench", "completions", "man"};
+constexpr std::array<std::string_view, 10> page_choices{"serve", "check", "explain",     "reload", "user",
+                                                        "trace", "bench", "completions", "man"};
+constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
 constexpr std::array<std::string_view, 2> verify_choices{"full", "edges"};
@@ -140,6 +141,16 @@ constexpr std::array bench_flags{
     password_file,
     clear_password,
     help};
+constexpr std::array user_flags{Flag{.name = "--file",
+                                     .value = "FILE",
+                                     .environment = "STILE_USERS",
+                                     .help = "the users file; add makes one where there is none",
+                                     .names_a_file = true},
+                                Flag{.name = "--group",
+                                     .value = "G",
+                                     .help = "add: a group of the new user; may be given several times",
+                                     .repeatable = true},
+                                json, help};
 constexpr std::array help_only{help};
 constexpr std::array root_flags{help, Flag{.name = "--version", .help = "print the version and the features built in"}};
 
@@ -177,6 +188,20 @@ constexpr Command command_rows[] = {
      .example =
          "stile reload --config /etc/stile/stile.toml\nstile reload --socket unix:/run/stile/control.sock --json",
      .flags = reload_flags},
+    {.name = "user",
+     .summary = "manage the users that log in with a password",
+     .description =
+         "Changes the file that [users] names, one line a user: NAME:HASH:GROUP,GROUP. add makes a user and passwd "
+         "gives "
+         "one another password, which is asked for twice at a terminal and else read from one line of standard input, "
+         "never from the command line; its hash is yescrypt's. remove takes a user out, list shows all of them. The "
+         "file is replaced at once, and a running server reads it when it is told to reload.",
+     .example = "stile user add alice --file users --group staff\n"
+                "printf '%s\\n' \"$password\" | stile user passwd alice --file users\n"
+                "stile user list --file users --json",
+     .flags = user_flags,
+     .operand = {.name = "ACTION", .help = "add, passwd, remove or list", .required = true, .choices = user_choices},
+     .second_operand = {.name = "NAME", .help = "the user; all but list need one"}},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

@@ -31,7 +31,7 @@ struct Flag {
   std::string_view short_name = {};  // "-c"; empty: none
 };
 
-/// The one word that a command may take.
+/// A word that a command may take.
 struct Operand {
   std::string_view name;  // "SHELL"; empty: the command takes none
   std::string_view help;
@@ -47,6 +47,7 @@ struct Command {
   std::span<const Flag> flags;
   Operand operand = {};
   bool hidden = false;
+  Operand second_operand = {};  // only behind the first
 };
 
 [[nodiscard]] std::span<const Command> commands() noexcept;
@@ -58,6 +59,7 @@ struct Arguments {
   const Command* command = nullptr;
   std::map<std::string, std::vector<std::string>, std::less<>> flags;  // by name; a switch has an empty list
   std::string operand;
+  std::string second_operand;
 
   [[nodiscard]] bool has(std::string_view flag) const { return flags.contains(flag); }
   /// The last value, or nothing.

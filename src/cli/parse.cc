@@ -96,9 +96,10 @@ Answer unknown_word(std::string_view word, const Command* command) {
 std::optional<Answer> take_operand(const std::vector<std::string>& words, Arguments& arguments) {
   const Command& command = *arguments.command;
   for (const std::string& word : words) {
-    const bool fits = !command.operand.name.empty() && arguments.operand.empty() && !word.starts_with('-');
-    if (!fits) return unknown_word(word, &command);
-    arguments.operand = word;
+    const bool is_first = !command.operand.name.empty() && arguments.operand.empty();
+    const bool is_second = !is_first && !command.second_operand.name.empty() && arguments.second_operand.empty();
+    if (word.starts_with('-') || (!is_first && !is_second)) return unknown_word(word, &command);
+    (is_first ? arguments.operand : arguments.second_operand) = word;
   }
   if (arguments.operand.empty()) {
     if (!command.operand.required) return std::nullopt;
@@ -142,7 +143,7 @@ Invocation parse_command(const Command& command, const std::vector<std::string>&
   } catch (const CLI::ParseError& error) {
     return answered(answer_for(error, words, command));
   }
-  Arguments arguments{.command = &command, .flags = parser.given(), .operand = {}};
+  Arguments arguments{.command = &command, .flags = parser.given(), .operand = {}, .second_operand = {}};
   if (arguments.has("--help")) return answered({help_text(command), exit_done});
   if (auto answer = take_operand(parser.left_over(), arguments)) return answered(std::move(*answer));
   if (auto answer = repeated_flag(arguments)) return answered(std::move(*answer));

@@ -37,15 +37,15 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
   }
   server::LoadConfiguration load;
   if (!settings->file.empty()) {
-    load = [&]() -> std::expected<config::Config, std::vector<std::string>> {
+    load = [&]() -> std::expected<server::Configuration, std::vector<std::string>> {
       auto next = load_server_settings(arguments, environment);
-      if (next) return std::move(next->config);
+      if (next) return server::Configuration{std::move(next->config), std::move(next->users)};
       std::vector<std::string> messages;
       for (const Fault& fault : next.error().faults) messages.push_back(to_text(fault));
       return std::unexpected(std::move(messages));
     };
   }
-  return server::serve(settings->config, std::move(load),
+  return server::serve({settings->config, settings->users}, std::move(load),
                        [&](server::Control& control) { return open_control_socket(settings->config.admin, control); });
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <iterator>
 
+#include "auth/users_file.h"
 #include "base/limits.h"
 #include "sys/trusted_file.h"
 
@@ -43,6 +44,25 @@ std::expected<config::Config, BadSettings> load_file(const std::string& path) {
   for (config::ConfigError& error : parsed.error()) {
     const std::string& file = error.file.empty() ? path : error.file;
     bad.faults.push_back({file, error.line, error.column, std::move(error.message)});
+  }
+  return std::unexpected(std::move(bad));
+}
+
+// Beside the configuration, unless its path is absolute.
+std::string beside(const std::string& file, const std::string& path) {
+  const std::size_t slash = file.rfind('/');
+  return path.starts_with('/') || slash == std::string::npos ? path : file.substr(0, slash + 1) + path;
+}
+
+std::expected<std::shared_ptr<const auth::Users>, BadSettings> load_users(const config::Config& config,
+                                                                          const std::string& file) {
+  if (config.users.file.empty()) return nullptr;
+  const std::string path = beside(file, config.users.file);
+  auto users = auth::load_users(path);
+  if (users) return std::make_shared<const auth::Users>(std::move(*users));
+  BadSettings bad;
+  for (auth::UsersError& error : users.error()) {
+    bad.faults.push_back({error.line == 0 ? "" : path, error.line, error.column, std::move(error.message)});
   }
   return std::unexpected(std::move(bad));
 }
@@ -119,7 +139,9 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
     }
   }
   if (!bad.faults.empty()) return std::unexpected(std::move(bad));
-  return Settings{std::move(*config), path};
+  auto users = load_users(*config, path);
+  if (!users) return std::unexpected(std::move(users.error()));
+  return Settings{std::move(*config), path, std::move(*users)};
 }
 
 std::vector<Fault> failed_expectations(const Settings& settings) {

@@ -5,11 +5,13 @@
 
 #include <expected>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "auth/users.h"
 #include "cli/options.h"
 #include "config/config.h"
 
@@ -34,7 +36,8 @@ struct Fault {
 
 struct Settings {
   config::Config config;
-  std::string file;  // empty: none
+  std::string file;                          // empty: none
+  std::shared_ptr<const auth::Users> users;  // nullptr: the configuration names no file of users
 };
 
 struct BadSettings {

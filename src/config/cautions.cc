@@ -37,6 +37,10 @@ void add_rule_cautions(const Config& config, std::vector<ConfigError>& cautions)
   for (const policy::RuleError& warning : config.policy->warnings()) {
     cautions.push_back({file_line(warning.line), warning.column, warning.message});
   }
+  const bool anonymous = std::ranges::any_of(config.listeners, [&](const Listener& listener) {
+    return auth_of(config, listener).admits(AuthMethod::none);
+  });
+  if (!anonymous) return;
   const policy::RuleSet& set = config.policy->rule_set();
   for (std::size_t i = 0; i < set.rules.size(); ++i) {
     const policy::Rule& rule = set.rules[i];
@@ -53,6 +57,7 @@ void add_rule_cautions(const Config& config, std::vector<ConfigError>& cautions)
 void add_loopback_cautions(const Config& config, std::vector<ConfigError>& cautions) {
   for (const Listener& listener : config.listeners) {
     if (listener.is_unix() || !is_loopback(listener.address.address)) continue;
+    if (!auth_of(config, listener).admits(AuthMethod::none)) continue;
     cautions.push_back(
         {0, 0,
          fmt::format(
@@ -91,7 +96,36 @@ void add_balancer_cautions(const Config& config, std::vector<ConfigError>& cauti
   }
 }
 
+// RFC 1929 and the Basic scheme send the password as it is (threat TA8).
+void add_password_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  for (const Listener& listener : config.listeners) {
+    if (!sends_passwords_in_clear(config, listener)) continue;
+    cautions.push_back({0, 0,
+                        fmt::format("listener {}: passwords cross the network in clear (let clients reach it through "
+                                    "a tunnel or a network of your own)",
+                                    listener.where())});
+  }
+}
+
+// Where no rule says who may go where, only local clients may go anywhere.
+void add_useless_login_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  for (const Listener& listener : config.listeners) {
+    const bool local = listener.is_unix() || is_loopback(listener.address.address);
+    if (local || auth_of(config, listener).admits(AuthMethod::none)) continue;
+    cautions.push_back({0, 0,
+                        fmt::format("listener {}: whoever logs in may go nowhere (add a [policy], such as 'allow "
+                                    "authenticated to public')",
+                                    listener.where())});
+  }
+}
+
 }  // namespace
+
+bool sends_passwords_in_clear(const Config& config, const Listener& listener) noexcept {
+  const bool local =
+      listener.is_unix() || (is_loopback(listener.address.address) && listener.proxy_protocol_from.empty());
+  return !local && auth_of(config, listener).admits(AuthMethod::password);
+}
 
 std::vector<ConfigError> cautions(const Config& config) {
   std::vector<ConfigError> cautions;
@@ -99,7 +133,9 @@ std::vector<ConfigError> cautions(const Config& config) {
     add_rule_cautions(config, cautions);
   } else {
     add_loopback_cautions(config, cautions);
+    add_useless_login_cautions(config, cautions);
   }
+  add_password_cautions(config, cautions);
   add_socket_file_cautions(config, cautions);
   add_balancer_cautions(config, cautions);
   std::ranges::sort(cautions, {}, [](const ConfigError& e) { return std::tie(e.line, e.column, e.message); });

@@ -57,6 +57,10 @@ void add_contradictions_of_listener(const Config& config, std::size_t index, std
     errors.push_back({line_of(config, fmt::format("listen[{}].address", index)), 1,
                       fmt::format("listen.address: {} is named twice", listener.where())});
   }
+  if (listener.auth.admits(AuthMethod::password) && config.users.file.empty()) {
+    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
+                      "listen.auth: nobody has a password (add [users] with a file, which 'stile user add' makes)"});
+  }
   if (listener.is_unix()) return;
   for (const std::string_view key : {"mode", "owner", "group"}) {
     const int line = line_of(config, fmt::format("listen[{}].{}", index, key));
@@ -115,6 +119,11 @@ std::expected<void, std::string> set(Config& config, std::string_view key, const
   return {};
 }
 
+AuthMethods auth_of(const Config& config, const Listener& listener) noexcept {
+  if (!listener.auth.empty()) return listener.auth;
+  return {config.users.file.empty() ? AuthMethod::none : AuthMethod::password};
+}
+
 std::vector<ConfigError> contradictions(const Config& config) {
   std::vector<ConfigError> errors;
   for (std::size_t i = 0; i < config.listeners.size(); ++i) add_contradictions_of_listener(config, i, errors);
@@ -130,19 +139,23 @@ std::vector<std::string> exposures(const Config& config) {
   std::vector<std::string> messages;
   const bool sources_named = config.policy != nullptr && config.policy->every_anonymous_allow_names_its_sources();
   for (const Listener& listener : config.listeners) {
+    if (!auth_of(config, listener).admits(AuthMethod::none)) continue;
     // Behind a load balancer the clients come from anywhere, however near it stands.
     const bool local = listener.is_unix() || is_loopback(listener.address.address);
     if (sources_named || (local && listener.proxy_protocol_from.empty())) continue;
     const std::string_view why = config.policy == nullptr
-                                     ? "no [policy] says who may use it, and it has no authentication"
-                                     : "a rule of [policy] allows clients from anywhere, and it has no authentication";
+                                     ? "no [policy] says who may use it, and it asks for no password"
+                                     : "a rule of [policy] allows clients from anywhere, and it asks for no password";
     const std::string_view cure = config.policy == nullptr
                                       ? "add a [policy] with a rule that names its clients, such as 'allow anyone from "
                                         "192.168.1.0/24 to public'"
                                       : "add `from` to every such allow rule of [policy]";
+    const std::string_view login = config.users.file.empty() ? "or [users] with a file that 'stile user add' makes"
+                                                             : "or take \"none\" out of its `auth`";
     const std::string other =
         local ? "serve without proxy_protocol_from" : fmt::format("listen on 127.0.0.1:{} only", listener.address.port);
-    messages.push_back(fmt::format("cannot listen on {}: {} ({}, or {})", listener.where(), why, cure, other));
+    messages.push_back(
+        fmt::format("cannot listen on {}: {} ({}, {}, or {})", listener.where(), why, cure, login, other));
   }
   return messages;
 }

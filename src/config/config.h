@@ -34,6 +34,13 @@ struct Limits {
   Duration drain = limits::drain;
   std::uint32_t sessions = limits::sessions_process_max;
   bool timeout_is_ttl_expired = false;  // a connect timeout is told as REP 06, as Dante and Tor do, instead of 04
+  std::vector<Cidr> penalty_exempt;     // whose mistakes are forgiven, as those of loopback are
+};
+
+/// Who may log in.
+struct Users {
+  std::string file;  // as the configuration names it; empty: nobody
+  Duration cache = limits::login_cache;
 };
 
 struct Engine {
@@ -58,6 +65,7 @@ struct Config {
   Udp udp;
   Bind bind;
   std::vector<ProxyProtocolTo> proxy_protocol_to;
+  Users users;
   Limits limits;
   Engine engine;
   Admin admin;
@@ -106,6 +114,10 @@ using ReadFile = std::function<std::expected<NamedFile, std::string>(const std::
 [[nodiscard]] std::expected<void, std::string> set(Config& config, std::string_view key,
                                                    const std::vector<std::string>& values, Origin origin);
 
+/// What a listener offers: what the file says, else a password where there are users, else nothing (security reference,
+/// 1.1).
+[[nodiscard]] AuthMethods auth_of(const Config& config, const Listener& listener) noexcept;
+
 /// What several keys say together: faults that no single key shows. Part of parse(); to be asked again after set().
 [[nodiscard]] std::vector<ConfigError> contradictions(const Config& config);
 
@@ -116,6 +128,9 @@ using ReadFile = std::function<std::expected<NamedFile, std::string>(const std::
 /// Each line of [policy] expect that does not hold: a fault for a server, which does not start with it. Of this host's
 /// own addresses it knows those that the configuration names.
 [[nodiscard]] std::vector<ConfigError> failed_expectations(const Config& config, const policy::GroupsOf& groups_of);
+
+/// Whether passwords reach the listener from another host as they are (RFC 1929 section 3).
+[[nodiscard]] bool sends_passwords_in_clear(const Config& config, const Listener& listener) noexcept;
 
 /// What is allowed and yet worth a second look; `stile check` prints it.
 [[nodiscard]] std::vector<ConfigError> cautions(const Config& config);

@@ -31,6 +31,7 @@ log = "json"
 [[listen]]
 address = "192.0.2.1:1080"
 protocols = ["socks5", "http"]
+auth = ["password", "none"]
 proxy_protocol_from = ["192.0.2.5", "2001:db8::/32"]
 [[listen]]
 address = "[2001:db8::1]:0"
@@ -57,7 +58,11 @@ targets = ["192.0.2.80:443", "10.0.0.0/8:8000-8099", "[2001:db8::/64]:*"]
 version = 1
 [[proxy_protocol_to]]
 targets = "[2001:db8::1]:25"
+[users]
+file = "users"
+cache = "30s"
 [limits]
+penalty_exempt = ["10.0.0.0/8", "2001:db8::/32"]
 timeout_reply = "06"
 handshake = "250ms"
 idle = "1h"
@@ -86,7 +91,10 @@ TEST(Config, EveryKeyIsRead) {
   ASSERT_NE(config.policy, nullptr);
   EXPECT_EQ(config.policy->rules().size(), 1U);
   EXPECT_EQ(config.policy_rules, "allow anyone from 192.0.2.0/24 to public\n");
-  EXPECT_EQ(config.policy_rules_line, 43);
+  EXPECT_EQ(config.policy_rules_line, 48);
+  EXPECT_EQ(config.users.file, "users");
+  EXPECT_EQ(config.users.cache, 30s);
+  EXPECT_EQ(config.limits.penalty_exempt, (std::vector{*Cidr::parse("10.0.0.0/8"), *Cidr::parse("2001:db8::/32")}));
 }
 
 TEST(Config, EveryKeyOfListenersIsRead) {
@@ -98,6 +106,8 @@ TEST(Config, EveryKeyOfListenersIsRead) {
             (std::vector{*Cidr::parse("192.0.2.5"), *Cidr::parse("2001:db8::/32")}));
   EXPECT_EQ(config.listeners[1].where(), "[2001:db8::1]:0");
   EXPECT_EQ(config.listeners[1].protocols, Protocols{});
+  EXPECT_EQ(config.listeners[0].auth, (AuthMethods{AuthMethod::password, AuthMethod::none}));
+  EXPECT_TRUE(config.listeners[1].auth.empty());
   EXPECT_TRUE(config.listeners[1].proxy_protocol_from.empty());
   EXPECT_FALSE(config.listeners[0].optional);
   EXPECT_EQ(config.listeners[2].where(), "unix:/run/stile.sock");
@@ -154,12 +164,11 @@ TEST(Config, UnknownKeysAreLocatedAndCorrected) {
 }
 
 TEST(Config, KeysOfThingsThatDoNotExistAreUnknown) {
-  for (const std::string_view text :
-       {"[users]\nfile = \"x\"", "[[upstream]]\nname = \"x\"", "protocols = [\"socks5\"]"}) {
+  for (const std::string_view text : {"[[upstream]]\nname = \"x\"", "protocols = [\"socks5\"]"}) {
     EXPECT_NE(faults(text).find("unknown key"), std::string::npos) << text;
   }
-  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\nauth = [\"none\"]"),
-            "3:1: unknown key 'auth' in [[listen]]\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\ntls = \"x\""),
+            "3:1: unknown key 'tls' in [[listen]]\n");
 }
 
 TEST(Config, AllFaultsAreReportedInFileOrder) {
@@ -307,6 +316,60 @@ TEST(Exposures, AListenerThatIsNotLoopbackNeedsSources) {
   }
 }
 
+// What a listener offers where the file does not say, and what it needs.
+TEST(Auth, OmittedItIsAPasswordWhereThereAreUsers) {
+  EXPECT_EQ(auth_of(accepted(""), Listener{}), AuthMethods{AuthMethod::none});
+  const Config users = accepted("[users]\nfile = 'users'\n");
+  EXPECT_EQ(auth_of(users, users.listeners[0]), AuthMethods{AuthMethod::password});
+  const Config both = accepted("[users]\nfile = 'u'\n[[listen]]\naddress = '127.0.0.1:1'\nauth = ['none', 'password']");
+  EXPECT_EQ(auth_of(both, both.listeners[0]), (AuthMethods{AuthMethod::none, AuthMethod::password}));
+}
+
+TEST(Auth, FaultsAreLocated) {
+  EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['pasword']\n"),
+            "3:9: listen.auth: expected password or none\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['none', 'none']\n"),
+            "3:17: listen.auth: none stands twice\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = []\n"), "3:8: listen.auth: the list is empty\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = 'password'\n"),
+            "3:1: listen.auth: nobody has a password (add [users] with a file, which 'stile user add' makes)\n");
+  EXPECT_EQ(faults("[users]\ncache = '1s'\n"), "1:2: [users] has no 'file': nobody could log in\n");
+  EXPECT_EQ(faults("[users]\nfile = ''\n"), "2:8: users.file: expected a path, such as \"users\"\n");
+}
+
+// A listener that admits nobody without a password is no open proxy, whatever its rules say (threat TS3).
+TEST(Exposures, AListenerThatAsksForAPasswordIsNone) {
+  const auto exposed = [](std::string_view auth, std::string_view policy) {
+    return exposures(accepted("[users]\nfile = 'u'\n[[listen]]\naddress = '0.0.0.0:1080'\n" + std::string(auth) + "\n" +
+                              std::string(policy)))
+        .size();
+  };
+  constexpr std::string_view open = "[policy]\nrules = 'allow anyone to public'";
+  for (const std::string_view policy : {std::string_view(), open}) {
+    EXPECT_EQ(exposed("", policy), 0U);
+    EXPECT_EQ(exposed("auth = 'password'", policy), 0U);
+    EXPECT_EQ(exposed("auth = ['password', 'none']", policy), 1U);
+    EXPECT_EQ(exposed("auth = 'none'", policy), 1U);
+  }
+  EXPECT_EQ(exposed("auth = 'none'", "[policy]\nrules = 'allow anyone from 10.0.0.0/8 to public'"), 0U);
+}
+
+TEST(Cautions, PasswordsInClearAndLoginsThatLeadNowhereAreNamed) {
+  const auto list = [](std::string_view listen) {
+    std::string text;
+    for (const ConfigError& caution : cautions(accepted("[users]\nfile = 'u'\n" + std::string(listen)))) {
+      text += caution.message.substr(0, caution.message.find(" (")) + "\n";
+    }
+    return text;
+  };
+  EXPECT_EQ(list("[[listen]]\naddress = '10.0.0.1:1'"),
+            "listener 10.0.0.1:1: passwords cross the network in clear\n"
+            "listener 10.0.0.1:1: whoever logs in may go nowhere\n");
+  EXPECT_EQ(list("[[listen]]\naddress = '10.0.0.1:1'\n[policy]\nrules = 'allow authenticated to public'"),
+            "listener 10.0.0.1:1: passwords cross the network in clear\n");
+  EXPECT_EQ(list("[[listen]]\naddress = '127.0.0.1:1'\n[[listen]]\naddress = 'unix:/a'"), "");
+}
+
 TEST(Exposures, BehindALoadBalancerClientsComeFromAnywhere) {
   const auto exposed = [](std::string_view listen, std::string_view policy) {
     return exposures(accepted("[[listen]]\n" + std::string(listen) + "\n" + std::string(policy))).size();
@@ -348,9 +411,9 @@ TEST(Exposures, TheMessageNamesTheListenerAndBothCures) {
   ASSERT_EQ(messages.size(), 1U);
   EXPECT_EQ(
       messages[0],
-      "cannot listen on 0.0.0.0:1080: no [policy] says who may use it, and it has no authentication (add a "
-      "[policy] with a rule that names its clients, such as 'allow anyone from 192.168.1.0/24 to public', or listen "
-      "on 127.0.0.1:1080 only)");
+      "cannot listen on 0.0.0.0:1080: no [policy] says who may use it, and it asks for no password (add a "
+      "[policy] with a rule that names its clients, such as 'allow anyone from 192.168.1.0/24 to public', or [users] "
+      "with a file that 'stile user add' makes, or listen on 127.0.0.1:1080 only)");
 }
 
 TEST(Cautions, TheLoopbackPresetIsWorthALook) {
@@ -388,9 +451,11 @@ TEST(Override, LaterSourcesWin) {
             "log=text <environment STILE_LOG>\n"
             "listen[0].address=127.0.0.1:1 <flag --listen>\n"
             "listen[0].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
+            "listen[0].auth=[\"none\"] <default>\n"
             "listen[0].proxy_protocol_from=[] <default>\n"
             "listen[1].address=127.0.0.1:2 <flag --listen>\n"
             "listen[1].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
+            "listen[1].auth=[\"none\"] <default>\n"
             "listen[1].proxy_protocol_from=[] <default>\n"
             "udp.ports=any <default>\n"
             "udp.advertise=[] <default>\n"
@@ -403,6 +468,7 @@ TEST(Override, LaterSourcesWin) {
             "bind.advertise=[] <default>\n"
             "bind.wait=2m <default>\n"
             "bind.mismatch=wait <default>\n"
+            "users.cache=1m <default>\n"
             "limits.handshake=10s <default>\n"
             "limits.idle=1h <stile.toml:4>\n"
             "limits.half_closed=5m <default>\n"
@@ -411,6 +477,7 @@ TEST(Override, LaterSourcesWin) {
             "limits.timeout_reply=04 <default>\n"
             "limits.drain=1m <default>\n"
             "limits.sessions=50000 <default>\n"
+            "limits.penalty_exempt=[] <default>\n"
             "engine.spin=20us <default>\n");
 }
 
@@ -431,6 +498,7 @@ TEST(Override, ValuesOfTablesThatRepeatAreShownOneByOne) {
   EXPECT_EQ(text,
             "listen[0].address=unix:/a <stile.toml:2>\n"
             "listen[0].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
+            "listen[0].auth=[\"none\"] <default>\n"
             "listen[0].proxy_protocol_from=[] <default>\n"
             "listen[0].mode=0660 <default>\n"
             "listen[0].owner= <default>\n"

@@ -24,6 +24,10 @@ constexpr Table table_rows[] = {
      "over a Unix-domain socket, which has no address, version 2 says LOCAL and version 1 names Stile's own end. The "
      "first table that holds the target decides.",
      true, "targets"},
+    {"users", "[users]",
+     "Who may log in with a password: in SOCKS5 (RFC 1929) and, as HTTP's Basic scheme, on the same port. `stile user` "
+     "makes and changes the file. A password is never in this file, in the environment or on a command line.",
+     false, "file"},
     {"limits", "[limits]", "How long and how much. The defaults suit a server on the internet."},
     {"engine", "[engine]", "How the event loop runs. The defaults adapt themselves."},
     {"policy", "[policy]",
@@ -68,6 +72,18 @@ constexpr Key key_rows[] = {
          "What clients may speak, told apart by the first octet; `socks4` includes SOCKS4a. A connection that begins "
          "with another protocol is closed without a word.",
      .example = "[\"socks5\"]"},
+    {.table = "listen",
+     .name = "auth",
+     .type = KeyType::auth,
+     .default_text = "none",
+     .help =
+         "How clients show who they are, in order of preference: `password`, which needs `[users]`, or `none`, for "
+         "those "
+         "that show nothing and count as anonymous, or over a Unix-domain socket as whom the kernel names. Left out, "
+         "it "
+         "is `password` where there are `[users]`, else `none`. Without `none` SOCKS4 is off, since its user id proves "
+         "nothing, and HTTP clients without credentials are asked for them (407).",
+     .example = "\"none\""},
     {.table = "listen",
      .name = "proxy_protocol_from",
      .type = KeyType::networks,
@@ -204,6 +220,26 @@ constexpr Key key_rows[] = {
      .example = "1",
      .least = 1,
      .most = 2},
+    {.table = "users",
+     .name = "file",
+     .type = KeyType::file,
+     .default_text = "",
+     .help =
+         "The users, one a line: `NAME:HASH:GROUP,GROUP`, the hash as crypt(5) writes it (yescrypt, `$6$`, `$2b$`, …); "
+         "lines of /etc/shadow are read as well. A hash that begins with `!` or `*` locks its user out. The file "
+         "must not be writable by the group or by others.",
+     .example = "\"users\"",
+     .text = &Users::file},
+    {.table = "users",
+     .name = "cache",
+     .type = KeyType::duration,
+     .default_text = "1m",
+     .help = "How long a password that was right need not be verified again, which takes a hundredth of a second. A "
+             "changed or removed user counts at once, whatever is remembered. `0s` remembers nothing.",
+     .example = "\"5m\"",
+     .duration = &Users::cache,
+     .shortest = 0s,
+     .longest = 1h},
     {.table = "limits",
      .name = "handshake",
      .type = KeyType::duration,
@@ -277,6 +313,18 @@ constexpr Key key_rows[] = {
      .limit = &Limits::sessions,
      .least = 1,
      .most = 1'000'000},
+    {.table = "limits",
+     .name = "penalty_exempt",
+     .type = KeyType::networks,
+     .default_text = "",
+     .help =
+         "Networks whose mistakes are forgiven. A wrong password counts 5 s, a conversation that breaks the protocol "
+         "or "
+         "its deadline 10 s, no acceptable method 1 s; from 15 s on, a source (an IPv4 address or an IPv6 /64) is "
+         "turned "
+         "away until that time has passed, for at most 10 minutes. Loopback is exempt; so should be a network whose "
+         "users share one address.",
+     .example = "[\"10.0.0.0/8\", \"2001:db8::/32\"]"},
     {.table = "engine",
      .name = "spin",
      .type = KeyType::optional_duration,

@@ -37,19 +37,20 @@ enum class KeyType : std::uint8_t {
   account,    // a user's or group's name or number
   socket,     // "unix:/PATH"
   file,       // a path; a relative one begins at the folder of the configuration file
+  auth,       // a list of methods, in order of preference
 };
 
 /// A list in the file; one string is as good as a list of one.
 [[nodiscard]] constexpr bool is_list(KeyType type) noexcept {
   return type == KeyType::addresses || type == KeyType::protocols || type == KeyType::networks ||
-         type == KeyType::targets;
+         type == KeyType::targets || type == KeyType::auth;
 }
 
 /// Where a value goes: the member of the part of the configuration that has it.
-using DurationField =
-    std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*, Duration Engine::*>;
+using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*,
+                                   Duration Users::*, Duration Engine::*>;
 using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Config::*>;
-using TextField = std::variant<std::nullptr_t, std::string Admin::*>;
+using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/auth_methods.h"
 
 namespace stile::config {
 
@@ -51,6 +52,7 @@ struct Listener {
   Endpoint address;       // where file.path is empty; port 0: the kernel chooses one
   bool optional = false;  // of the zero-configuration pair: a missing ::1 is a warning
   Protocols protocols;
+  AuthMethods auth;                       // empty: the file does not say (config::auth_of)
   std::vector<Cidr> proxy_protocol_from;  // these sources begin with a PROXY header, all others must not
   SocketFile file;
 

@@ -245,6 +245,9 @@ class Reader {
     if (table.name == "policy" && !values->contains(table.required)) {
       fail(place_of(key.source()), "[policy] has no 'rules': nobody could go anywhere");
     }
+    if (table.name == "users" && !values->contains(table.required)) {
+      fail(place_of(key.source()), "[users] has no 'file': nobody could log in");
+    }
   }
 
   void read_value(std::string_view table, const toml::key& name, const toml::node& node) {

@@ -58,6 +58,8 @@ std::string type_text(const Key& key) {
       return "`unix:` and a path";
     case KeyType::file:
       return "path";
+    case KeyType::auth:
+      return "list of `\"password\"`, `\"none\"`";
   }
   return {};
 }

@@ -37,6 +37,10 @@ Config& part(Config& config, Value Config::*) {
   return config;
 }
 template <class Value>
+Users& part(Config& config, Value Users::*) {
+  return config.users;
+}
+template <class Value>
 Engine& part(Config& config, Value Engine::*) {
   return config.engine;
 }
@@ -207,14 +211,26 @@ Stored add_protocol(std::string_view text, Config& config) {
   return {};
 }
 
-Stored add_network(std::string_view text, Config& config) {
+std::vector<Cidr>& networks_of(const Key& key, Config& config) {
+  return key.table == "limits" ? config.limits.penalty_exempt : config.listeners.back().proxy_protocol_from;
+}
+
+Stored add_auth(std::string_view text, Config& config) {
+  const auto method = auth_method_named(text);
+  if (!method) return std::unexpected("expected password or none");
+  if (config.listeners.back().auth.admits(*method)) return std::unexpected(fmt::format("{} stands twice", text));
+  config.listeners.back().auth.add(*method);
+  return {};
+}
+
+Stored add_network(const Key& key, std::string_view text, Config& config) {
   const auto network = Cidr::parse(text);
   if (!network) {
     return std::unexpected(
         "expected an address or a network, such as \"10.0.0.5\" or \"10.0.0.0/24\" (no bit may be "
         "set behind the prefix)");
   }
-  config.listeners.back().proxy_protocol_from.push_back(*network);
+  networks_of(key, config).push_back(*network);
   return {};
 }
 
@@ -255,7 +271,9 @@ Stored add_item(const Key& key, std::string_view text, Config& config) {
     case KeyType::protocols:
       return add_protocol(text, config);
     case KeyType::networks:
-      return add_network(text, config);
+      return add_network(key, text, config);
+    case KeyType::auth:
+      return add_auth(text, config);
     default:
       return add_target(text, config);
   }
@@ -269,7 +287,10 @@ void clear_list(const Key& key, Config& config) {
       config.listeners.back().protocols = {.socks5 = false, .socks4 = false, .http = false};
       return;
     case KeyType::networks:
-      return config.listeners.back().proxy_protocol_from.clear();
+      return networks_of(key, config).clear();
+    case KeyType::auth:
+      config.listeners.back().auth = {};
+      return;
     default:
       return config.proxy_protocol_to.back().targets.clear();
   }
@@ -327,7 +348,8 @@ std::expected<void, std::string> store_number(const Key& key, std::int64_t numbe
 
 std::expected<void, ListFault> store_list(const Key& key, const std::vector<std::string>& items, Config& config) {
   clear_list(key, config);
-  const bool means_nothing = key.type == KeyType::protocols || key.type == KeyType::targets;
+  const bool means_nothing =
+      key.type == KeyType::protocols || key.type == KeyType::targets || key.type == KeyType::auth;
   if (items.empty() && means_nothing) return std::unexpected(ListFault{0, "the list is empty"});
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (auto added = add_item(key, items[i], config); !added) {
@@ -409,7 +431,12 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
       if (listener.protocols.http) items.emplace_back("http");
       break;
     case KeyType::networks:
-      for (const Cidr& network : listener.proxy_protocol_from) items.push_back(network.to_string());
+      for (const Cidr& network : key.table == "limits" ? config.limits.penalty_exempt : listener.proxy_protocol_from) {
+        items.push_back(network.to_string());
+      }
+      break;
+    case KeyType::auth:
+      for (const AuthMethod method : auth_of(config, listener).in_order()) items.emplace_back(name(method));
       break;
     default:
       for (const ProxyTarget& target : proxy_protocol_at(config, index).targets) items.push_back(target_text(target));

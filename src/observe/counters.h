@@ -35,6 +35,9 @@ struct alignas(64) Counters {
   Counter handshakes_open;  // gauge
   Counter handshake_timeout;
   Counter evicted;
+  Counter auth_busy;
+  Counter logins_remembered;
+  Counter penalised;
   Counter rsv_nonzero;
   Counter udp_socket_errors;
   Counter sessions;
@@ -67,6 +70,10 @@ inline constexpr std::array counter_table{
     CounterInfo{"handshake_timeout", "connections ended by the handshake deadline", false,
                 &Counters::handshake_timeout},
     CounterInfo{"evicted", "half-open connections that made room for another", false, &Counters::evicted},
+    CounterInfo{"auth_busy", "logins that were not looked at because too many waited", false, &Counters::auth_busy},
+    CounterInfo{"logins_remembered", "logins that needed no hash", false, &Counters::logins_remembered},
+    CounterInfo{"penalised", "connections turned away because their source failed too often", false,
+                &Counters::penalised},
     CounterInfo{"rsv_nonzero", "requests whose reserved octet was not zero", false, &Counters::rsv_nonzero},
     CounterInfo{"udp_socket_errors", "errors of datagram sockets, ICMP among them, of associations that ended", false,
                 &Counters::udp_socket_errors},

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "config/loopback.h"
+
 namespace stile::server {
 namespace {
 
@@ -23,18 +25,35 @@ void add_outside(std::string_view what, const config::Outside& outside, std::vec
 
 }  // namespace
 
-std::string admitted(const config::Listener& listener) {
+std::string admitted(const config::Config& config, const config::Listener& listener) {
   std::string text;
   const auto add = [&](bool on, std::string_view name) {
     if (on) text += fmt::format("{}{}", text.empty() ? "" : ", ", name);
   };
   add(listener.protocols.socks5, "SOCKS5");
-  add(listener.protocols.socks4, "SOCKS4");
+  add(listener.protocols.socks4 && config::auth_of(config, listener).admits(AuthMethod::none), "SOCKS4");
   add(listener.protocols.http, "HTTP");
   if (!listener.proxy_protocol_from.empty()) {
     text += fmt::format("; PROXY header from {} required", joined(listener.proxy_protocol_from));
   }
   return text;
+}
+
+std::string who_may(const config::Config& config, const config::Listener& listener) {
+  const AuthMethods auth = config::auth_of(config, listener);
+  const bool password = auth.admits(AuthMethod::password);
+  const bool none = auth.admits(AuthMethod::none);
+  if (config.policy == nullptr) {
+    const bool local = listener.is_unix() || config::is_loopback(listener.address.address);
+    if (!local) return "nobody, since there is no [policy]";
+    return !password ? "clients on this host, without authentication"
+                     : fmt::format("clients on this host, with {} password", none ? "or without a" : "a");
+  }
+  const std::string_view who = !password ? "clients without authentication"
+                               : none    ? "clients with or without a password"
+                                         : "users with a password";
+  const std::size_t rules = config.policy->rules().size();
+  return fmt::format("{}, as {} rule{} of the policy say{}", who, rules, rules == 1 ? "" : "s", rules == 1 ? "s" : "");
 }
 
 std::vector<std::string> outside_facts(const config::Config& config) {
@@ -51,14 +70,15 @@ std::vector<std::string> outside_facts(const config::Config& config) {
   return facts;
 }
 
-std::string trial(const config::Listener& listener, const Endpoint& where) {
-  if (listener.is_unix()) return fmt::format("curl -x socks5h://localhost{} http://HOST/", listener.file.path);
+std::string trial(const config::Config& config, const config::Listener& listener, const Endpoint& where) {
+  const std::string_view user = config::auth_of(config, listener).admits(AuthMethod::none) ? "" : " -U USER";
+  if (listener.is_unix()) return fmt::format("curl -x socks5h://localhost{}{} http://HOST/", listener.file.path, user);
   const std::string_view scheme = listener.protocols.socks5   ? "socks5h"
                                   : listener.protocols.socks4 ? "socks4a"
                                                               : "http";
   const std::string proxy =
       where.address.is_unspecified() ? fmt::format("ADDRESS-OF-THIS-HOST:{}", where.port) : where.to_string();
-  return fmt::format("curl -x {}://{} http://HOST/", scheme, proxy);
+  return fmt::format("curl -x {}://{}{} http://HOST/", scheme, proxy, user);
 }
 
 }  // namespace stile::server

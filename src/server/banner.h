@@ -10,12 +10,15 @@
 namespace stile::server {
 
 /// "SOCKS5, SOCKS4; PROXY header from 10.0.0.0/24 required"
-[[nodiscard]] std::string admitted(const config::Listener& listener);
+[[nodiscard]] std::string admitted(const config::Config& config, const config::Listener& listener);
+
+/// "clients on this host, without authentication"; "users with a password, as 3 rules of the policy say"
+[[nodiscard]] std::string who_may(const config::Config& config, const config::Listener& listener);
 
 /// What is told to others than clients on this host, one line each; none where every default holds.
 [[nodiscard]] std::vector<std::string> outside_facts(const config::Config& config);
 
 /// A command that uses the listener; `where` is its endpoint, if it has one.
-[[nodiscard]] std::string trial(const config::Listener& listener, const Endpoint& where);
+[[nodiscard]] std::string trial(const config::Config& config, const config::Listener& listener, const Endpoint& where);
 
 }  // namespace stile::server

@@ -15,10 +15,34 @@ TEST(Banner, SaysWhatAListenerAdmits) {
   const auto config = configured(
       "[[listen]]\naddress = '127.0.0.1:1'\nproxy_protocol_from = ['10.0.0.5', '10.1.0.0/24']\n"
       "[[listen]]\naddress = 'unix:/run/s'\nprotocols = 'socks4'\n");
-  EXPECT_EQ(admitted(config.listeners[0]).substr(0, 20), "SOCKS5, SOCKS4, HTTP");
-  EXPECT_NE(admitted(config.listeners[0]).find("; PROXY header from 10.0.0.5/32, 10.1.0.0/24 required"),
+  EXPECT_EQ(admitted(config, config.listeners[0]).substr(0, 20), "SOCKS5, SOCKS4, HTTP");
+  EXPECT_NE(admitted(config, config.listeners[0]).find("; PROXY header from 10.0.0.5/32, 10.1.0.0/24 required"),
             std::string::npos);
-  EXPECT_EQ(admitted(config.listeners[1]), "SOCKS4");
+  EXPECT_EQ(admitted(config, config.listeners[1]), "SOCKS4");
+}
+
+TEST(Banner, SaysWhoMay) {
+  const std::string users = "[users]\nfile = 'u'\n";
+  const std::string policy = "[policy]\nrules = 'allow anyone from 10.0.0.0/8 to public'\n";
+  const auto says = [](const std::string& text) {
+    const auto config = configured(text);
+    return who_may(config, config.listeners[0]);
+  };
+  const std::string outside = "[[listen]]\naddress = '10.0.0.1:1'\n";
+  EXPECT_EQ(says(""), "clients on this host, without authentication");
+  EXPECT_EQ(says(users), "clients on this host, with a password");
+  EXPECT_EQ(says(outside + users), "nobody, since there is no [policy]");
+  EXPECT_EQ(says(outside + policy), "clients without authentication, as 1 rule of the policy says");
+  EXPECT_EQ(says(outside + users + policy), "users with a password, as 1 rule of the policy says");
+  EXPECT_EQ(says(outside + "auth = ['password', 'none']\n" + users + policy),
+            "clients with or without a password, as 1 rule of the policy says");
+}
+
+TEST(Banner, ALoginIsPartOfTheTrial) {
+  const auto config = configured("[users]\nfile = 'u'\n");
+  EXPECT_EQ(admitted(config, config.listeners[0]), "SOCKS5, HTTP") << "SOCKS4 proves nothing";
+  EXPECT_EQ(trial(config, config.listeners[0], *Endpoint::parse("127.0.0.1:1")),
+            "curl -x socks5h://127.0.0.1:1 -U USER http://HOST/");
 }
 
 TEST(Banner, SaysNothingOfDefaults) {
@@ -38,14 +62,14 @@ TEST(Banner, SaysWhatIsShownToTheOutside) {
 
 TEST(Banner, OffersACommandThatWorks) {
   config::Listener listener;
-  EXPECT_EQ(trial(listener, *Endpoint::parse("[::1]:1080")), "curl -x socks5h://[::1]:1080 http://HOST/");
-  EXPECT_EQ(trial(listener, *Endpoint::parse("0.0.0.0:1080")),
+  EXPECT_EQ(trial({}, listener, *Endpoint::parse("[::1]:1080")), "curl -x socks5h://[::1]:1080 http://HOST/");
+  EXPECT_EQ(trial({}, listener, *Endpoint::parse("0.0.0.0:1080")),
             "curl -x socks5h://ADDRESS-OF-THIS-HOST:1080 http://HOST/");
   listener.protocols = {.socks5 = false, .socks4 = false, .http = true};
-  EXPECT_EQ(trial(listener, *Endpoint::parse("127.0.0.1:1")), "curl -x http://127.0.0.1:1 http://HOST/");
+  EXPECT_EQ(trial({}, listener, *Endpoint::parse("127.0.0.1:1")), "curl -x http://127.0.0.1:1 http://HOST/");
   listener.protocols = {};
   listener.file.path = "/run/s";
-  EXPECT_EQ(trial(listener, {}), "curl -x socks5h://localhost/run/s http://HOST/");
+  EXPECT_EQ(trial({}, listener, {}), "curl -x socks5h://localhost/run/s http://HOST/");
 }
 
 }  // namespace

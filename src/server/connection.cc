@@ -62,7 +62,14 @@ bool Connection::enforce() {
   if (ending_) return true;
   common_ = worker_.common_;
   decided_.reset();
-  if (handshaking_ || draining_ || !session_.identity() || !session_.request()) return true;  // nothing was decided yet
+  if (draining_ || !session_.identity()) return true;
+  const auto who = common_->renewed(*session_.identity());
+  if (!who) {
+    finish(Reason::policy_changed);
+    return false;
+  }
+  session_.renew(*who);
+  if (handshaking_ || !session_.request()) return true;  // nothing was decided yet
   const policy::Verdict verdict = server::decide(*common_, grounds());
   rule_ = verdict.rule;
   if (verdict.decision != policy::Verdict::Decision::deny) return true;
@@ -95,6 +102,7 @@ void Connection::note_proxied() {
   if (proxied->connection) {
     peer_ = proxied->connection->source;
     over_unix_ = false;
+    if (worker_.refuses(peer_.address)) return finish(Reason::auth_penalty);
   }
   worker_.engine_.start_timer(deadline_, began_ + common_->limits.handshake);
 }
@@ -114,9 +122,28 @@ void Connection::perform(const session::Send& action, Next&) {
   out_.insert(out_.end(), rest.begin(), rest.end());
 }
 
-void Connection::perform(const session::Authenticate&, Next& next) {
-  // Method "none" is the only one that SessionRules admit here; a provider answers for the others.
-  next = session::Authenticated{session_.without_credentials()};
+void Connection::perform(const session::Authenticate& action, Next& next) {
+  if (action.password == nullptr) {
+    next = session::Authenticated{session_.without_credentials()};
+    return;
+  }
+  watch_client();
+  login_ = std::make_unique<LoginUnderWay>();
+  login_->login.bind<&Connection::on_login>(this);
+  login_->request = worker_.login_request(peer_.address);
+  login_->request.user = action.user;
+  login_->request.password = action.password;
+  worker_.verifier_->verify(login_->login, login_->request);
+}
+
+void Connection::on_login(engine::Status) {
+  if (ending_) return release_when_quiet();
+  if (login_->login.canceled()) return;
+  const auto identity = worker_.logged_in(login_->login, login_->request);
+  const Reason failure = login_->login.reason() == Reason::none ? Reason::auth_failed : login_->login.reason();
+  login_.reset();
+  if (identity) return drive(session::Authenticated{*identity});
+  drive(session::Failed{failure});
 }
 
 void Connection::perform(const session::Authorise& action, Next& next) {
@@ -173,6 +200,7 @@ void Connection::start_http() {
   if (client_.pending()) return worker_.engine_.cancel(client_);
   ending_ = true;
   worker_.engine_.cancel(deadline_);
+  const session::HttpRules rules{.auth = session_.auth()};
   worker_.http_->start({.listener = listener_,
                         .local = local_,
                         .peer = peer_,
@@ -181,7 +209,8 @@ void Connection::start_http() {
                         .who = session_.without_credentials(),
                         .session = id_,
                         .began = began_},
-                       {}, client_, early_);
+                       rules, client_, early_);
+  wipe(early_);  // it may hold a password
   release_when_quiet();
 }
 
@@ -218,7 +247,9 @@ void Connection::receive() {
   watch_client();  // its RST is noticed even where the session has no room to read more
   if (!received) return drive(session::ClientFailed{});
   if (*received == 0) return drive(session::ClientFin{});
+  const bool secrets = session_.reads_secrets();
   drive(session::Received{ConstBytes(buffer).first(*received)});
+  if (secrets) wipe(MutableBytes(buffer).first(*received));
 }
 
 // What the client has not taken yet; false when it never will.
@@ -584,6 +615,7 @@ void Connection::finish(Reason reason) {
   worker_.engine_.cancel(deadline_);
   worker_.resolver_.cancel(lookup_);
   dial_.cancel();
+  if (login_ != nullptr) worker_.verifier_->cancel(login_->login);
   if (bind_wait_ != nullptr) bind_wait_->cancel();
   release_when_quiet();
 }
@@ -598,9 +630,12 @@ void Connection::report_end(Reason reason) {
   worker_.counters_.end(reason);
   if (is_denial(reason)) worker_.counters_.denied.add();
   // Not one octet: a health probe or a browser's spare connection, which is only counted.
-  if (worker_.reporter_ == nullptr || session_.octets_received() == 0) return;
+  if (session_.octets_received() == 0) return;
+  if (!header_due_) worker_.penalise(peer_.address, reason);
+  // Who is turned away for what is in the log already does not fill it.
+  if (worker_.reporter_ == nullptr || reason == Reason::auth_penalty) return;
   const std::unique_ptr<SessionInfo> about = info();
-  observe::Record record{.event = is_denial(reason) ? observe::Event::denied : observe::Event::error};
+  observe::Record record{.event = event_of(reason)};
   record.reply = session_.reply();
   if (reason == Reason::none) {
     // A question that was answered: a session that began and ended at once.
@@ -618,12 +653,19 @@ std::unique_ptr<SessionInfo> Connection::info() const {
   info->id = id_;
   info->began = began_;
   if (!over_unix_) info->client = peer_;
-  info->method = session_.identity() && !session_.identity()->is_anonymous() ? "unix" : "none";
+  if (session_.identity()) {
+    info->method = session_.identity()->method();
+    info->user = session_.identity()->user();
+  } else if (session_.claimed_user()) {
+    info->method = name(AuthMethod::password);
+    info->user = session_.claimed_user()->name;
+  } else {
+    info->method = name(AuthMethod::none);
+  }
   info->dialled = dialled_;
   info->listener = listener_;
   if (session_.protocol()) info->protocol = session::name(*session_.protocol());
   if (session_.request()) info->command = wire::name(session_.request()->command);
-  if (session_.identity()) info->user = session_.identity()->user();
   info->target = asked_target();
   if (rule_ >= 0) {
     const auto& rules = policy().rules();
@@ -664,7 +706,8 @@ std::string Connection::asked_target() const {
 
 void Connection::release_when_quiet() {
   if (!client_.pending() && !deadline_.pending() && !lookup_.pending() && !dial_.pending() &&
-      (bind_wait_ == nullptr || !bind_wait_->pending()) && (probes_ == nullptr || !probes_->pending())) {
+      (login_ == nullptr || !login_->login.pending()) && (bind_wait_ == nullptr || !bind_wait_->pending()) &&
+      (probes_ == nullptr || !probes_->pending())) {
     worker_.released(*this);
   }
 }

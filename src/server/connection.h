@@ -10,6 +10,7 @@
 #include <optional>
 #include <vector>
 
+#include "auth/verifier.h"
 #include "base/reason.h"
 #include "engine/engine.h"
 #include "relay/udp_association.h"
@@ -54,6 +55,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
 
   void on_client_ready(engine::Status status);
   void on_deadline(engine::Status status);
+  void on_login(engine::Status status);
   void on_resolved(engine::Status status);
   void on_dialled(engine::Status status);
   void on_peer(engine::Status status);
@@ -138,6 +140,12 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   engine::Timer deadline_;  // of the handshake; later of the drain after a failure reply
   resolve::Lookup lookup_;
   route::Dial dial_;
+  /// A login and what it is about.
+  struct LoginUnderWay {
+    auth::Login login;
+    auth::LoginRequest request;
+  };
+  std::unique_ptr<LoginUnderWay> login_;       // for clients with a password only
   std::unique_ptr<BindWait> bind_wait_;        // for BIND only
   std::unique_ptr<ProbeRun> probes_;           // for PING and TRACEROUTE only
   relay::Association* association_ = nullptr;  // for UDP ASSOCIATE only; the relay's own

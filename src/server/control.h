@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "auth/users.h"
 #include "config/config.h"
 
 namespace stile::server {
@@ -34,7 +35,14 @@ class Control {
   [[nodiscard]] virtual std::expected<Reloaded, ReloadRefusal> reload() = 0;
 };
 
-/// Reads the configuration again, as it was read for the start: file, environment and flags, checked in every way.
-using LoadConfiguration = std::function<std::expected<config::Config, std::vector<std::string>>()>;
+/// All that a server is told, at the start and with each reload.
+struct Configuration {
+  config::Config config;
+  std::shared_ptr<const auth::Users> users;  // those of the file that it names; absent where it names none
+};
+
+/// Reads the configuration again, as it was read for the start: file, environment and flags, and the users, checked in
+/// every way.
+using LoadConfiguration = std::function<std::expected<Configuration, std::vector<std::string>>()>;
 
 }  // namespace stile::server

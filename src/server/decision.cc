@@ -21,7 +21,9 @@ policy::Verdict decide(const Common& common, const Asker& asker, policy::Command
 }
 
 policy::Verdict decide(const Common& common, const Grounds& grounds) {
-  const Asker asker{.who = &grounds.who,
+  const auto who = common.renewed(grounds.who);
+  if (!who) return {.decision = policy::Verdict::Decision::deny, .reason = Reason::deny_policy};
+  const Asker asker{.who = &*who,
                     .local = grounds.local,
                     .source = grounds.source,
                     .proxied = grounds.proxied,

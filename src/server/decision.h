@@ -8,6 +8,7 @@
 #include "base/address.h"
 #include "base/identity.h"
 #include "base/reason.h"
+#include "observe/record.h"
 #include "policy/policy.h"
 #include "server/grounds.h"
 #include "server/worker.h"
@@ -36,6 +37,13 @@ struct Asker {
 /// Refused by policy; whatever else fails is an error.
 [[nodiscard]] constexpr bool is_denial(Reason reason) noexcept {
   return reason == Reason::deny_policy || reason == Reason::deny_unspecified || reason == Reason::deny_self;
+}
+
+/// What the record of a session that was not admitted is called.
+[[nodiscard]] constexpr observe::Event event_of(Reason reason) noexcept {
+  if (is_denial(reason)) return observe::Event::denied;
+  const bool login = reason == Reason::auth_failed || reason == Reason::auth_busy;
+  return login ? observe::Event::auth_failed : observe::Event::error;
 }
 
 }  // namespace stile::server

@@ -23,7 +23,8 @@ struct Grounds {
   WeekTime at;                       // when: a rule that holds at its times only lets go on what began in them
 };
 
-/// What is decided now. `undecided` where that depends on an address that is not known.
+/// What is decided now, about whom the users in force know; a user whose record is gone or another is denied.
+/// `undecided` where that depends on an address that is not known.
 [[nodiscard]] policy::Verdict decide(const Common& common, const Grounds& grounds);
 
 /// Whether the session may live on.

@@ -18,6 +18,7 @@ HttpForward::HttpForward(Worker& worker, const HttpClient& client, const session
     : worker_(worker),
       common_(worker.common_),
       about_(client),
+      who_(client.who),
       exchange_(rules),
       reach_(
           worker.engine_, worker.resolver_,
@@ -52,6 +53,7 @@ bool HttpForward::enforce() {
   if (ending_ || between) return true;
   common_ = worker_.common_;
   if (!admitted_ && !opening_) return true;
+  if (const auto who = common_->renewed(who_)) who_ = *who;
   const policy::Verdict verdict = server::decide(*common_, grounds());
   rule_ = verdict.rule;
   if (verdict.decision != policy::Verdict::Decision::deny) return true;
@@ -102,6 +104,10 @@ bool HttpForward::step(std::size_t& budget) {
 bool HttpForward::obey() {
   const bool taken = exchange_.to_client().empty();
   switch (exchange_.phase()) {
+    case HttpPhase::authenticating:
+      if (login_ != nullptr && login_->due) return false;
+      log_in();
+      return true;
     case HttpPhase::opening:
       if (opening_) return false;
       open();
@@ -167,7 +173,9 @@ bool HttpForward::receive_from_client(std::size_t& budget) {
     exchange_.client_fin();
   } else {
     budget -= *received;
+    const bool secrets = exchange_.reads_secrets();
     exchange_.client_octets(ConstBytes(buffer).first(*received));
+    if (secrets) wipe(buffer.first(*received));
   }
   return true;
 }
@@ -203,10 +211,45 @@ void HttpForward::rearm() {
   arm_timer();
 }
 
+// ── who asks ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void HttpForward::log_in() {
+  if (login_ == nullptr) {
+    login_ = std::make_unique<LoginUnderWay>();
+    login_->login.bind<&HttpForward::on_login>(this);
+  }
+  login_->due = true;
+  login_->request = worker_.login_request(about_.peer.address);
+  login_->request.user = exchange_.claimed_user()->name;
+  login_->request.password = &exchange_.password();
+  login_->request.known = login_->known ? &*login_->known : nullptr;
+  worker_.verifier_->verify(login_->login, login_->request);
+}
+
+void HttpForward::on_login(engine::Status) {
+  if (ending_) return release_when_quiet();
+  login_->due = false;
+  const auth::Login& login = login_->login;
+  if (login.canceled()) return;
+  if (const auto identity = worker_.logged_in(login, login_->request)) {
+    who_ = *identity;
+    login_->known = login.digest();
+    exchange_.authenticated();
+  } else {
+    exchange_.refused(login.reason() == Reason::none ? Reason::auth_failed : login.reason());
+  }
+  advance();
+}
+
+/// Proved, or where that failed claimed.
+std::string_view HttpForward::asking_user() const {
+  return exchange_.claimed_user() ? std::string_view(exchange_.claimed_user()->name) : about_.who.user();
+}
+
 // ── origins ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 policy::Verdict HttpForward::decide(const Target& target, const std::optional<Address>& candidate) const {
-  const Asker asker{.who = &about_.who,
+  const Asker asker{.who = &who_,
                     .local = about_.local.address,
                     .source = about_.peer.address,
                     .proxied = about_.proxied,
@@ -216,6 +259,7 @@ policy::Verdict HttpForward::decide(const Target& target, const std::optional<Ad
 
 void HttpForward::open() {
   opening_ = true;
+  if (!exchange_.claimed_user()) who_ = about_.who;
   origin_deaf_ = false;
   common_ = worker_.common_;
   track();
@@ -234,6 +278,7 @@ void HttpForward::open() {
 
 bool HttpForward::can_reuse() {
   if (!origin_.is_open() || !exchange_.may_reuse() || exchange_.target() != origin_target_) return false;
+  if (origin_user_ != who_.user()) return false;  // what it keeps for one user is not for another
   const policy::Verdict verdict = decide(origin_target_, dialled_.address);
   if (verdict.decision != policy::Verdict::Decision::allow || !origin_is_quiet()) return false;
   rule_ = verdict.rule;
@@ -275,6 +320,7 @@ void HttpForward::on_reached(engine::Status) {
 Reason HttpForward::take_origin() {
   reach_.take(origin_);
   origin_target_ = exchange_.target();
+  origin_user_ = who_.user();
   dialled_ = reach_.peer();
   const auto client = about_.over_unix ? std::nullopt : std::optional(about_.peer);
   const policy::Verdict verdict = decide(origin_target_, dialled_.address);  // a new policy may have come meanwhile
@@ -310,6 +356,8 @@ std::optional<Instant> HttpForward::deadline() const {
   switch (exchange_.phase()) {
     case HttpPhase::request:
       return in_head_ ? began_ + common_->limits.handshake : idle_since_ + limits::http_keep_alive;
+    case HttpPhase::authenticating:
+      return began_ + common_->limits.handshake;
     case HttpPhase::answering:
       if (exchange_.closes() && exchange_.reason() != Reason::none) return refused_at_ + limits::reply_drain;
       break;
@@ -348,6 +396,9 @@ void HttpForward::expire() {
   switch (exchange_.phase()) {
     case HttpPhase::request:
       if (!in_head_) return finish(Reason::none);
+      worker_.counters_.handshake_timeout.add();
+      return finish(Reason::timeout_handshake);
+    case HttpPhase::authenticating:
       worker_.counters_.handshake_timeout.add();
       return finish(Reason::timeout_handshake);
     case HttpPhase::answering:
@@ -411,8 +462,8 @@ void HttpForward::discard_input() {
 void HttpForward::finish(Reason reason) {
   if (ending_) return;
   const HttpPhase phase = exchange_.phase();
-  const bool request = admitted_ || in_head_ || phase == HttpPhase::opening || phase == HttpPhase::answering ||
-                       (phase == HttpPhase::silent && reason != Reason::none);
+  const bool request = admitted_ || in_head_ || phase == HttpPhase::authenticating || phase == HttpPhase::opening ||
+                       phase == HttpPhase::answering || (phase == HttpPhase::silent && reason != Reason::none);
   if (request && !draining_) report_end(reason);
   ending_ = true;
   track();
@@ -424,12 +475,14 @@ void HttpForward::finish(Reason reason) {
   worker_.engine_.abort(origin_);
   worker_.engine_.cancel(timer_);
   reach_.cancel();
+  if (login_ != nullptr) worker_.verifier_->cancel(login_->login);
   release_when_quiet();
 }
 
 // Never inline: whoever calls may still look at this object.
 void HttpForward::release_when_quiet() noexcept {
   if (client_.pending() || origin_.pending() || timer_.pending() || reach_.pending() || quiet_.pending()) return;
+  if (login_ != nullptr && login_->login.pending()) return;
   worker_.engine_.post(quiet_);
 }
 

@@ -11,7 +11,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "auth/verifier.h"
 #include "base/limits.h"
 #include "base/reason.h"
 #include "engine/engine.h"
@@ -56,6 +58,7 @@ class HttpForward {
 
   void on_client_ready(engine::Status status);
   void on_origin_ready(engine::Status status);
+  void on_login(engine::Status status);
   void on_reached(engine::Status status);
   void on_timer(engine::Status status);
 
@@ -68,6 +71,10 @@ class HttpForward {
   bool receive_from_client(std::size_t& budget);
   bool receive_from_origin(std::size_t& budget);
   void rearm();
+
+  // Who asks.
+  void log_in();
+  [[nodiscard]] std::string_view asking_user() const;
 
   // Origins.
   void open();
@@ -106,6 +113,15 @@ class HttpForward {
   HttpForward* next_ = nullptr;
 
   HttpClient about_;
+  Identity who_;  // of the request in hand
+  /// A login and what it is about; made with the first one.
+  struct LoginUnderWay {
+    auth::Login login;
+    auth::LoginRequest request;
+    std::optional<auth::Digest> known;  // of the last one that succeeded
+    bool due = false;
+  };
+  std::unique_ptr<LoginUnderWay> login_;
   session::HttpExchange exchange_;
   Reach reach_;
   engine::Socket client_;
@@ -113,7 +129,8 @@ class HttpForward {
   engine::Timer timer_;
   engine::Operation quiet_;  // the last completion: nothing else is pending then
 
-  Target origin_target_;  // what the open origin_ was opened for
+  Target origin_target_;     // what the open origin_ was opened for
+  std::string origin_user_;  // and for whom
   Endpoint dialled_;
   Instant began_;  // the request in hand: its first octet
   Instant idle_since_;

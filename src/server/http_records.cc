@@ -37,6 +37,8 @@ void HttpForward::report_end(Reason reason) {
   observe::Counters& counters = worker_.counters_;
   counters.end(reason);
   if (is_denial(reason)) counters.denied.add();
+  // A first request without credentials is how HTTP asks what is needed: no mistake.
+  if (reason != Reason::method_none) worker_.penalise(about_.peer.address, reason);
   const std::unique_ptr<SessionInfo> about = worker_.reporter_ == nullptr ? nullptr : info();
   const bool admitted = std::exchange(admitted_, false);
   if (admitted) {
@@ -48,7 +50,7 @@ void HttpForward::report_end(Reason reason) {
     }
   }
   if (about == nullptr) return;
-  observe::Record record{.event = is_denial(reason) ? observe::Event::denied : observe::Event::error};
+  observe::Record record{.event = event_of(reason)};
   record.reply = reply_code(reason);
   if (admitted || reason == Reason::none) {
     if (!admitted) {
@@ -70,10 +72,10 @@ std::unique_ptr<SessionInfo> HttpForward::info() const {
   info->id = id_;
   info->began = began_;
   if (!about_.over_unix) info->client = about_.peer;
-  info->method = about_.who.is_anonymous() ? "none" : "unix";
+  info->method = exchange_.claimed_user() ? name(AuthMethod::password) : about_.who.method();
   info->listener = about_.listener;
   info->protocol = "http";
-  info->user = about_.who.user();
+  info->user = asking_user();
   if (admitted_) info->dialled = dialled_;
   if (const auto& request = exchange_.request()) {
     info->command = request->is_connect() ? "connect" : "forward";
@@ -90,7 +92,7 @@ std::unique_ptr<SessionInfo> HttpForward::info() const {
 }
 
 Grounds HttpForward::grounds() const {
-  Grounds grounds{.who = about_.who,
+  Grounds grounds{.who = who_,
                   .local = about_.local.address,
                   .source = about_.peer.address,
                   .proxied = about_.proxied,

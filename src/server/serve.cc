@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <csignal>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "auth/pool_verifier.h"
 #include "engine/epoll/epoll_engine.h"
 #include "observe/counters.h"
 #include "observe/diagnostics.h"
@@ -63,10 +65,11 @@ struct Crew {
   std::unique_ptr<resolve::CaresResolver> dns;
   std::unique_ptr<resolve::CachingResolver> resolver;
   observe::Counters counters;
+  std::unique_ptr<auth::PoolVerifier> verifier;
   std::unique_ptr<Worker> worker;
   std::thread thread;
 
-  void listen(const Bound& bound, sys::UniqueFd descriptor);
+  void listen(const Bound& bound, const Admission& admission, sys::UniqueFd descriptor);
   /// On the worker's thread: until everything ended and nothing is pending in the engine.
   void run() {
     worker->run();
@@ -109,13 +112,16 @@ struct ListenerChanges {
   std::vector<Bound> removed;
 };
 
-Admission admission_of(const config::Listener& listener) {
-  return {listener.protocols, listener.proxy_protocol_from};
+Admission admission_of(const config::Config& config, const config::Listener& listener) {
+  return {.protocols = listener.protocols,
+          .auth = config::auth_of(config, listener),
+          .proxy_protocol_from = listener.proxy_protocol_from};
 }
 
 class Server final : public Control {
  public:
-  Server(const config::Config& config, LoadConfiguration load) : config_(config), load_(std::move(load)) {}
+  Server(Configuration configuration, LoadConfiguration load)
+      : config_(std::move(configuration.config)), users_(std::move(configuration.users)), load_(std::move(load)) {}
   int run(const Attend& attend);
   // From any thread but the main one.
   [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload() override;
@@ -140,6 +146,9 @@ class Server final : public Control {
   [[nodiscard]] std::shared_ptr<const Common> common() const;
 
   config::Config config_;
+  std::shared_ptr<const auth::Users> users_;
+  std::shared_ptr<auth::Penalties> penalties_ = std::make_shared<auth::Penalties>();
+  std::unique_ptr<auth::LoginOffice> office_;  // outlives the crews' verifiers
   LoadConfiguration load_;
   std::uint64_t generation_ = 0;
   observe::Diagnostics diagnostics_;
@@ -205,6 +214,12 @@ bool Server::prepare() {
 bool Server::recruit() {
   const unsigned count = config_.workers == 0 ? sys::usable_cores() : config_.workers;
   for (unsigned i = 0; i < count; ++i) crews_.push_back(std::make_unique<Crew>());
+  auto key = auth::DigestKey::create();
+  if (!key) {
+    diagnostics_.error("cannot start", "the cryptographic library gives no random key");
+    return false;
+  }
+  office_ = std::make_unique<auth::LoginOffice>(std::move(*key), auth::HashPool::threads_for(sys::usable_cores()));
   bool probes_possible = false;
   for (const auto& crew : crews_) {
     auto engine = engine::EpollEngine::create({.spin = config_.engine.spin});
@@ -222,7 +237,9 @@ bool Server::recruit() {
     crew->dns = std::move(*dns);
     crew->resolver = std::make_unique<resolve::CachingResolver>(
         *crew->engine, *crew->dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"});
-    crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common());
+    crew->verifier = std::make_unique<auth::PoolVerifier>(*crew->engine, *office_);
+    crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common(),
+                                            crew->verifier.get());
   }
   if (!probes_possible) {
     diagnostics_.warning("PING and TRACEROUTE cannot be served: the system gives this process no ICMP socket",
@@ -254,31 +271,37 @@ bool Server::listen() {
 }
 
 // Before the workers' threads run, or on each of them.
-void Crew::listen(const Bound& bound, sys::UniqueFd descriptor) {
+void Crew::listen(const Bound& bound, const Admission& admission, sys::UniqueFd descriptor) {
   engine::Socket socket;
   engine->take(socket, std::move(descriptor), engine::EpollEngine::Role::listener);
-  if (bound.listener.is_unix()) return worker->listen_local(socket, bound.where(), admission_of(bound.listener));
-  worker->listen_at(socket, bound.endpoint, admission_of(bound.listener));
+  if (bound.listener.is_unix()) return worker->listen_local(socket, bound.where(), admission);
+  worker->listen_at(socket, bound.endpoint, admission);
 }
 
 void Server::hand_over(OpenedListener& opened) {
-  for (std::size_t i = 0; i < crews_.size(); ++i) crews_[i]->listen(opened.bound, std::move(opened.descriptors[i]));
+  const Admission admission = admission_of(config_, opened.bound.listener);
+  for (std::size_t i = 0; i < crews_.size(); ++i) {
+    crews_[i]->listen(opened.bound, admission, std::move(opened.descriptors[i]));
+  }
 }
 
 void Server::banner() {
-  std::string who = "clients on this host, without authentication";
-  if (config_.policy != nullptr) {
-    const std::size_t rules = config_.policy->rules().size();
-    who = fmt::format("{} rule{} of the policy say{} who may go where", rules, rules == 1 ? "" : "s",
-                      rules == 1 ? "s" : "");
-  }
   for (const Bound& bound : listening_) {
-    diagnostics_.notice(fmt::format("listening on {} ({}): {}", bound.where(), admitted(bound.listener), who));
+    diagnostics_.notice(fmt::format("listening on {} ({}): {}", bound.where(), admitted(config_, bound.listener),
+                                    who_may(config_, bound.listener)));
+    if (config::sends_passwords_in_clear(config_, bound.listener)) {
+      diagnostics_.warning(fmt::format("passwords for {} cross the network in clear", bound.where()),
+                           "let clients reach it through a tunnel or a network of your own");
+    }
+  }
+  if (users_ != nullptr) {
+    const std::size_t count = users_->records().size();
+    diagnostics_.notice(fmt::format("{} user{} in {}", count, count == 1 ? "" : "s", config_.users.file));
   }
   for (const std::string& fact : outside_facts(config_)) diagnostics_.notice(fact);
   const Bound& first = listening_.front();
   diagnostics_.notice(fmt::format("{} worker{}; try: {}", crews_.size(), crews_.size() == 1 ? "" : "s",
-                                  trial(first.listener, first.endpoint)));
+                                  trial(config_, first.listener, first.endpoint)));
 }
 
 void Server::work() {
@@ -381,6 +404,10 @@ std::shared_ptr<const Common> Server::common() const {
   common->udp = config_.udp;
   common->bind = config_.bind;
   common->proxy_protocol_to = config_.proxy_protocol_to;
+  common->users = users_;
+  common->today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()).time_since_epoch().count();
+  common->penalties = penalties_;
+  common->login_cache = config_.users.cache;
   for (const auto& crew : crews_) common->counters.push_back(&crew->counters);
   return common;
 }
@@ -434,10 +461,11 @@ std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
   if (!next) {
     return std::unexpected(ReloadRefusal{.bad_configuration = true, .messages = std::move(next.error())});
   }
-  auto changes = prepare_listeners(*next);
+  auto changes = prepare_listeners(next->config);
   if (!changes) return std::unexpected(std::move(changes.error()));
-  Reloaded reloaded{.generation = ++generation_, .ended = 0, .kept = 0, .notes = fixed_until_restart(*next)};
-  config_ = std::move(*next);
+  Reloaded reloaded{.generation = ++generation_, .ended = 0, .kept = 0, .notes = fixed_until_restart(next->config)};
+  config_ = std::move(next->config);
+  users_ = std::move(next->users);
   const Worker::Enforced enforced = put_in_force(std::move(*changes));
   reloaded.ended = enforced.ended;
   reloaded.kept = enforced.kept;
@@ -493,23 +521,30 @@ Worker::Enforced Server::put_in_force(ListenerChanges changes) {
   listening_ = *kept;
   for (const OpenedListener& opened : *added) listening_.push_back(opened.bound);
   const auto adoption = std::make_shared<Adoption>();
+  const auto config = std::make_shared<const config::Config>(config_);
   for (std::size_t i = 0; i < crews_.size(); ++i) {
-    crews_[i]->worker->perform([crew = crews_[i].get(), i, removed, kept, added, adoption, common = common()] {
-      for (OpenedListener& opened : *added) crew->listen(opened.bound, std::move(opened.descriptors[i]));
-      for (const Bound& bound : *kept) crew->worker->admit(bound.where(), admission_of(bound.listener));
+    crews_[i]->worker->perform([crew = crews_[i].get(), i, removed, kept, added, adoption, config, common = common()] {
+      for (OpenedListener& opened : *added) {
+        crew->listen(opened.bound, admission_of(*config, opened.bound.listener), std::move(opened.descriptors[i]));
+      }
+      for (const Bound& bound : *kept) crew->worker->admit(bound.where(), admission_of(*config, bound.listener));
       for (const Bound& bound : *removed) crew->worker->close_listener(bound.where());
       adoption->add(crew->worker->adopt(common));
     });
   }
-  std::unique_lock lock(adoption->mutex);
-  adoption->said.wait(lock, [&] { return adoption->workers == crews_.size(); });
+  {
+    std::unique_lock lock(adoption->mutex);
+    adoption->said.wait(lock, [&] { return adoption->workers == crews_.size(); });
+  }
+  // Entries for records that are gone would never be found; now that nobody adds any, nothing is left of them.
+  office_->cache.clear();
   return adoption->sum;
 }
 
 }  // namespace
 
-int serve(const config::Config& config, LoadConfiguration load, const Attend& attend) {
-  return Server(config, std::move(load)).run(attend);
+int serve(Configuration configuration, LoadConfiguration load, const Attend& attend) {
+  return Server(std::move(configuration), std::move(load)).run(attend);
 }
 
 }  // namespace stile::server

@@ -5,7 +5,6 @@
 #include <functional>
 #include <memory>
 
-#include "config/config.h"
 #include "server/control.h"
 
 namespace stile::server {
@@ -18,6 +17,6 @@ namespace stile::server {
 /// is kept until the server ends, and may ask things of it. Nothing returned: it could not start.
 /// Returns the process's exit code: 0 after a clean end, 1 when it could not start.
 using Attend = std::function<std::shared_ptr<void>(Control&)>;
-[[nodiscard]] int serve(const config::Config& config, LoadConfiguration load = nullptr, const Attend& attend = nullptr);
+[[nodiscard]] int serve(Configuration configuration, LoadConfiguration load = nullptr, const Attend& attend = nullptr);
 
 }  // namespace stile::server

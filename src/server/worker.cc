@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "auth/authenticator.h"
+#include "config/loopback.h"
 #include "server/accept_batch.h"
 #include "server/connection.h"
 #include "server/decision.h"
@@ -48,6 +49,7 @@ struct Worker::Listener {
     rules.socks5 = admission.protocols.socks5;
     rules.socks4 = admission.protocols.socks4;
     rules.http = admission.protocols.http;
+    rules.auth = admission.auth;
     rules.proxy_header = std::ranges::any_of(admission.proxy_protocol_from,
                                              [&](const Cidr& network) { return network.contains(source); });
     rules.timeout_is_ttl_expired = common.limits.timeout_is_ttl_expired;
@@ -65,6 +67,16 @@ const policy::Policy& Common::policy_for(const Address& local, const Address& cl
   return !proxied && is_loopback(local) && is_loopback(client) ? *loopback_preset : *deny_all;
 }
 
+std::optional<Identity> Common::renewed(const Identity& who) const {
+  static const auth::Users nobody;
+  return auth::Authenticator::renew(who, users == nullptr ? nobody : *users, today);
+}
+
+bool Common::forgives(const Address& client) const noexcept {
+  return config::is_loopback(client) ||
+         std::ranges::any_of(limits.penalty_exempt, [&](const Cidr& network) { return network.contains(client); });
+}
+
 bool Common::sessions_exhausted() const noexcept {
   std::uint64_t open = 0;
   for (const observe::Counters* const worker : counters) open += worker->sessions_open.value();
@@ -72,11 +84,12 @@ bool Common::sessions_exhausted() const noexcept {
 }
 
 Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Counters& counters, Reporter* reporter,
-               std::shared_ptr<const Common> common)
+               std::shared_ptr<const Common> common, auth::Verifier* verifier)
     : engine_(engine),
       resolver_(resolver),
       counters_(counters),
       reporter_(reporter),
+      verifier_(verifier),
       common_(std::move(common)),
       relay_(engine, *this, relay_limits(*common_)),
       live_sockets_(common_->live_sockets),
@@ -188,6 +201,7 @@ void Worker::accept_from(Listener& listener) {
 
 void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint& client) {
   counters_.accepted.add();
+  if (!listener.is_local && refuses(client.address)) return engine_.close(accepted);
   if (connections_ + http_->waiting() >= limits::half_open_max / common_->workers) evict_oldest_half_open();
   Arrival arrival{.listener = listener.index, .local = local_endpoint, .client = local_endpoint, .over_unix = true};
   if (!listener.is_local) {
@@ -207,6 +221,40 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   last_ = connection;
   ++connections_;
   connection->begin(accepted);
+}
+
+// ── who may ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+auth::LoginRequest Worker::login_request(const Address& client) const {
+  STILE_ASSERT(verifier_ != nullptr);
+  // A client that was asked for its password may answer when the last user has been taken away.
+  static const auto nobody = std::make_shared<const auth::Users>();
+  auth::LoginRequest request;
+  request.users = common_->users == nullptr ? nobody : common_->users;
+  request.source = auth::source_of(client);
+  request.shared_source = common_->forgives(client);
+  request.remembered = common_->login_cache;
+  return request;
+}
+
+// The users may have changed while the password was verified: who is gone by then was never here.
+std::optional<Identity> Worker::logged_in(const auth::Login& login, const auth::LoginRequest& request) {
+  if (login.remembered()) counters_.logins_remembered.add();
+  if (login.reason() == Reason::auth_busy) counters_.auth_busy.add();
+  if (!login.identity() || common_->users == request.users) return login.identity();
+  return common_->renewed(*login.identity());
+}
+
+void Worker::penalise(const Address& client, Reason reason) noexcept {
+  if (common_->penalties == nullptr || common_->forgives(client)) return;
+  common_->penalties->add(client, auth::penalty_for(reason), engine_.now());
+}
+
+bool Worker::refuses(const Address& client) noexcept {
+  const bool refused =
+      common_->penalties != nullptr && !common_->forgives(client) && common_->penalties->refuses(client, engine_.now());
+  if (refused) counters_.penalised.add();
+  return refused;
 }
 
 // Descriptors or memory are exhausted. One waiting connection is turned away, so that its client learns of it; then
@@ -351,6 +399,7 @@ void Worker::on_wake(engine::Status) {
     tasks.swap(tasks_);
   }
   for (const auto& task : tasks) task();
+  if (verifier_ != nullptr) verifier_->collect();
   if (stop_requested_.load()) {
     if (stage_ != Stage::stopping) end_everything();
   } else if (drain_requested_.load() && stage_ == Stage::serving) {

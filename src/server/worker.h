@@ -16,6 +16,9 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/penalties.h"
+#include "auth/verifier.h"
+#include "base/auth_methods.h"
 #include "base/limits.h"
 #include "config/config.h"
 #include "engine/engine.h"
@@ -46,6 +49,7 @@ class Reporter {
 /// What one listener's clients may do before policy is asked.
 struct Admission {
   config::Protocols protocols;
+  AuthMethods auth{AuthMethod::none};
   std::vector<Cidr> proxy_protocol_from;  // sources that begin with a PROXY header; all others must not
 };
 
@@ -67,8 +71,16 @@ struct Common {
   std::shared_ptr<relay::LiveSockets> live_sockets;  // one for all workers, never absent
   std::shared_ptr<ProbeGate> probe_gate;             // likewise
   std::vector<const observe::Counters*> counters;    // of all workers: what the ceilings are compared with
+  std::shared_ptr<const auth::Users> users;          // absent where no listener asks for a password
+  std::int64_t today = 0;                            // since 1970: records that have expired by then are nobody's
+  std::shared_ptr<auth::Penalties> penalties;        // one for all workers; absent: no mistake counts
+  Duration login_cache{};                            // how long a login need not be verified again
 
   [[nodiscard]] bool sessions_exhausted() const noexcept;
+  /// Whom the users in force make of somebody who logged in before; nobody where its record is gone or another.
+  [[nodiscard]] std::optional<Identity> renewed(const Identity& who) const;
+  /// Mistakes of clients there do not count: loopback, and what the configuration exempts.
+  [[nodiscard]] bool forgives(const Address& client) const noexcept;
   /// Which policy decides for a connection between these two addresses (security reference, 1.1). `proxied`: a PROXY
   /// header named the client, so nothing proves that it is local.
   [[nodiscard]] const policy::Policy& policy_for(const Address& local, const Address& client,
@@ -97,7 +109,7 @@ struct SessionInfo {
 class Worker final : public relay::TunnelOwner {
  public:
   Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Counters& counters, Reporter* reporter,
-         std::shared_ptr<const Common> common);
+         std::shared_ptr<const Common> common, auth::Verifier* verifier = nullptr);
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   /// Everything must have ended: asserted.
@@ -179,11 +191,16 @@ class Worker final : public relay::TunnelOwner {
   void released(Connection& connection) noexcept;
   void http_released() noexcept;
   void report(observe::Record& record, const SessionInfo& info) noexcept;
+  [[nodiscard]] auth::LoginRequest login_request(const Address& client) const;
+  [[nodiscard]] std::optional<Identity> logged_in(const auth::Login& login, const auth::LoginRequest& request);
+  void penalise(const Address& client, Reason reason) noexcept;
+  [[nodiscard]] bool refuses(const Address& client) noexcept;
 
   engine::Engine& engine_;
   resolve::Resolver& resolver_;
   observe::Counters& counters_;
   Reporter* reporter_;
+  auth::Verifier* verifier_;  // nullptr: no listener asks for a password
   std::shared_ptr<const Common> common_;
   relay::Relay relay_;
   std::shared_ptr<relay::LiveSockets> live_sockets_;

@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "session/identities_for_tests.h"
 #include "session/server_session.h"
 
 namespace stile::session {
@@ -14,6 +15,7 @@ namespace stile::session {
 class Conversation {
  public:
   struct Answers {
+    Reason authenticated = Reason::none;  // to clients with a password: otherwise Failed
     Reason authorised = Reason::none;
     Reason performed = Reason::none;  // otherwise Failed
     Target bound{Address::v4(198, 51, 100, 7), 40000};
@@ -65,9 +67,19 @@ class Conversation {
     for (const std::uint8_t octet : send.octets) transcript_ += " " + std::to_string(octet);
     transcript_ += "\n";
   }
-  void perform(const Authenticate&, std::optional<Event>& next) {
-    transcript_ += "authenticate\n";
-    next = Authenticated{Identity::anonymous()};
+  void perform(const Authenticate& authenticate, std::optional<Event>& next) {
+    transcript_ += "authenticate";
+    if (authenticate.password == nullptr) {
+      next = Authenticated{Identity::anonymous()};
+    } else {
+      transcript_.append(" ").append(authenticate.user).append(":").append(authenticate.password->reveal());
+      if (answers_.authenticated == Reason::none) {
+        next = Authenticated{auth::Authenticator::make(std::string(authenticate.user))};
+      } else {
+        next = Failed{answers_.authenticated};
+      }
+    }
+    transcript_ += "\n";
   }
   void perform(const Authorise& authorise, std::optional<Event>& next) {
     transcript_ += "authorise " + std::string(policy::name(authorise.command)) + " " + text(authorise.target) + "\n";

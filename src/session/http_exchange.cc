@@ -5,14 +5,15 @@
 #include <utility>
 #include <variant>
 
+#include "wire/http_basic.h"
 #include "wire/http_rewrite.h"
 #include "wire/http_status.h"
 
 namespace stile::session {
 namespace {
 
-constexpr std::array<std::string_view, 8> phase_names{"request", "opening", "exchanging", "answering",
-                                                      "tunnel",  "closing", "silent",     "aborting"};
+constexpr std::array<std::string_view, 9> phase_names{"request", "authenticating", "opening", "exchanging", "answering",
+                                                      "tunnel",  "closing",        "silent",  "aborting"};
 
 // A head is shown to its decoder at the end of each line and at each whole KiB, not at each octet: a client that sends
 // octet by octet would make reading quadratic. Which beginnings are shown depends on the octets alone, not on how they
@@ -107,7 +108,48 @@ void HttpExchange::read_request() {
 
 // What holds before policy. Credentials come first: to a client without them nothing else is said.
 void HttpExchange::judge_request() {
-  if (!rules_.allow_none) return refuse(Reason::method_none);
+  if (const Reason fault = read_credentials(); fault != Reason::none) return refuse(fault);
+  if (claimed_user_) {
+    phase_ = HttpPhase::authenticating;
+  } else {
+    admit_request();
+  }
+}
+
+// RFC 9110 section 11.7.2. The field is for this proxy alone: what it says is wiped as soon as it is read.
+Reason HttpExchange::read_credentials() {
+  Reason fault = rules_.auth.admits(AuthMethod::none) ? Reason::none : Reason::method_none;
+  if (!rules_.auth.admits(AuthMethod::password)) return fault;
+  std::size_t fields = 0;
+  std::array<std::uint8_t, wire::basic_octets_max> room;
+  for (wire::HttpField& field : request_->fields) {
+    if (!wire::equals_ignoring_case(field.name, "Proxy-Authorization")) continue;
+    const auto credentials = wire::decode_basic(field.value, room);
+    const bool basic = wire::equals_ignoring_case(std::string_view(field.value).substr(0, 5), "Basic");
+    fault = credentials && wire::can_be_asked(*credentials) ? Reason::none
+            : basic                                         ? Reason::auth_failed
+                                                            : Reason::method_none;
+    if (credentials) {
+      claimed_user_ = ClaimedUser{std::string(credentials->user)};
+      password_ = Secret(credentials->password);
+    }
+    wipe({reinterpret_cast<std::uint8_t*>(field.value.data()), field.value.size()});
+    field.value.clear();
+    ++fields;
+  }
+  wipe(room);
+  if (fields > 1) fault = Reason::auth_failed;  // which one would count?
+  if (fault != Reason::none) password_.clear();
+  return fault;
+}
+
+void HttpExchange::authenticated() {
+  STILE_ASSERT(phase_ == HttpPhase::authenticating);
+  password_.clear();
+  admit_request();
+}
+
+void HttpExchange::admit_request() {
   if (!(request_->is_connect() ? rules_.connect : rules_.forward)) return refuse(Reason::http_method);
   const auto target = request_->destination.target();
   if (!target) return refuse(wire::reason_of(request_->destination.host.error()));
@@ -152,7 +194,8 @@ std::size_t HttpExchange::pass_request_body(ConstBytes octets) {
 }
 
 void HttpExchange::refused(Reason reason) {
-  STILE_ASSERT(phase_ == HttpPhase::opening);
+  STILE_ASSERT(phase_ == HttpPhase::authenticating || phase_ == HttpPhase::opening);
+  password_.clear();
   refuse(reason);
 }
 
@@ -272,6 +315,7 @@ void HttpExchange::settled() {
   origin_in_.clear();
   for (OctetQueue* const queue : {&client_in_, &origin_in_, &to_client_, &to_origin_}) queue->rest();
   request_.reset();
+  claimed_user_.reset();
   request_body_.reset();
   response_body_.reset();
   response_tried_ = 0;

@@ -11,11 +11,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "base/address.h"
+#include "base/auth_methods.h"
 #include "base/bytes.h"
+#include "base/identity.h"
 #include "base/reason.h"
+#include "base/secret.h"
 #include "session/http_body.h"
 #include "session/octet_queue.h"
 #include "wire/http_head.h"
@@ -24,35 +28,41 @@ namespace stile::session {
 
 /// What a listener admits. A method that is off is answered by 405.
 struct HttpRules {
-  bool allow_none = true;  // clients without authentication; else they are asked for credentials
+  AuthMethods auth{AuthMethod::none};  // without "none", clients that show no credentials are asked for them
   bool connect = true;
   bool forward = true;  // absolute-form
 };
 
 /// What is awaited, or asked of the driver.
 enum class HttpPhase : std::uint8_t {
-  request,     // awaiting a request's head
-  opening,     // decide on target() and connect to it, then say `opened` or `refused`
-  exchanging,  // the request goes up, the response comes down
-  answering,   // all was said: once the client has taken it, record reason(), then say `settled`
-  tunnel,      // once the client has taken what there is: hand both sockets to the relay; to_origin() is early data
-  closing,     // end with FIN, discarding what still comes for a while
-  silent,      // close without a word; reason() says why, Reason::none where nothing was going on
-  aborting,    // once the client has taken what there is: RST, so that nobody takes a part for the whole
+  request,         // awaiting a request's head
+  authenticating,  // find out whether claimed_user() has password(), then say `authenticated` or `refused`
+  opening,         // decide on target() and connect to it, then say `opened` or `refused`
+  exchanging,      // the request goes up, the response comes down
+  answering,       // all was said: once the client has taken it, record reason(), then say `settled`
+  tunnel,          // once the client has taken what there is: hand both sockets to the relay; to_origin() is early data
+  closing,         // end with FIN, discarding what still comes for a while
+  silent,          // close without a word; reason() says why, Reason::none where nothing was going on
+  aborting,        // once the client has taken what there is: RST, so that nobody takes a part for the whole
 };
 
 [[nodiscard]] std::string_view name(HttpPhase phase) noexcept;
 
 class HttpExchange {
  public:
-  explicit HttpExchange(const HttpRules& rules) noexcept : rules_(rules) {}
+  explicit HttpExchange(const HttpRules& rules) noexcept
+      : rules_(rules),
+        client_in_(rules.auth.admits(AuthMethod::password) ? OctetQueue::Holds::secrets : OctetQueue::Holds::octets) {}
 
   // ── what it is told ───────────────────────────────────────────────────────────────────────────────────────────
   /// Only while reads_client() (asserted), as client_fin is.
   void client_octets(ConstBytes octets);
   void client_fin();
+  /// In phase authenticating.
+  void authenticated();
   /// In phase opening. `reused`: the connection has carried another request before.
   void opened(bool reused);
+  /// In phase authenticating or opening.
   void refused(Reason reason);
   /// Only while reads_origin() (asserted), as origin_fin and origin_failed are.
   void origin_octets(ConstBytes octets);
@@ -78,6 +88,14 @@ class HttpExchange {
   [[nodiscard]] bool reads_origin() const noexcept;
   /// The request in hand; absent before its head was read, and where that could not be.
   [[nodiscard]] const std::optional<wire::HttpRequestHead>& request() const noexcept { return request_; }
+  /// Whose credentials came with the request in hand; absent where none did, or none are asked for.
+  [[nodiscard]] const std::optional<ClaimedUser>& claimed_user() const noexcept { return claimed_user_; }
+  /// In phase authenticating.
+  [[nodiscard]] const Secret& password() const noexcept { return password_; }
+  /// What comes from the client may be its password: whoever holds the octets wipes them.
+  [[nodiscard]] bool reads_secrets() const noexcept {
+    return phase_ == HttpPhase::request && rules_.auth.admits(AuthMethod::password);
+  }
   /// From phase opening to `settled`.
   [[nodiscard]] const Target& target() const noexcept { return target_; }
   /// In phase opening: the request may go where another went before. One that must not be sent twice may not, since a
@@ -96,6 +114,8 @@ class HttpExchange {
   // In the order of a request's life.
   void read_request();
   void judge_request();
+  [[nodiscard]] Reason read_credentials();
+  void admit_request();
   void answer_here();
   std::size_t pass_request_body(ConstBytes octets);
   void read_response();
@@ -129,6 +149,8 @@ class HttpExchange {
 
   // Of the request in hand.
   std::optional<wire::HttpRequestHead> request_;
+  std::optional<ClaimedUser> claimed_user_;
+  Secret password_;  // in phase authenticating
   Target target_;
   std::optional<HttpBodyPassage> request_body_;   // from `opened` on
   std::optional<HttpBodyPassage> response_body_;  // from the final response's head on

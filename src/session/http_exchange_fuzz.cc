@@ -12,11 +12,19 @@ namespace {
 
 using namespace stile::session;
 
+stile::AuthMethods methods_of(std::uint8_t bits) {
+  stile::AuthMethods methods;
+  if ((bits & 1) == 0) methods.add(stile::AuthMethod::none);
+  if ((bits & 16) != 0) methods.add(stile::AuthMethod::password);
+  return methods;
+}
+
 /// Parts in their order: the client's octets, then two responses for each origin.
 HttpScript script_of(const std::uint8_t* data, std::size_t size) {
   HttpScript script;
-  script.rules = {.allow_none = (data[0] & 1) == 0, .connect = (data[0] & 2) == 0, .forward = (data[0] & 4) == 0};
+  script.rules = {.auth = methods_of(data[0]), .connect = (data[0] & 2) == 0, .forward = (data[0] & 4) == 0};
   script.client_fin = (data[0] & 8) != 0;
+  script.login = (data[0] & 32) == 0 ? stile::Reason::none : stile::Reason::auth_failed;
   std::string* part = &script.client;
   std::size_t parts = 0;
   for (std::size_t i = 4; i < size; ++i) {

@@ -22,7 +22,7 @@ const std::string ok_received = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nVia: 1.
 
 /// Plays a script whole, and then with every step that its streams can be cut by: nothing may differ.
 HttpTalk play(const HttpScript& script) {
-  const HttpTalk whole(script, {});
+  HttpTalk whole(script, {});
   for (const std::size_t client : {1U, 2U, 3U, 7U, 64U}) {
     for (const std::size_t origin : {1U, 2U, 5U, 64U}) {
       const HttpTalk split(script, {.client = client, .origin = origin, .takes = 1 + (client * origin) % 11});
@@ -64,7 +64,7 @@ TEST(HttpExchange, EveryCutOfBothStreamsGivesTheSame) {
                           .client = post + get,
                           .client_fin = true,
                           .origins = {{{"HTTP/1.1 100 Continue\r\n\r\n" + ok, ok}, End::stays}, {{ok}, End::fin}}};
-  const HttpTalk whole(script, {});
+  HttpTalk whole(script, {});
   for (std::size_t client = 1; client <= script.client.size(); ++client) {
     for (std::size_t origin = 1; origin <= 80; ++origin) {
       ASSERT_EQ(HttpTalk(script, {.client = client, .origin = origin, .takes = client}), whole);
@@ -333,10 +333,8 @@ TEST(HttpExchange, MethodsThatAreOffAreNamed) {
 // Where clients must authenticate, every request is asked for credentials, and the connection stays for the next one.
 TEST(HttpExchange, AsksForCredentials) {
   const std::string connect = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
-  const auto talk = play(HttpScript{.rules = {.allow_none = false},
-                                    .client = get + connect + get,
-                                    .client_fin = true,
-                                    .origins = {{{ok}, End::stays}}});
+  const auto talk = play(HttpScript{
+      .rules = {.auth = {}}, .client = get + connect + get, .client_fin = true, .origins = {{{ok}, End::stays}}});
   EXPECT_TRUE(talk.to_origins().empty());
   EXPECT_EQ(talk.transcript(), "settled method.none\nsettled method.none\nsettled method.none\nsilent none\n");
   EXPECT_TRUE(talk.to_client().starts_with(
@@ -344,11 +342,88 @@ TEST(HttpExchange, AsksForCredentials) {
       "Proxy-Authenticate: Basic realm=\"stile\", charset=\"UTF-8\"\r\nContent-Type: text/plain\r\nContent-Length: "));
   EXPECT_FALSE(contains(talk.to_client(), "Connection: close"));
   const auto closing = play(
-      HttpScript{.rules = {.allow_none = false},
+      HttpScript{.rules = {.auth = {}},
                  .client = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\nProxy-Connection: close\r\n\r\n",
                  .client_fin = false,
                  .origins = {}});
   EXPECT_EQ(closing.transcript(), "settled method.none\nclosing none\n");
+}
+
+// ── credentials ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const AuthMethods password_only{AuthMethod::password};
+
+std::string get_with(std::string_view field) {
+  return "GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\n" + std::string(field) + "\r\n";
+}
+const std::string alice = "Proxy-Authorization: Basic YWxpY2U6c2VjcmV0\r\n";  // alice:secret
+
+HttpTalk log_in(const std::string& client, Reason login = Reason::none, const AuthMethods& auth = password_only) {
+  return play(HttpScript{.rules = {.auth = auth},
+                         .client = client,
+                         .client_fin = true,
+                         .login = login,
+                         .origins = {{{ok, ok, ok}, End::stays}}});
+}
+
+TEST(HttpLogin, LetsARequestThroughAndGoesNoFurther) {
+  const auto talk = log_in(get_with(alice));
+  EXPECT_EQ(status_line(talk), "HTTP/1.1 200 OK");
+  EXPECT_TRUE(talk.transcript().starts_with("login alice:secret\nopen a.example:80\n"));
+  ASSERT_EQ(talk.to_origins().size(), 1U);
+  EXPECT_FALSE(contains(talk.to_origins()[0], "uthorization"));
+  EXPECT_FALSE(contains(talk.to_origins()[0], "YWxp"));
+}
+
+TEST(HttpLogin, EveryRequestIsAskedAbout) {
+  const auto talk = log_in(get_with(alice) + get_with("") + get_with(alice));
+  EXPECT_TRUE(talk.transcript().starts_with(
+      "login alice:secret\nopen a.example:80\nsettled none\nsettled method.none\nlogin alice:secret\n"));
+}
+
+// Wrong, unknown, malformed: the same answer, and the connection stays for the next try.
+TEST(HttpLogin, EveryRefusalIsTheSame) {
+  const std::string wrong = log_in(get_with(alice), Reason::auth_failed).to_client();
+  EXPECT_TRUE(
+      wrong.starts_with("HTTP/1.1 407 Proxy Authentication Required\r\n"
+                        "Proxy-Authenticate: Basic realm=\"stile\", charset=\"UTF-8\"\r\n"));
+  EXPECT_FALSE(contains(wrong, "Connection: close"));
+  for (const std::string_view value : {"Basic", "Basic ", "Basic YWxpY2U6c2VjcmV0=", "Basic YWxpY2U6c2VjcmV",
+                                       "Basic YWxpY2U", "Basic YWxpY2U6", "Basic OnNlY3JldA==", "Basic YQBiOng=",
+                                       "Bearer YWxpY2U6c2VjcmV0", "YWxpY2U6c2VjcmV0", "basic\tYWxpY2U6c2VjcmV0"}) {
+    const auto talk = log_in(get_with("Proxy-Authorization: " + std::string(value) + "\r\n"));
+    EXPECT_EQ(talk.to_client(), wrong) << value;
+    EXPECT_TRUE(talk.to_origins().empty()) << value;
+    EXPECT_FALSE(contains(talk.transcript(), "login")) << "no back end is asked: " << value;
+  }
+  EXPECT_EQ(log_in(get_with(alice + alice)).to_client(), wrong) << "which one would count?";
+}
+
+TEST(HttpLogin, NobodyLooksWhereNoPasswordIsAskedFor) {
+  const auto talk = log_in(get_with(alice), Reason::auth_failed, {AuthMethod::none});
+  EXPECT_EQ(status_line(talk), "HTTP/1.1 200 OK");
+  EXPECT_FALSE(contains(talk.to_origins()[0], "uthorization")) << "it is for the proxy, whatever the proxy makes of it";
+}
+
+TEST(HttpLogin, WhereItIsOptionalCredentialsThatAreShownCount) {
+  const AuthMethods either{AuthMethod::none, AuthMethod::password};
+  EXPECT_EQ(status_line(log_in(get_with(""), Reason::auth_failed, either)), "HTTP/1.1 200 OK");
+  EXPECT_EQ(status_line(log_in(get_with(alice), Reason::none, either)), "HTTP/1.1 200 OK");
+  EXPECT_EQ(status_line(log_in(get_with(alice), Reason::auth_failed, either)),
+            "HTTP/1.1 407 Proxy Authentication Required");
+}
+
+TEST(HttpLogin, ABusyServerSaysWhenToComeBack) {
+  const auto talk = log_in(get_with(alice), Reason::auth_busy);
+  EXPECT_EQ(status_line(talk), "HTTP/1.1 503 Service Unavailable");
+  EXPECT_TRUE(contains(talk.to_client(), "Retry-After: "));
+}
+
+TEST(HttpLogin, ATunnelNeedsItToo) {
+  const std::string connect = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n";
+  const auto refused = log_in(connect + "\r\n" + connect + alice + "\r\nearly");
+  EXPECT_EQ(refused.transcript(), "settled method.none\nlogin alice:secret\nopen a.example:443\ntunnel none\n");
+  EXPECT_EQ(refused.to_origins()[0], "early");
 }
 
 TEST(HttpExchange, ARefusedHeadRequestHasNoBody) {

@@ -22,6 +22,7 @@ struct HttpScript {
   HttpRules rules;
   std::string client;
   bool client_fin = false;
+  Reason login = Reason::none;            // otherwise every login is refused
   std::vector<HttpOriginScript> origins;  // in the order of their connections; more are refused
 };
 
@@ -79,6 +80,9 @@ class HttpTalk {
 
   bool obey() {
     switch (exchange_.phase()) {
+      case HttpPhase::authenticating:
+        authenticate();
+        return true;
       case HttpPhase::opening:
         open();
         return true;
@@ -114,6 +118,15 @@ class HttpTalk {
   [[nodiscard]] bool quiet() const {
     const HttpOriginScript& origin = script_.origins[next_origin_ - 1];
     return response_ >= origin.responses.size() || said_ == origin.responses[response_].size();
+  }
+
+  void authenticate() {
+    transcript_ += "login " + exchange_.claimed_user()->name + ":" + std::string(exchange_.password().reveal()) + "\n";
+    if (script_.login == Reason::none) {
+      exchange_.authenticated();
+    } else {
+      exchange_.refused(script_.login);
+    }
   }
 
   void open() {

@@ -1,22 +1,29 @@
 // Octets on their way through a pure machine: appended behind, taken in front. Refuses: bounds, which its owner keeps
-// by asking for no more input while it is not empty. Threading: a plain object, used by one thread. Tested in
-// http_exchange_test.cc.
+// by asking for no more input while it is not empty. One that may hold a secret leaves none behind: it wipes what is
+// taken, and what it moves out of. Threading: a plain object, used by one thread. Tested in http_exchange_test.cc.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "base/secret.h"
 
 namespace stile::session {
 
 class OctetQueue {
  public:
+  enum class Holds : std::uint8_t { octets, secrets };
+
+  explicit OctetQueue(Holds holds = Holds::octets) noexcept : wipes_(holds == Holds::secrets) {}
+
   /// `octets` must not be this queue's own.
   void append(ConstBytes octets) {
+    if (wipes_) return move_and_append(octets);
     octets_.erase(octets_.begin(), octets_.begin() + static_cast<std::ptrdiff_t>(taken_));
     taken_ = 0;
     octets_.insert(octets_.end(), octets.begin(), octets.end());
@@ -30,6 +37,7 @@ class OctetQueue {
 
   void take(std::size_t octets) noexcept {
     STILE_ASSERT(octets <= octets_.size() - taken_);
+    if (wipes_) wipe(MutableBytes(octets_).subspan(taken_, octets));
     taken_ += octets;
     if (!empty()) return;
     octets_.clear();
@@ -42,8 +50,20 @@ class OctetQueue {
   }
 
  private:
+  // Into memory of its own: a vector that grows or shifts leaves copies.
+  void move_and_append(ConstBytes octets) {
+    std::vector<std::uint8_t> moved;
+    moved.reserve(view().size() + octets.size());
+    moved.assign(view().begin(), view().end());
+    moved.insert(moved.end(), octets.begin(), octets.end());
+    wipe(octets_);
+    octets_ = std::move(moved);
+    taken_ = 0;
+  }
+
   std::vector<std::uint8_t> octets_;
   std::size_t taken_ = 0;  // of octets_
+  bool wipes_;
 };
 
 }  // namespace stile::session

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "session/session_table.h"
+#include "wire/userpass.h"
 
 namespace stile::session {
 namespace {
@@ -18,7 +19,8 @@ constexpr std::array<std::string_view, std::variant_size_v<Action>> action_names
 };
 static_assert(action_names.size() < 16, "the trace keeps an action in four bits");
 constexpr std::array<std::string_view, phase_count> phase_names{
-    "opening", "greeting", "authentication", "request", "request4", "authorisation", "performing", "waiting", "over",
+    "opening",  "greeting",      "login",      "authentication", "request",
+    "request4", "authorisation", "performing", "waiting",        "over",
 };
 
 // The most that one Received may bring: so the bound on held octets is kept by asking in time.
@@ -27,7 +29,11 @@ constexpr std::size_t early_read_octets = 16 * limits::KiB;
 // The reason why a conversation ended in the middle of a message, by the phase it was in.
 constexpr Reason eof_reason(Phase phase) {
   if (phase <= Phase::greeting) return Reason::eof_greeting;
-  return phase == Phase::authentication ? Reason::eof_auth : Reason::eof_request;
+  return phase <= Phase::authentication ? Reason::eof_auth : Reason::eof_request;
+}
+
+constexpr wire::Method wire_method(AuthMethod method) {
+  return method == AuthMethod::password ? wire::Method::password : wire::Method::none;
 }
 
 TraceEntry trace_entry(Duration since_start, Phase phase, const Event& event, const Actions& actions) {
@@ -57,6 +63,11 @@ std::string_view event_name(std::size_t index) noexcept {
 }
 std::string_view action_name(std::size_t index) noexcept {
   return action_names[index];
+}
+
+// A password that was cut off, or an HTTP client's first head, may be among them.
+ServerSession::~ServerSession() {
+  if (rules_.auth.admits(AuthMethod::password)) wipe(held_);
 }
 
 Actions ServerSession::begin() noexcept {
@@ -89,7 +100,7 @@ void ServerSession::on_opening(const Event& event, Actions& actions) {
 
 void ServerSession::open(Actions& actions) {
   const wire::Admitted admitted{.proxy_header = rules_.proxy_header && !proxied_,
-                                .socks4 = rules_.socks4,
+                                .socks4 = rules_.socks4 && rules_.auth.admits(AuthMethod::none),
                                 .socks5 = rules_.socks5,
                                 .http = rules_.http};
   const auto result = wire::decode_first_octets(unread(), admitted);
@@ -157,23 +168,73 @@ void ServerSession::parse_greeting(Actions& actions) {
 }
 
 void ServerSession::choose_method(const wire::Greeting& greeting, Actions& actions) {
-  const bool none = rules_.allow_none && greeting.offers(wire::Method::none);
-  const wire::Method method = none ? wire::Method::none : wire::Method::no_acceptable;
+  // The listener's order decides (protocol reference, section 2.1).
+  const auto offered = [&](AuthMethod method) { return greeting.offers(wire_method(method)); };
+  const auto admitted = rules_.auth.in_order();
+  const auto chosen = std::ranges::find_if(admitted, offered);
+  const wire::Method method = chosen == admitted.end() ? wire::Method::no_acceptable : wire_method(*chosen);
   method_choice_ = wire::encode_method_choice(method);
   actions.add(Send{method_choice_});
-  if (!none) {
-    phase_ = Phase::over;
-    actions.add(Close{Reason::method_none, Close::How::after_reply});
+  switch (method) {
+    case wire::Method::none:
+      phase_ = Phase::authentication;
+      return actions.add(Authenticate{method, {}, nullptr});
+    case wire::Method::password:
+      phase_ = Phase::login;
+      return parse_login(actions);  // it may have come right behind the greeting
+    default:
+      phase_ = Phase::over;
+      return actions.add(Close{Reason::method_none, Close::How::after_reply});
+  }
+}
+
+// ── login, RFC 1929 section 2 ───────────────────────────────────────────────────────────────────────────────────────
+
+void ServerSession::on_login(const Event& event, Actions& actions) {
+  hold(std::get<Received>(event).octets);
+  parse_login(actions);
+}
+
+void ServerSession::parse_login(Actions& actions) {
+  const auto result = wire::decode_credentials(unread());
+  if (const auto* const malformed = std::get_if<wire::Malformed>(&result)) {
+    return close_silently(malformed->reason, actions);
+  }
+  const auto* const parsed = std::get_if<wire::Parsed<wire::Credentials>>(&result);
+  if (parsed == nullptr) {
+    actions.add(ReadMore{});
     return;
   }
+  const wire::Credentials& credentials = parsed->value;
+  const bool worth_asking = wire::can_be_asked(credentials);
+  claimed_user_ = ClaimedUser{std::string(credentials.user)};
+  if (worth_asking) password_ = Secret(credentials.password);
+  wipe(MutableBytes(held_).subspan(consumed_, parsed->consumed));
+  consume(parsed->consumed);
   phase_ = Phase::authentication;
-  actions.add(Authenticate{method});
+  if (!worth_asking) return on_not_authenticated(Failed{Reason::auth_failed}, actions);
+  actions.add(Authenticate{wire::Method::password, claimed_user_->name, &password_});
+}
+
+// "If the server returns a `failure' (STATUS value other than X'00') status, it MUST close the connection."
+void ServerSession::on_not_authenticated(const Event& event, Actions& actions) {
+  answer_login(false, actions);
+  phase_ = Phase::over;
+  actions.add(Close{std::get<Failed>(event).reason, Close::How::after_reply});
+}
+
+void ServerSession::answer_login(bool succeeded, Actions& actions) {
+  password_.clear();
+  if (!claimed_user_) return;  // nobody logged in: RFC 1929 has no part in the method "none"
+  login_answer_ = wire::encode_credentials_answer(succeeded);
+  actions.add(Send{login_answer_});
 }
 
 // ── authentication ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 void ServerSession::on_authenticated(const Event& event, Actions& actions) {
   identity_ = std::get<Authenticated>(event).identity;
+  answer_login(true, actions);
   phase_ = Phase::request;
   parse_request(actions);  // it may have come right behind the greeting
 }
@@ -409,8 +470,19 @@ void ServerSession::hold(ConstBytes octets) {
     first_octets_[first_octets_size_++] = octets[i];
   }
   octets_received_ += octets.size();
+  grow(octets.size());
   held_.insert(held_.end(), octets.begin(), octets.end());
   STILE_ASSERT(held_.size() <= limits::input_before_relay_octets_max);
+}
+
+// What a vector leaves behind as it grows may be a password.
+void ServerSession::grow(std::size_t octets) {
+  if (held_.capacity() - held_.size() >= octets || !reads_secrets()) return;
+  std::vector<std::uint8_t> larger;
+  larger.reserve(std::max(held_.size() + octets, 2 * held_.capacity()));
+  larger.assign(held_.begin(), held_.end());
+  wipe(held_);
+  held_ = std::move(larger);
 }
 
 void ServerSession::consume(std::size_t octets) noexcept {

@@ -17,9 +17,11 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/auth_methods.h"
 #include "base/bytes.h"
 #include "base/identity.h"
 #include "base/reason.h"
+#include "base/secret.h"
 #include "base/time.h"
 #include "policy/policy.h"
 #include "session/trace.h"
@@ -55,7 +57,7 @@ struct Authorised {
 struct Granted {
   Target bound;
 };
-/// It did not, or no candidate address was allowed.
+/// It did not, or no candidate address was allowed; after Authenticate, the client is not whom it says it is.
 struct Failed {
   Reason reason;
 };
@@ -71,9 +73,12 @@ struct ReadMore {};
 struct Send {
   ConstBytes octets;
 };
-/// Find out who the client is by the method that was agreed; answer with Authenticated.
+/// Find out who the client is by the method that was agreed; answer with Authenticated or Failed. The credentials of
+/// `password` can be asked about (wire::can_be_asked) and are valid until the next event.
 struct Authenticate {
   wire::Method method;
+  std::string_view user;
+  const Secret* password;  // nullptr for the method "none"
 };
 /// Ask the policy; answer with Authorised. The request is complete: the handshake's deadline ends here.
 struct Authorise {
@@ -154,6 +159,7 @@ class Actions {
 enum class Phase : std::uint8_t {
   opening,         // awaiting the first octet, which tells the protocol
   greeting,        // SOCKS5: awaiting the client's methods
+  login,           // SOCKS5: the method is "password"; awaiting user and password
   authentication,  // the method is chosen; awaiting the provider
   request,         // SOCKS5: awaiting the client's request
   request4,        // SOCKS4: awaiting the client's request
@@ -176,9 +182,9 @@ enum class Protocol : std::uint8_t { socks5, socks4, http };
 
 /// What a listener admits and the driver performs. A command that is off is answered "command not supported".
 struct SessionRules {
-  bool allow_none = true;  // SOCKS5 clients without authentication
+  AuthMethods auth{AuthMethod::none};
   bool socks5 = true;
-  bool socks4 = true;  // whose user id proves nothing: off wherever authentication is required
+  bool socks4 = true;  // whose user id proves nothing: off all the same where authentication is required
   bool http = true;
   bool proxy_header = false;                  // this source begins with a PROXY header
   bool timeout_is_ttl_expired = false;        // what a SOCKS5 client is told where nothing answered in time
@@ -203,6 +209,9 @@ struct SessionRequest {
 class ServerSession {
  public:
   explicit ServerSession(const SessionRules& rules) : rules_(rules) {}
+  ServerSession(ServerSession&&) = default;
+  ServerSession& operator=(ServerSession&&) = delete;
+  ~ServerSession();
 
   /// The first action of every conversation; no event precedes it.
   [[nodiscard]] static Actions begin() noexcept;
@@ -226,8 +235,21 @@ class ServerSession {
   [[nodiscard]] const wire::ProxyHeader* proxied() const noexcept { return proxied_.get(); }
   /// Whom a client without credentials is taken for. Behind a PROXY header nobody is known: the socket is the sender's.
   [[nodiscard]] Identity without_credentials() const { return proxied_ ? Identity::anonymous() : rules_.presumed; }
+  /// The users have changed, and this is what they make of the client, which was authenticated.
+  void renew(Identity identity) noexcept {
+    STILE_ASSERT(identity_.has_value());
+    identity_ = std::move(identity);
+  }
   /// Absent before authentication.
   [[nodiscard]] const std::optional<Identity>& identity() const noexcept { return identity_; }
+  /// What this client is offered.
+  [[nodiscard]] const AuthMethods& auth() const noexcept { return rules_.auth; }
+  /// Whom a client with a password says it is; absent where none said so.
+  [[nodiscard]] const std::optional<ClaimedUser>& claimed_user() const noexcept { return claimed_user_; }
+  /// What comes from the client may be its password: whoever holds the octets wipes them.
+  [[nodiscard]] bool reads_secrets() const noexcept {
+    return phase_ <= Phase::authentication && rules_.auth.admits(AuthMethod::password);
+  }
   /// The last reply sent, as SOCKS5 would number it; absent where none was.
   [[nodiscard]] std::optional<ReplyCode> reply() const noexcept { return reply_; }
   /// Octets of the client that were received so far.
@@ -241,7 +263,9 @@ class ServerSession {
   // One function a phase, in protocol order; then the ends.
   void on_opening(const Event& event, Actions& actions);
   void on_greeting(const Event& event, Actions& actions);
+  void on_login(const Event& event, Actions& actions);
   void on_authenticated(const Event& event, Actions& actions);
+  void on_not_authenticated(const Event& event, Actions& actions);
   void on_request(const Event& event, Actions& actions);
   void on_request4(const Event& event, Actions& actions);
   void on_authorised(const Event& event, Actions& actions);
@@ -259,11 +283,14 @@ class ServerSession {
   void parse_request(Actions& actions);
   void parse_request4(Actions& actions);
   void choose_method(const wire::Greeting& greeting, Actions& actions);
+  void parse_login(Actions& actions);
+  void answer_login(bool succeeded, Actions& actions);
   [[nodiscard]] bool performs(wire::Command command) const noexcept;
   void judge_request(Actions& actions);
   void authorise(policy::Command command, const Target* target, Actions& actions);
   void start_relay(Actions& actions);
   void hold(ConstBytes octets);
+  void grow(std::size_t octets);
   void consume(std::size_t octets) noexcept;
   [[nodiscard]] ConstBytes unread() const noexcept { return ConstBytes(held_).subspan(consumed_); }
   void answer(Reason reason, const Target& bound, Actions& actions);
@@ -280,8 +307,11 @@ class ServerSession {
   std::vector<std::uint8_t> held_;  // received and not yet consumed; at most limits::input_before_relay_octets_max
   std::size_t consumed_ = 0;        // of held_
   std::array<std::uint8_t, 2> method_choice_{};
+  std::array<std::uint8_t, 2> login_answer_{};
   std::vector<std::uint8_t> reply_octets_;
   std::unique_ptr<const wire::ProxyHeader> proxied_;
+  std::optional<ClaimedUser> claimed_user_;
+  Secret password_;  // from its message to the provider's word
   std::optional<Identity> identity_;
   std::optional<SessionRequest> request_;
   Target target_;  // what was asked for, where has_target_

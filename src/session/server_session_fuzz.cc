@@ -18,6 +18,8 @@ SessionRules rules_of(std::uint8_t bits) {
   rules.socks5 = (bits & 0x10) == 0;
   rules.socks4 = (bits & 0x20) == 0;
   rules.proxy_header = (bits & 0x40) != 0;
+  if ((bits & 0x80) != 0) rules.auth = {stile::AuthMethod::password};
+  if ((bits & 0x88) == 0x88) rules.auth.add(stile::AuthMethod::none);
   return rules;
 }
 
@@ -50,7 +52,8 @@ Conversation run(ConstBytes stream, const Conversation::Answers& answers, std::s
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 4) return 0;
-  const Conversation::Answers answers{.authorised = static_cast<Reason>(data[0] % stile::reason_count),
+  const Conversation::Answers answers{.authenticated = data[2] % 4 == 3 ? Reason::auth_failed : Reason::none,
+                                      .authorised = static_cast<Reason>(data[0] % stile::reason_count),
                                       .performed = static_cast<Reason>(data[1] % stile::reason_count)};
   const ConstBytes stream(data + 4, std::min<std::size_t>(size - 4, 4096));
   const auto whole = run(stream, answers, std::max<std::size_t>(stream.size(), 1), data[3]);

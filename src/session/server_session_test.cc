@@ -86,9 +86,156 @@ TEST(ServerSession, RefusesWithoutAnAcceptableMethod) {  // G4, G6; deviation 14
 }
 
 TEST(ServerSession, ANoneThatTheListenerDoesNotAdmitIsNotChosen) {
-  Conversation conversation({}, SessionRules{.allow_none = false});
+  Conversation conversation({}, SessionRules{.auth = {}});
   conversation.arrive(greeting);
   EXPECT_EQ(conversation.transcript(), "send 5 255\nclose method.none after the reply\n");
+}
+
+// ── login, RFC 1929 ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+const Octets password_greeting{5, 1, 2};
+const Octets login{1, 5, 'a', 'l', 'i', 'c', 'e', 6, 's', 'e', 'c', 'r', 'e', 't'};
+
+SessionRules with_password() {
+  return {.auth = {AuthMethod::password}};
+}
+
+Conversation log_in(const Octets& octets, Reason authenticated = Reason::none,
+                    const SessionRules& rules = with_password()) {
+  Conversation conversation({.authenticated = authenticated}, rules);
+  conversation.arrive(octets);
+  return conversation;
+}
+
+const std::string refused_login = "send 5 2\nauthenticate alice:secret\nsend 1 1\nclose auth.failed after the reply\n";
+
+TEST(Login, GrantsAConnect) {  // vectors C2, A1
+  const auto conversation = log_in(password_greeting + login + request_v4 + Octets{'H', 'I'});
+  EXPECT_EQ(conversation.transcript(),
+            "send 5 2\nauthenticate alice:secret\nsend 1 0\nauthorise tcp 192.0.2.10:80\nconnect 192.0.2.10:80\n"
+            "send 5 0 0 1 198 51 100 7 156 64\nrelay\n");
+  EXPECT_EQ(conversation.target_receives(), "HI");
+  EXPECT_EQ(conversation.session().identity()->user(), "alice");
+}
+
+TEST(Login, WhatFollowsARefusedOneHasNoEffect) {  // vector C3
+  const auto conversation = log_in(password_greeting + login + request_v4, Reason::auth_failed);
+  EXPECT_EQ(conversation.transcript(), refused_login);
+  EXPECT_FALSE(conversation.session().identity());
+  EXPECT_FALSE(conversation.session().request());
+  EXPECT_EQ(conversation.session().claimed_user()->name, "alice") << "for the record";
+}
+
+// Whatever was wrong, or nobody could look at it: the same two octets (threats TA3, TA4, TA6).
+TEST(Login, EveryRefusalIsTheSame) {
+  const std::vector<Octets> unasked{{1, 0, 1, 'x'},                                 // A2: no user
+                                    {1, 1, 'a', 0},                                 // A3: no password
+                                    {1, 0, 0},                                      // neither
+                                    {1, 3, 'a', 0, 'b', 1, 'x'},                    // A5: NUL
+                                    {1, 6, 'a', 'd', 'm', 'i', 'n', '\n', 1, 'x'},  // a line of its own
+                                    {1, 1, 'a', 2, 'x', 0}};                        // NUL in the password
+  for (const Octets& message : unasked) {
+    EXPECT_EQ(log_in(password_greeting + message + request_v4).transcript(),
+              "send 5 2\nsend 1 1\nclose auth.failed after the reply\n")
+        << "no back end is asked";
+  }
+  EXPECT_EQ(log_in(password_greeting + login, Reason::auth_busy).sent(),
+            log_in(password_greeting + login, Reason::auth_failed).sent());
+}
+
+TEST(Login, TheListenersOrderDecides) {
+  const Octets both{5, 2, 0, 2};
+  EXPECT_TRUE(log_in(both).transcript().starts_with("send 5 2\n"));                         // G2
+  EXPECT_TRUE(log_in(Octets{5, 4, 0, 0xFF, 2, 2}).transcript().starts_with("send 5 2\n"));  // G3
+  const SessionRules password_first{.auth = {AuthMethod::password, AuthMethod::none}};
+  EXPECT_TRUE(log_in(both, {}, password_first).transcript().starts_with("send 5 2\n"));
+  EXPECT_TRUE(log_in(greeting, {}, password_first).transcript().starts_with("send 5 0\n"));
+  const SessionRules none_first{.auth = {AuthMethod::none, AuthMethod::password}};
+  EXPECT_TRUE(log_in(both, {}, none_first).transcript().starts_with("send 5 0\n"));
+  EXPECT_TRUE(log_in(password_greeting, {}, none_first).transcript().starts_with("send 5 2\n"));
+}
+
+TEST(Login, AnotherVersionClosesSilently) {  // A6; and a request where the login is due
+  for (const Octets& message : {Octets{5, 1, 'a', 1, 'b'}, request_v4, Octets{0}}) {
+    EXPECT_EQ(log_in(password_greeting + message).transcript(), "send 5 2\nclose auth.version silently\n");
+  }
+  EXPECT_EQ(talk(greeting + login).transcript(), "send 5 0\nauthenticate\nclose request.version silently\n");
+}
+
+TEST(Login, AnEndInsideItIsOne) {
+  for (std::size_t octets = 0; octets < login.size(); ++octets) {
+    Conversation conversation({}, with_password());
+    conversation.arrive(password_greeting);
+    if (octets > 0) conversation.arrive(ConstBytes(login).first(octets));
+    conversation.handle(ClientFin{});
+    EXPECT_EQ(conversation.transcript(), "send 5 2\nclose eof.auth silently\n");
+  }
+}
+
+TEST(Login, Socks4IsOffWherePasswordsAreRequired) {
+  EXPECT_EQ(log_in(request4).transcript(), "close proto.off silently\n");
+  EXPECT_EQ(log_in(request4a).transcript(), "close proto.off silently\n");
+  const auto optional = log_in(request4, {}, {.auth = {AuthMethod::password, AuthMethod::none}});
+  EXPECT_NE(optional.transcript().find("authorise"), std::string::npos);
+  EXPECT_TRUE(optional.session().identity()->is_anonymous()) << "its user id proves nothing";
+}
+
+TEST(Login, AnySplitGivesTheSameActions) {
+  const Octets whole = password_greeting + login + request_v4 + Octets{'x'};
+  for (const Reason authenticated : {Reason::none, Reason::auth_failed}) {
+    const std::string expected = log_in(whole, authenticated).transcript();
+    for (std::size_t cut = 1; cut < whole.size(); ++cut) {
+      Conversation split({.authenticated = authenticated}, with_password());
+      split.arrive(ConstBytes(whole).first(cut));
+      split.arrive(ConstBytes(whole).subspan(cut));
+      ASSERT_EQ(split.transcript(), expected);
+    }
+  }
+}
+
+// Threat TA1: no order of messages reaches the request phase without a login. Every thirteenth sequence of four of these,
+// in one piece and in parts, against every list of methods that a listener can have.
+TEST(Login, NoOrderOfMessagesSkipsIt) {
+  const std::vector<Octets> messages{greeting, password_greeting, {5, 3, 0, 1, 2}, {5, 0},     login, {1, 1, 'a', 0},
+                                     {1, 0},   request_v4,        request4,        {5, 255, 2}};
+  const std::vector<AuthMethods> lists{{},
+                                       {AuthMethod::none},
+                                       {AuthMethod::password},
+                                       {AuthMethod::none, AuthMethod::password},
+                                       {AuthMethod::password, AuthMethod::none}};
+  const std::size_t sequences = 10'000;  // of four
+  for (const AuthMethods& list : lists) {
+    for (const Reason answer : {Reason::none, Reason::auth_failed, Reason::auth_busy}) {
+      for (std::size_t number = 0; number < sequences; number += 13) {
+        for (const bool pieces : {false, true}) {
+          Conversation conversation({.authenticated = answer}, {.auth = list});
+          Octets all;
+          for (std::size_t i = 0, rest = number; i < 4; ++i, rest /= messages.size()) {
+            const Octets& message = messages[rest % messages.size()];
+            all = all + message;
+            if (pieces && !conversation.over()) conversation.arrive(message);
+          }
+          if (!pieces) conversation.arrive(all);
+          const ServerSession& session = conversation.session();
+          const bool asked = conversation.transcript().find("authorise") != std::string::npos;
+          const bool proved =
+              conversation.transcript().find("authenticate alice:secret\nsend 1 0\n") != std::string::npos;
+          ASSERT_TRUE(!asked || session.request());
+          ASSERT_TRUE(!asked || proved || list.admits(AuthMethod::none)) << conversation.transcript();
+          ASSERT_TRUE(!asked || proved || session.identity()->is_anonymous());
+          ASSERT_TRUE(!proved || answer == Reason::none);
+          ASSERT_FALSE(list.empty() && (asked || session.identity()));
+        }
+      }
+    }
+  }
+}
+
+TEST(Login, TheTraceHoldsNoSecret) {
+  const auto conversation = log_in(password_greeting + login + request_v4);
+  const std::string trace = to_text(conversation.session().trace());
+  EXPECT_EQ(trace.find("secret"), std::string::npos);
+  EXPECT_EQ(trace.find("alice"), std::string::npos);
 }
 
 TEST(ServerSession, ClosesSilentlyOnOtherProtocols) {  // threat TP5: not one octet back
@@ -197,7 +344,7 @@ TEST(ServerSession, Socks4RejectsWithItsOneCode) {  // K3 by policy, K4, K7, por
 }
 
 TEST(ServerSession, Socks4IsClosedWhereItIsOff) {
-  Conversation conversation({}, SessionRules{.allow_none = true, .socks4 = false});
+  Conversation conversation({}, SessionRules{.socks4 = false});
   conversation.arrive(request4);
   EXPECT_EQ(conversation.transcript(), "close proto.off silently\n");
 }

@@ -27,17 +27,23 @@ std::span<const SessionRow> SessionTable::rows() noexcept {
   static constexpr SessionRow table[] = {
       // In protocol order; ends last in each phase.
       {opening, event<Received>(), &S::on_opening,
-       to(opening, greeting, authentication, request4, authorisation, over)},
+       to(opening, greeting, login, authentication, request4, authorisation, over)},
       {opening, event<ClientFin>(), &S::on_client_fin, to(over)},
       {opening, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {opening, event<DeadlinePassed>(), &S::on_deadline, to(over)},
 
-      {greeting, event<Received>(), &S::on_greeting, to(greeting, authentication, over)},
+      {greeting, event<Received>(), &S::on_greeting, to(greeting, login, authentication, over)},
       {greeting, event<ClientFin>(), &S::on_client_fin, to(over)},
       {greeting, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {greeting, event<DeadlinePassed>(), &S::on_deadline, to(over)},
 
+      {login, event<Received>(), &S::on_login, to(login, authentication, over)},
+      {login, event<ClientFin>(), &S::on_client_fin, to(over)},
+      {login, event<ClientFailed>(), &S::on_client_failed, to(over)},
+      {login, event<DeadlinePassed>(), &S::on_deadline, to(over)},
+
       {authentication, event<Authenticated>(), &S::on_authenticated, to(request, authorisation, over)},
+      {authentication, event<Failed>(), &S::on_not_authenticated, to(over)},
       {authentication, event<ClientFin>(), &S::on_client_fin, to(over)},
       {authentication, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {authentication, event<DeadlinePassed>(), &S::on_deadline, to(over)},

@@ -1,5 +1,7 @@
 #include "wire/userpass.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 
 namespace stile::wire {
@@ -42,6 +44,13 @@ ParseResult<CredentialsAnswer> decode_credentials_answer(ConstBytes input) noexc
   const CredentialsAnswer answer{.status = reader.u8()};
   if (reader.short_of_input()) return NeedMore{};
   return Parsed<CredentialsAnswer>{.value = answer, .consumed = reader.consumed()};
+}
+
+bool can_be_asked(const Credentials& credentials) noexcept {
+  const auto is_control = [](char octet) { return static_cast<unsigned char>(octet) < 0x20 || octet == 0x7F; };
+  return !credentials.user.empty() && !credentials.password.empty() &&
+         std::ranges::none_of(credentials.user, is_control) &&
+         credentials.password.find('\0') == std::string_view::npos;
 }
 
 std::array<std::uint8_t, 2> encode_credentials_answer(bool succeeded) noexcept {

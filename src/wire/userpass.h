@@ -46,6 +46,9 @@ struct CredentialsAnswer {
 
 /// At most 255 octets each (asserted). Writes into the caller's buffer, because its owner has to wipe it.
 void encode_credentials(ByteWriter& writer, const Credentials& credentials) noexcept;
+/// Whether a back end may be asked at all: both fields hold something, the user no control octet, and neither a NUL,
+/// which a C interface would take for the end (threats TA4 and TA6).
+[[nodiscard]] bool can_be_asked(const Credentials& credentials) noexcept;
 /// 01 00 or 01 01: what exactly failed is told to nobody.
 [[nodiscard]] std::array<std::uint8_t, 2> encode_credentials_answer(bool succeeded) noexcept;
 

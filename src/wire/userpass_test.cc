@@ -103,6 +103,19 @@ TEST(Credentials, FieldsPointIntoTheInput) {
   EXPECT_EQ(parsed(octets).password.data(), reinterpret_cast<const char*>(octets.data()) + 8);
 }
 
+TEST(Credentials, EmptyFieldsAndControlOctetsReachNoBackEnd) {  // threats TA4, TA6
+  const auto asks = [](std::string_view user, std::string_view password) {
+    return can_be_asked({.user = user, .password = password});
+  };
+  EXPECT_TRUE(asks("alice", "secret"));
+  EXPECT_TRUE(asks("b\xC3\xA4r", " \x01\x7F"));
+  EXPECT_FALSE(asks("", "x"));
+  EXPECT_FALSE(asks("a", ""));
+  EXPECT_FALSE(asks(std::string_view("admin\0x", 7), "x"));
+  EXPECT_FALSE(asks("a", std::string_view("x\0", 2)));
+  for (const char octet : {'\x01', '\n', '\r', '\t', '\x1F', '\x7F'}) EXPECT_FALSE(asks(std::string(1, octet), "x"));
+}
+
 TEST(CredentialsAnswer, OnlyZeroIsSuccess) {
   EXPECT_TRUE(CredentialsAnswer{.status = 0}.succeeded());
   for (int status = 1; status < 256; ++status) {

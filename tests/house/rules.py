@@ -40,6 +40,8 @@ LIBRARIES = {
     "ares.h": {"resolve"},
     "ares_dns.h": {"resolve"},
     "boost": {"wire"},
+    "crypt.h": {"auth"},
+    "openssl": {"auth"},
 }
 TEST_LIBRARIES = {"gtest", "gmock", "rapidcheck", "rapidcheck.h"}
 

@@ -26,6 +26,7 @@ enum class Errand : std::uint8_t {
   unfinished,  // the client ends in the middle of its request
   stalled,     // it says nothing more there, and waits
 };
+enum class Login : std::uint8_t { none, right, wrong };
 inline constexpr int errand_count = static_cast<int>(Errand::stalled) + 1;
 
 /// One conversation, as its script says.
@@ -33,6 +34,7 @@ struct Script {
   Version version = Version::socks5;
   bool ipv6 = false;  // from the client to the server
   Errand errand = Errand::address;
+  Login login = Login::none;
   std::string up;                // client to origin
   std::string down;              // origin to client
   std::size_t optimistic = 0;    // octets of `up` sent behind the request at once
@@ -79,8 +81,9 @@ std::string request_for(const Script& script, std::size_t number) {
 }
 
 // What the client is told when nothing else goes wrong; -1: the connection just ends.
-int expected_reply(Errand errand) {
-  switch (errand) {
+int expected_reply(const Script& script) {
+  if (script.login == Login::wrong) return -1;
+  switch (script.errand) {
     case Errand::address:
     case Errand::name:
     case Errand::dead_first:
@@ -114,6 +117,7 @@ Script random_script(engine::Prng& prng) {
     script.optimistic = std::min<std::size_t>(script.up.size(), prng.next() % 3000);
   if (chance(3)) script.segment = 1 + prng.next() % 12;
   if (chance(4)) script.pause = std::chrono::milliseconds(prng.next() % 30);
+  if (script.version == Version::socks5 && chance(3)) script.login = chance(2) ? Login::right : Login::wrong;
   script.client_fin_first = chance(2);
   script.client_resets = chance(10);
   script.origin_resets = chance(10);
@@ -129,6 +133,8 @@ class Client final : public SocksClient {
   Client(engine::SimEngine& engine, const Script& script, std::size_t number)
       : SocksClient(engine, {.ipv6 = script.ipv6,
                              .version = script.version,
+                             .user = script.login == Login::none ? "" : std::string(user),
+                             .password = script.login == Login::right ? std::string(password) : "wrong",
                              .request = request_for(script, number),
                              .early = script.up.substr(0, script.optimistic),
                              .segment = script.segment,
@@ -255,7 +261,7 @@ class ConnectConversation final : public Conversation {
 };
 
 std::optional<std::string> ConnectConversation::complaint(const Ledger& ledger) const {
-  const int expected = code_for(script_.version, expected_reply(script_.errand));
+  const int expected = code_for(script_.version, expected_reply(script_));
   if (!is_prefix(client_.payload(), script_.down)) return "I1, I7: the client received what the origin did not send";
   if (!is_prefix(origin_.seen().octets, script_.up)) return "I1: the origin received what the client did not send";
   if (origin_.visited() && expected != 0) return "I2, I3: an origin was reached that must not be";
@@ -280,10 +286,13 @@ std::optional<std::string> ConnectConversation::complaint(const Ledger& ledger) 
 
 std::optional<std::string> ConnectConversation::complaint_about_records(
     const std::vector<Ledger::Entry>& records) const {
-  const bool granted = expected_reply(script_.errand) == 0;
+  const bool granted = expected_reply(script_) == 0;
   if (records.size() != (granted ? 2U : 1U)) return "I6: " + std::to_string(records.size()) + " records";
   const bool exact = !script_.client_resets && !script_.origin_resets;
   const Ledger::Entry& end = records.back();
+  if (end.user != (script_.login == Login::none || script_.version == Version::socks4 ? "" : user)) {
+    return "I4: the record names '" + end.user + "'";
+  }
   if (granted && exact && (end.bytes_up != script_.up.size() || end.bytes_down != script_.down.size())) {
     return "I6: the record's octets are not what was sent";
   }

@@ -27,6 +27,7 @@ class Ledger final : public server::Reporter {
     std::uint64_t bytes_down;
     std::uint64_t packets_up;
     std::uint64_t packets_down;
+    std::string user;
   };
   void report(const observe::Record& record) noexcept override {
     if (record.event == observe::Event::drop) {
@@ -35,7 +36,7 @@ class Ledger final : public server::Reporter {
     }
     entries_.push_back({record.event, record.session, record.reason, record.reply, record.client, record.address,
                         record.bytes_up.value_or(0), record.bytes_down.value_or(0), record.packets_up.value_or(0),
-                        record.packets_down.value_or(0)});
+                        record.packets_down.value_or(0), std::string(record.user)});
   }
 
   /// The records of the connection that came from there, in order.

@@ -26,6 +26,10 @@ inline const Address router = Address::v4(198, 51, 100, 2);
 inline const Address hidden_router = Address::v4(198, 51, 100, 3);
 inline const Address unreachable_address = Address::v4(192, 0, 2, 99);  // as the hidden router says
 
+/// Who may log in, and its password.
+inline constexpr std::string_view user = "alice";
+inline constexpr std::string_view password = "secret";
+
 /// The server's own.
 inline const Endpoint server_endpoint{Address::v4(198, 51, 100, 1), 1080};
 inline const Endpoint server_endpoint6{Address::parse("2001:db8:5::1").value(), 1080};

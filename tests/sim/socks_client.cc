@@ -56,11 +56,16 @@ int code_for(Version version, int code) {
   return version == Version::socks4 && code > 0 ? socks4_rejected : code;
 }
 
+// RFC 1928 section 3, RFC 1929 section 2.
+std::string greeting(const SocksClient::Manner& manner) {
+  if (manner.version == Version::socks4) return {};
+  if (manner.user.empty()) return {5, 1, 0};
+  const std::string login = std::string{5, 1, 2, 1, static_cast<char>(manner.user.size())} + manner.user;
+  return login + static_cast<char>(manner.password.size()) + manner.password;
+}
+
 SocksClient::SocksClient(engine::SimEngine& engine, Manner manner)
-    : Talker(engine),
-      manner_(std::move(manner)),
-      handshake_((manner_.version == Version::socks5 ? std::string{5, 1, 0} : std::string()) + manner_.request +
-                 manner_.early) {
+    : Talker(engine), manner_(std::move(manner)), handshake_(greeting(manner_) + manner_.request + manner_.early) {
   segment_ = manner_.segment;
 }
 
@@ -79,9 +84,9 @@ void SocksClient::step() {
   proceed();
 }
 
-// The method choice of SOCKS5 takes two octets, then the replies follow.
+// The method choice of SOCKS5 takes two octets, as the answer to a login does, then the replies follow.
 std::optional<std::size_t> SocksClient::reply_begin(std::size_t index) const {
-  std::size_t begin = manner_.version == Version::socks5 ? 2 : 0;
+  std::size_t begin = manner_.version == Version::socks4 ? 0 : manner_.user.empty() ? 2 : 4;
   for (std::size_t i = 0; i < index; ++i) {
     const auto octets = reply_octets(begin);
     if (!octets) return std::nullopt;

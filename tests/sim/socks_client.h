@@ -28,6 +28,8 @@ class SocksClient : public Talker {
   struct Manner {
     bool ipv6 = false;  // the client's own family
     Version version = Version::socks5;
+    std::string user{};  // with a password, it offers nothing else; SOCKS5 only
+    std::string password{};
     std::string request;
     std::string early;            // behind the request at once
     std::size_t segment = 65536;  // the client writes at most this much at a time

@@ -35,6 +35,13 @@ const Kind& random_kind(engine::Prng& prng) {
   return kinds.back();
 }
 
+// The hash is never made: the town's verifier has a table of its own.
+std::shared_ptr<const auth::Users> one_user() {
+  auto users = auth::Users::parse(std::string(user) + ":$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW:");
+  STILE_ASSERT(users.has_value());
+  return std::make_shared<const auth::Users>(std::move(*users));
+}
+
 }  // namespace
 
 Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed)
@@ -54,10 +61,15 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed
   common->own.sockets = {server_endpoint, server_endpoint6};
   common->live_sockets = std::make_shared<relay::LiveSockets>();
   common->probe_gate = std::make_shared<server::ProbeGate>();
+  common->users = one_user();
   common_ = std::move(common);
-  worker_ = std::make_unique<server::Worker>(*engine_, *resolver_, counters_, &ledger_, common_);
-  STILE_ASSERT(worker_->listen(server_endpoint, false).has_value());
-  STILE_ASSERT(worker_->listen(server_endpoint6, false).has_value());
+  verifier_ = std::make_unique<auth::TableVerifier>(*engine_, std::chrono::milliseconds(300), undisturbed_ ? 0U : 8U);
+  verifier_->add(std::string(user), std::string(password));
+  worker_ = std::make_unique<server::Worker>(*engine_, *resolver_, counters_, &ledger_, common_, verifier_.get());
+  const server::Admission admission{
+      .protocols = {}, .auth = {AuthMethod::none, AuthMethod::password}, .proxy_protocol_from = {}};
+  STILE_ASSERT(worker_->listen(server_endpoint, false, admission).has_value());
+  STILE_ASSERT(worker_->listen(server_endpoint6, false, admission).has_value());
   worker_->start();
 }
 
@@ -129,6 +141,7 @@ void Town::stop_server() {
   worker_->request_stop();
   for (int i = 0; i < 10; ++i) engine_->run_for(std::chrono::minutes(1));
   worker_.reset();
+  verifier_.reset();
   engine::Operation closed;
   struct Nobody {
     void on_closed(engine::Status) {}

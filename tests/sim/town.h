@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/table_verifier.h"
 #include "engine/prng.h"
 #include "engine/sim/sim_engine.h"
 #include "observe/counters.h"
@@ -55,6 +56,7 @@ class Town {
   observe::Counters counters_;
   Ledger ledger_;
   std::shared_ptr<const server::Common> common_;
+  std::unique_ptr<auth::TableVerifier> verifier_;
   std::unique_ptr<server::Worker> worker_;
   std::vector<std::unique_ptr<Conversation>> conversations_;
   std::string traces_;

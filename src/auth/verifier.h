@@ -1,0 +1,88 @@
+// Who a client with a password is, asynchronously. Behind this face stand the users file with its hashing threads
+// (pool_verifier.h), and for the simulation a table that answers after so long (table_verifier.h).
+// Threading: one verifier a worker, used on its engine's thread only. Refuses: to say why a login failed, beyond
+// whether it was looked at. Tested in pool_verifier_test.cc and in tests/sim.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "auth/digest.h"
+#include "auth/users.h"
+#include "base/address.h"
+#include "base/identity.h"
+#include "base/reason.h"
+#include "base/secret.h"
+#include "engine/engine.h"
+
+namespace stile::auth {
+
+/// What is to be found out. The user and password can be asked about (wire::can_be_asked).
+struct LoginRequest {
+  std::shared_ptr<const Users> users;  // those in force
+  std::string_view user;
+  const Secret* password = nullptr;
+  Address source;
+  bool shared_source = false;     // all its users have that address: they take turns by name
+  Duration remembered{};          // how long a success counts; zero: for this login alone
+  const Digest* known = nullptr;  // of an earlier login on the same connection: the same one needs no hash
+};
+
+/// One login, owned by the asker, which must stay in place until its completion. Bind it like an Operation.
+class Login {
+ public:
+  Login() noexcept = default;
+  Login(const Login&) = delete;
+  Login& operator=(const Login&) = delete;
+  ~Login() { STILE_ASSERT(!pending()); }
+
+  /// `login.bind<&Connection::on_login>(this)`, with `void on_login(engine::Status)`.
+  template <auto Method, class Owner>
+  void bind(Owner* owner) noexcept {
+    ready_.bind<Method>(owner);
+  }
+  [[nodiscard]] bool pending() const noexcept { return ticket_ != 0 || ready_.pending(); }
+  // Valid from its completion until the next request.
+  /// Who it is; absent where the login failed.
+  [[nodiscard]] const std::optional<Identity>& identity() const noexcept { return identity_; }
+  /// auth_failed or auth_busy where it failed.
+  [[nodiscard]] Reason reason() const noexcept { return reason_; }
+  /// True in the completion of a login that was cancelled.
+  [[nodiscard]] bool canceled() const noexcept { return canceled_; }
+  /// It was answered from what was known, without a hash.
+  [[nodiscard]] bool remembered() const noexcept { return remembered_; }
+  /// Of user, password and record; for LoginRequest::known.
+  [[nodiscard]] const Digest& digest() const noexcept { return digest_; }
+
+ private:
+  friend class LoginState;  // verifiers reach the fields through it
+
+  engine::Operation ready_;
+  std::uint64_t ticket_ = 0;  // the verifier's own; 0: not under way
+  std::optional<Identity> identity_;
+  Digest digest_{};
+  Reason reason_ = Reason::none;
+  bool canceled_ = false;
+  bool remembered_ = false;
+};
+
+class Verifier {
+ public:
+  virtual ~Verifier() = default;
+  Verifier(const Verifier&) = delete;
+  Verifier& operator=(const Verifier&) = delete;
+
+  /// Exactly one completion of the login follows, never inline. The request is not needed any longer then.
+  virtual void verify(Login& login, const LoginRequest& request) = 0;
+  /// The login completes soon with canceled(). A no-op when nothing is pending.
+  virtual void cancel(Login& login) noexcept = 0;
+  /// The engine was woken (Engine::on_wake): something may have come for it.
+  virtual void collect() = 0;
+
+ protected:
+  Verifier() noexcept = default;
+};
+
+}  // namespace stile::auth

@@ -1,0 +1,63 @@
+// How clients may show who they are, as a listener offers it: a short list in order of preference. Values; pure.
+// Tested in auth_methods_test.cc.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/assert.h"
+
+namespace stile {
+
+/// `none`: clients that show nothing are admitted, as anonymous or as whom the kernel names.
+enum class AuthMethod : std::uint8_t { none, password };
+inline constexpr std::size_t auth_method_count = static_cast<std::size_t>(AuthMethod::password) + 1;
+
+[[nodiscard]] constexpr std::string_view name(AuthMethod method) noexcept {
+  constexpr std::array<std::string_view, auth_method_count> names{"none", "password"};
+  return names[static_cast<std::size_t>(method)];
+}
+
+[[nodiscard]] constexpr std::optional<AuthMethod> auth_method_named(std::string_view word) noexcept {
+  for (std::size_t i = 0; i < auth_method_count; ++i) {
+    if (name(static_cast<AuthMethod>(i)) == word) return static_cast<AuthMethod>(i);
+  }
+  return std::nullopt;
+}
+
+class AuthMethods {
+ public:
+  constexpr AuthMethods() noexcept = default;
+  /// Each at most once (asserted).
+  constexpr AuthMethods(std::initializer_list<AuthMethod> methods) noexcept {
+    for (const AuthMethod method : methods) add(method);
+  }
+
+  constexpr void add(AuthMethod method) noexcept {
+    STILE_ASSERT(!admits(method));
+    order_[count_++] = method;
+  }
+  [[nodiscard]] constexpr bool empty() const noexcept { return count_ == 0; }
+  [[nodiscard]] constexpr bool admits(AuthMethod method) const noexcept {
+    return std::ranges::find(in_order(), method) != in_order().end();
+  }
+  [[nodiscard]] constexpr std::span<const AuthMethod> in_order() const noexcept {
+    return std::span(order_).first(count_);
+  }
+
+  friend constexpr bool operator==(const AuthMethods& left, const AuthMethods& right) noexcept {
+    return std::ranges::equal(left.in_order(), right.in_order());
+  }
+
+ private:
+  std::array<AuthMethod, auth_method_count> order_{};
+  std::uint8_t count_ = 0;
+};
+
+}  // namespace stile
