@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "config/loopback.h"
+#include "policy/futile.h"
 #include "policy/rules.h"
 
 namespace stile::config {
@@ -36,6 +37,9 @@ void add_rule_cautions(const Config& config, std::vector<ConfigError>& cautions)
   const auto file_line = [&](int rules_line) { return config.policy_rules_line + rules_line - 1; };
   for (const policy::RuleError& warning : config.policy->warnings()) {
     cautions.push_back({file_line(warning.line), warning.column, warning.message});
+  }
+  for (const policy::RuleError& futile : policy::futile_rules(config.policy->rule_set())) {
+    cautions.push_back({file_line(futile.line), futile.column, futile.message});
   }
   const bool anonymous = std::ranges::any_of(config.listeners, [&](const Listener& listener) {
     return auth_of(config, listener).admits(AuthMethod::none);
