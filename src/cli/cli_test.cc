@@ -75,7 +75,7 @@ Output run_and_capture(const std::vector<std::string>& words, const Environment&
   testing::internal::CaptureStderr();
   Output output;
   const std::map<std::string_view, int (*)(const Arguments&, const Environment&)> runs{
-      {"check", run_check}, {"explain", run_explain}, {"ping", run_ping}, {"trace", run_trace}};
+      {"check", run_check}, {"explain", run_explain}, {"fmt", run_fmt}, {"ping", run_ping}, {"trace", run_trace}};
   output.exit_code = runs.at(words.front())(arguments, environment);
   output.out = testing::internal::GetCapturedStdout();
   output.err = testing::internal::GetCapturedStderr();
@@ -343,7 +343,8 @@ TEST(Check, RunsTheExpectations) {
   EXPECT_EQ(output.err,
             file.path() + ":7:1: expected 'anonymous may connect a.example:25', but 'no' (line 3) denies it\n");
   EXPECT_EQ(run_serve(understood({"serve", "--config", file.path()}), environment_of({})), exit_configuration);
-  EXPECT_EQ(run_and_capture({"explain", "--config", file.path(), "--target", "a.example:25"}).exit_code, exit_done);
+  EXPECT_EQ(run_and_capture({"explain", "--config", file.path(), "--target", "a.example:25", "--no-dns"}).exit_code,
+            exit_done);
 }
 
 TEST(Check, ReadsTheListsBesideTheConfiguration) {
@@ -382,11 +383,38 @@ TEST(Check, EffectiveNamesEveryOrigin) {
   EXPECT_EQ(object["effective"]["log"]["origin"], "environment STILE_LOG");
 }
 
+std::string content(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+TEST(Fmt, LaysTheFileOutInPlace) {
+  const ConfigFile file("workers   = 1\n[policy]\nrules = '''\na: deny x to any\nlong:  allow y to any'''\n");
+  const std::string before = content(file.path());
+  const Output check = run_and_capture({"fmt", "--check", file.path()});
+  EXPECT_EQ(check.exit_code, exit_failed);
+  EXPECT_EQ(check.err, "stile: " + file.path() + " is not laid out (run 'stile fmt " + file.path() + "')\n");
+  EXPECT_EQ(content(file.path()), before);
+  EXPECT_EQ(run_and_capture({"fmt", file.path()}).exit_code, exit_done);
+  EXPECT_EQ(content(file.path()),
+            "workers   = 1\n[policy]\nrules = '''\na:    deny  x to any\nlong: allow y to any\n'''\n");
+  EXPECT_EQ(run_and_capture({"fmt", "--check", "--config", file.path()}).exit_code, exit_done);
+}
+
+TEST(Fmt, FaultsChangeNothing) {
+  const ConfigFile file("[policy]\nrules = '''\n\nallow   \"x\n'''\n");
+  const Output output = run_and_capture({"fmt", file.path()});
+  EXPECT_EQ(output.exit_code, exit_configuration);
+  EXPECT_EQ(output.err, file.path() + ":4:9: a quote does not end\n");
+  EXPECT_EQ(run_and_capture({"fmt"}).exit_code, exit_usage);
+  EXPECT_EQ(run_and_capture({"fmt", file.path() + ".none"}).exit_code, exit_failed);
+}
+
 TEST(Explain, NamesTheRuleWithItsLineInTheFile) {
   const ConfigFile file("# first\n[policy]\nrules = '''\nweb: allow anyone from 192.0.2.0/24 to public:443\n'''\n");
   const auto ask = [&](const std::string& source, const std::string& target) {
-    const Output output =
-        run_and_capture({"explain", "--config", file.path(), "--source", source, "--target", target, "--json"});
+    const Output output = run_and_capture(
+        {"explain", "--config", file.path(), "--source", source, "--target", target, "--no-dns", "--json"});
     EXPECT_EQ(output.exit_code, exit_done) << output.err;
     return nlohmann::json::parse(output.out);
   };
@@ -400,6 +428,40 @@ TEST(Explain, NamesTheRuleWithItsLineInTheFile) {
   EXPECT_EQ(ask("192.0.2.7", "8.8.8.8:80")["decision"], "deny");
   EXPECT_EQ(ask("192.0.2.7", "example.com:443")["decision"], "undecided");
   EXPECT_EQ(ask("192.0.2.7", "[2606:4700::1]:443")["decision"], "allow");
+}
+
+TEST(Explain, AsksForAUserAtATime) {
+  const ConfigFile file(
+      "[policy]\nrules = '''\noffice: allow group:staff to public:443 when mon-fri 08:00-18:00 rate 1MB/s\n'''\n");
+  const auto ask = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"explain", "--config", file.path(), "--target", "www.example.com:443"});
+    return run_and_capture(words).out;
+  };
+  const std::string allowed =
+      ask({"--user", "alice", "--group", "ops", "--group", "staff", "--at", "mon 09:00", "--resolving-to", "8.8.8.8"});
+  EXPECT_EQ(allowed,
+            "www.example.com is 8.8.8.8: allowed\n"
+            "  asked   tcp www.example.com:443 by 'alice' of 'ops', 'staff' from 127.0.0.1 on mon 09:00\n"
+            "  address 8.8.8.8 (public)\n"
+            "  rule    office (" +
+                file.path() +
+                ":3): office: allow group:staff to public:443 when mon-fri 08:00-18:00 rate 1MB/s\n"
+                "  option  rate 1MB/s\n"
+                "  option  when mon-fri 08:00-18:00\n");
+  const std::string closed = ask({"--user", "alice", "--group", "staff", "--at", "sun 09:00", "--no-dns"});
+  EXPECT_NE(closed.find("      it does not hold on sun 09:00\n"), std::string::npos) << closed;
+  const std::string stranger = ask({"--user", "bob", "--at", "mon 09:00", "--no-dns"});
+  EXPECT_NE(stranger.find("      'bob' of no group is not among its clients\n"), std::string::npos) << stranger;
+}
+
+TEST(Explain, EachAddressOfANameIsDecided) {
+  const ConfigFile file("[policy]\nrules = 'allow anyone to localhost.example, public'\n");
+  const Output output = run_and_capture(
+      {"explain", "--config", file.path(), "--target", "www.example.com:443", "--resolving-to", "10.0.0.1", "--json"});
+  const auto object = nlohmann::json::parse(output.out);
+  EXPECT_EQ(object["decision"], "deny");
+  EXPECT_EQ(object["addresses"][0]["address"], "10.0.0.1");
+  EXPECT_EQ(object["addresses"][0]["near_misses"][0]["rule"]["file"], file.path());
 }
 
 TEST(Explain, WithoutPolicyLoopbackHasThePresetAndOthersNothing) {

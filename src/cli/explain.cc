@@ -3,14 +3,20 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/identity.h"
+#include "cli/lookup.h"
 #include "cli/run.h"
 #include "config/loopback.h"
 #include "policy/explain.h"
+#include "policy/match.h"
+#include "policy/option_values.h"
+#include "policy/supposition.h"
 #include "policy/words.h"
+#include "sys/local_clock.h"
 #include "sys/own_addresses.h"
 
 namespace stile::cli {
@@ -19,9 +25,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Request {
+  Identity who = Identity::anonymous();
   Address source;
   policy::Command command = policy::Command::tcp;
   Target target;
+  WeekTime at;
+  std::optional<Address> resolving;
+  bool may_ask_dns = true;
 };
 
 using RequestOrMistake = std::expected<Request, std::string>;
@@ -53,13 +63,68 @@ std::expected<Target, std::string> parse_target(std::string_view text, bool port
   return Target{*canonical, *port};
 }
 
+std::expected<Identity, std::string> parse_client(const Arguments& arguments) {
+  const auto user = arguments.value("--user");
+  const auto groups = arguments.flags.find("--group");
+  const bool has_groups = groups != arguments.flags.end();
+  if (!user && has_groups) return std::unexpected("cannot use --group: only a user is in groups (add --user)");
+  if (!user) return Identity::anonymous();
+  if (user->empty()) return std::unexpected("cannot use --user '': a user has a name (leave it out for anonymous)");
+  return policy::Supposition::user(*user, has_groups ? groups->second : std::vector<std::string>{});
+}
+
+std::expected<WeekTime, std::string> parse_time(const Arguments& arguments) {
+  const auto text = arguments.value("--at");
+  if (!text) {
+    const auto now = std::chrono::system_clock::now();
+    return sys::LocalClock{}.week_time(std::chrono::floor<std::chrono::microseconds>(now));
+  }
+  const std::size_t space = std::min(text->find(' '), text->size());
+  auto at = policy::parse_day(std::string_view(*text).substr(0, space));
+  const auto minute = policy::parse_minute(std::string_view(*text).substr(std::min(space + 1, text->size())));
+  if (!at || !minute) {
+    return std::unexpected(
+        fmt::format("cannot use --at {}: expected a day and a time, such as \"mon 09:00\"", policy::quoted(*text)));
+  }
+  at->minute = *minute;
+  return *at;
+}
+
+std::expected<Address, std::string> parse_address(std::string_view flag, const std::string& text) {
+  const auto address = Address::parse(text);
+  if (address) return *address;
+  return std::unexpected(fmt::format("cannot use {} {}: expected an IP address", flag, policy::quoted(text)));
+}
+
+// Where to, and of a name the address that is to be taken for its own.
+std::expected<void, std::string> parse_place(const Arguments& arguments, Request& request) {
+  const auto text = arguments.value("--target");
+  if (!text) return std::unexpected("cannot explain: no target is given (add --target HOST:PORT)");
+  const auto target = parse_target(*text, policy::has_port(request.command));
+  if (!target) {
+    return std::unexpected(fmt::format("cannot use --target {}: {}", policy::quoted(*text), target.error()));
+  }
+  request.target = *target;
+  request.may_ask_dns = !arguments.has("--no-dns");
+  if (const auto resolving = arguments.value("--resolving-to")) {
+    if (request.target.host_name() == nullptr) {
+      return std::unexpected("cannot use --resolving-to: the target is an address, which resolves to nothing");
+    }
+    const auto address = parse_address("--resolving-to", *resolving);
+    if (!address) return std::unexpected(address.error());
+    request.resolving = *address;
+  }
+  return {};
+}
+
 RequestOrMistake parse_request(const Arguments& arguments) {
   Request request;
-  const std::string source = arguments.value("--source").value_or("127.0.0.1");
-  const auto address = Address::parse(source);
-  if (!address)
-    return std::unexpected(fmt::format("cannot use --source {}: expected an IP address", policy::quoted(source)));
-  request.source = *address;
+  auto client = parse_client(arguments);
+  if (!client) return std::unexpected(std::move(client.error()));
+  request.who = std::move(*client);
+  const auto source = parse_address("--source", arguments.value("--source").value_or("127.0.0.1"));
+  if (!source) return std::unexpected(source.error());
+  request.source = *source;
   const std::string word = arguments.value("--command").value_or("connect");
   const auto command = policy::command_named(word);
   if (!command) {
@@ -67,14 +132,10 @@ RequestOrMistake parse_request(const Arguments& arguments) {
         fmt::format("cannot use --command {}: expected connect, udp, bind, ping or resolve", policy::quoted(word)));
   }
   request.command = *command;
-  const auto text = arguments.value("--target");
-  if (!text) return std::unexpected("cannot explain: no target is given (add --target HOST:PORT)");
-  const bool port_needed = *command != policy::Command::ping && *command != policy::Command::resolve;
-  const auto target = parse_target(*text, port_needed);
-  if (!target) {
-    return std::unexpected(fmt::format("cannot use --target {}: {}", policy::quoted(*text), target.error()));
-  }
-  request.target = *target;
+  const auto at = parse_time(arguments);
+  if (!at) return std::unexpected(at.error());
+  request.at = *at;
+  if (auto placed = parse_place(arguments, request); !placed) return std::unexpected(std::move(placed.error()));
   return request;
 }
 
@@ -102,29 +163,73 @@ std::string_view decision_word(policy::Verdict::Decision decision) {
   return "undecided";
 }
 
-Json rule_json(const policy::RuleInfo& rule) {
+// Everything that was decided: by the name, and by each of its addresses where they matter.
+struct Answers {
+  policy::Query query;
+  policy::Explanation by_name;
+  std::vector<policy::Explanation> by_address;
+  std::vector<Address> addresses;  // of by_address
+  std::string lookup_fault;        // why there are none
+};
+
+Json rule_json(const policy::RuleInfo& rule, const std::string& file) {
   Json object = {{"name", rule.name}, {"text", rule.text}};
+  if (rule.line != 0 && !file.empty()) object["file"] = file;
   if (rule.line != 0) object["line"] = rule.line;
   return object;
 }
 
-std::string as_json(const policy::Explanation& explanation) {
+Json to_json(const policy::Explanation& explanation, const std::string& file) {
   Json object = {{"decision", decision_word(explanation.verdict.decision)},
                  {"reason", token(explanation.verdict.reason)},
                  {"rule", nullptr},
+                 {"options", explanation.options},
                  {"facets", Json::array()},
                  {"near_misses", Json::array()}};
-  if (explanation.rule) object["rule"] = rule_json(*explanation.rule);
+  if (explanation.rule) object["rule"] = rule_json(*explanation.rule, file);
   for (const policy::Facet& facet : explanation.facets) {
     object["facets"].push_back({{"address", facet.address.to_string()},
                                 {"class", policy::name(facet.target_class)},
                                 {"form", policy::name(facet.form)}});
   }
   for (const policy::NearMiss& miss : explanation.near_misses) {
-    object["near_misses"].push_back({{"rule", rule_json(miss.rule)}, {"detail", miss.detail}});
+    object["near_misses"].push_back({{"rule", rule_json(miss.rule, file)}, {"detail", miss.detail}});
   }
   if (!explanation.opening_rule.empty()) object["opening_rule"] = explanation.opening_rule;
+  return object;
+}
+
+// What the client is told: the first address that is allowed, else the last that is not.
+const policy::Explanation& deciding(const Answers& answers) {
+  if (answers.by_address.empty()) return answers.by_name;
+  const auto allowed = std::ranges::find_if(answers.by_address, [](const policy::Explanation& explanation) {
+    return explanation.verdict.decision == policy::Verdict::Decision::allow;
+  });
+  return allowed == answers.by_address.end() ? answers.by_address.back() : *allowed;
+}
+
+std::string as_json(const Answers& answers, const std::string& file) {
+  Json object = to_json(deciding(answers), file);
+  for (std::size_t i = 0; i < answers.addresses.size(); ++i) {
+    Json each = to_json(answers.by_address[i], file);
+    each["address"] = answers.addresses[i].to_string();
+    object["addresses"].push_back(std::move(each));
+  }
+  if (!answers.lookup_fault.empty()) object["lookup"] = answers.lookup_fault;
   return object.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+std::string as_text(const Answers& answers, const std::string& file) {
+  if (answers.by_address.empty()) {
+    const std::string fault = answers.lookup_fault.empty() ? "" : fmt::format("  lookup  {}\n", answers.lookup_fault);
+    return policy::to_text(answers.by_name, answers.query, file) + fault;
+  }
+  std::string text;
+  for (std::size_t i = 0; i < answers.addresses.size(); ++i) {
+    text += fmt::format("{} is {}: ", to_string(answers.query.target->host), answers.addresses[i].to_string());
+    text += policy::to_text(answers.by_address[i], answers.query, file);
+  }
+  return text;
 }
 
 // Rules count their lines from the start of their text; people look for them in the file.
@@ -132,14 +237,43 @@ void place_in_file(policy::RuleInfo& rule, const config::Config& config) {
   if (rule.line != 0 && config.policy != nullptr) rule.line += config.policy_rules_line - 1;
 }
 
-policy::Explanation explanation_of(const Request& request, const config::Config& config, const policy::Query& query) {
+policy::Explanation explanation_of(const config::Config& config, const policy::Query& query) {
   const policy::OwnAddresses own = own_addresses_of(config);
   const policy::Policy built_in =
-      config::is_loopback(request.source) ? policy::Policy::loopback_preset() : policy::Policy::deny_all();
+      config::is_loopback(query.source) ? policy::Policy::loopback_preset() : policy::Policy::deny_all();
   policy::Explanation explanation = policy::explain(config.policy != nullptr ? *config.policy : built_in, query, own);
   if (explanation.rule) place_in_file(*explanation.rule, config);
   for (policy::NearMiss& miss : explanation.near_misses) place_in_file(miss.rule, config);
   return explanation;
+}
+
+Answers answers_to(const Request& request, const config::Config& config) {
+  Answers answers;
+  answers.query = {.who = &request.who,
+                   .source = request.source,
+                   .command = request.command,
+                   .target = &request.target,
+                   .candidate = std::nullopt,
+                   .at = request.at};
+  if (const Address* address = request.target.address()) answers.query.candidate = *address;
+  answers.by_name = explanation_of(config, answers.query);
+  if (answers.by_name.verdict.decision != policy::Verdict::Decision::undecided) return answers;
+  if (request.resolving) {
+    answers.addresses = {*request.resolving};
+  } else if (request.may_ask_dns) {
+    auto found = look_up(*request.target.host_name());
+    if (found) {
+      answers.addresses = std::move(*found);
+    } else {
+      answers.lookup_fault = std::move(found.error());
+    }
+  }
+  for (const Address& address : answers.addresses) {
+    policy::Query query = answers.query;
+    query.candidate = address;
+    answers.by_address.push_back(explanation_of(config, query));
+  }
+  return answers;
 }
 
 }  // namespace
@@ -152,15 +286,9 @@ int run_explain(const Arguments& arguments, const Environment& environment) {
   }
   const auto settings = load_settings(arguments, environment);
   if (!settings) return print(settings.error());
-  const Identity anonymous = Identity::anonymous();
-  policy::Query query{.who = &anonymous,
-                      .source = request->source,
-                      .command = request->command,
-                      .target = &request->target,
-                      .candidate = std::nullopt};
-  if (const Address* address = request->target.address()) query.candidate = *address;
-  const policy::Explanation explanation = explanation_of(*request, settings->config, query);
-  return print(Answer{arguments.has("--json") ? as_json(explanation) : policy::to_text(explanation, query)});
+  const Answers answers = answers_to(*request, settings->config);
+  const std::string& file = settings->file;
+  return print(Answer{arguments.has("--json") ? as_json(answers, file) : as_text(answers, file)});
 }
 
 }  // namespace stile::cli

@@ -9,8 +9,8 @@ namespace {
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 10> page_choices{"serve", "check", "explain",     "reload", "user",
-                                                        "trace", "bench", "completions", "man"};
+constexpr std::array<std::string_view, 11> page_choices{"serve", "check", "explain", "fmt",         "reload", "user",
+                                                        "ping",  "trace", "bench",   "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -85,6 +85,12 @@ constexpr std::array check_flags{
 constexpr std::array explain_flags{
     config,
     listen,
+    Flag{.name = "--user", .value = "USER", .help = "the user that the client is", .default_text = "anonymous"},
+    Flag{.name = "--group",
+         .value = "GROUP",
+         .help = "a group that the user is in; may be given several times",
+         .default_text = "none",
+         .repeatable = true},
     Flag{.name = "--source", .value = "ADDRESS", .help = "the client's address", .default_text = "127.0.0.1"},
     Flag{.name = "--command",
          .value = "COMMAND",
@@ -92,8 +98,18 @@ constexpr std::array explain_flags{
          .default_text = "connect",
          .choices = command_choices},
     Flag{.name = "--target", .value = "HOST:PORT", .help = "where it wants to go; ping and resolve need no port"},
+    Flag{.name = "--at",
+         .value = "TIME",
+         .help = "when, a day and a time, such as \"mon 09:00\"",
+         .default_text = "now"},
+    Flag{.name = "--resolving-to",
+         .value = "ADDRESS",
+         .help = "take this for the address of the name, instead of asking DNS"},
+    Flag{.name = "--no-dns", .help = "look up no name"},
     json,
     help};
+constexpr std::array fmt_flags{
+    config, Flag{.name = "--check", .help = "change nothing; fail where the file is not laid out"}, help};
 constexpr std::array reload_flags{config,
                                   Flag{.name = "--socket",
                                        .value = "unix:/PATH",
@@ -172,10 +188,23 @@ constexpr Command command_rows[] = {
      .flags = check_flags},
     {.name = "explain",
      .summary = "say what the policy decides about one request, and why",
-     .description = "Prints the decision, the rule that made it with its line, and the rules that came close. DNS is "
-                    "never asked: for a name whose address would decide, ask about the address as well.",
-     .example = "stile explain --config stile.toml --source 192.168.1.9 --command connect --target example.com:443",
+     .description =
+         "Prints the decision, the rule that made it with its line, the options that apply, and the rules that "
+         "came close. A name is looked up where its addresses decide, as a server on this host would, and "
+         "each address is decided for itself; the client reaches those that are allowed.",
+     .example = "stile explain --config stile.toml --source 192.168.1.9 --command connect --target example.com:443\n"
+                "stile explain --config stile.toml --user alice --group staff --target db.corp.example:5432 "
+                "--resolving-to 10.1.2.3 --at \"mon 09:00\"",
      .flags = explain_flags},
+    {.name = "fmt",
+     .summary = "lay out the policy in a configuration file",
+     .description =
+         "Lines up the rules and expectations that stand between ''' in a configuration file, in place. Only "
+         "space changes, and nothing outside that text. Exits with 0 when the file is laid out, 78 when its "
+         "words cannot be told apart, and with --check 1 when it would change.",
+     .example = "stile fmt stile.toml\nstile fmt --check stile.toml",
+     .flags = fmt_flags,
+     .operand = {.name = "FILE", .help = "the configuration file, where --config does not name it"}},
     {.name = "reload",
      .summary = "let the running server read its configuration again",
      .description =

@@ -13,6 +13,7 @@ namespace stile::cli {
 [[nodiscard]] int run_serve(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_check(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_explain(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_fmt(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_reload(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_user(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_ping(const Arguments& arguments, const Environment& environment);

@@ -12,7 +12,10 @@ namespace stile::policy {
 namespace {
 
 std::string client_text(const Identity& who) {
-  return who.is_anonymous() ? "an anonymous client" : quoted(who.user());
+  if (who.is_anonymous()) return "an anonymous client";
+  std::string groups;
+  for (const std::string& group : who.groups()) groups += (groups.empty() ? "" : ", ") + quoted(group);
+  return quoted(who.user()) + (groups.empty() ? " of no group" : " of " + groups);
 }
 
 std::string class_text(const Facet& facet) {
@@ -95,8 +98,11 @@ std::string opening_rule(const Query& query, const Question& question) {
          joined(hosts_to_name(question), ports);
 }
 
-std::string rule_text(const RuleInfo& rule) {
-  const std::string place = rule.line > 0 ? "line " + std::to_string(rule.line) : "built in";
+std::string rule_text(const RuleInfo& rule, std::string_view file) {
+  const std::string line = std::to_string(rule.line);
+  const std::string place = rule.line == 0 ? "built in"
+                            : file.empty() ? "line " + line
+                                           : std::string(file) + ":" + line;
   return rule.name + " (" + place + "): " + rule.text;
 }
 
@@ -129,7 +135,10 @@ Explanation explain(const Policy& policy, const Query& query, const OwnAddresses
   if (question.address) explanation.facets.assign(question.address->begin(), question.address->end());
   const std::vector<RuleInfo>& infos = policy.rules();
   const int decided_by = explanation.verdict.rule;
-  if (decided_by >= 0) explanation.rule = infos[static_cast<std::size_t>(decided_by)];
+  if (decided_by >= 0) {
+    explanation.rule = infos[static_cast<std::size_t>(decided_by)];
+    explanation.options = option_texts(policy.options(decided_by));
+  }
 
   const bool by_rules =
       explanation.verdict.decision != Verdict::Decision::deny || explanation.verdict.reason == Reason::deny_policy;
@@ -145,16 +154,17 @@ Explanation explain(const Policy& policy, const Query& query, const OwnAddresses
   return explanation;
 }
 
-std::string to_text(const Explanation& explanation, const Query& query) {
+std::string to_text(const Explanation& explanation, const Query& query, std::string_view file) {
   std::string text = decision_text(explanation, query) + "\n";
   text += "  asked   " + std::string(name(query.command)) + " " +
           (has_port(query.command) ? query.target->to_string() : to_string(query.target->host)) + " by " +
-          client_text(*query.who) + " from " + query.source.to_string() + "\n";
+          client_text(*query.who) + " from " + query.source.to_string() + " on " + to_text(query.at) + "\n";
   for (const Facet& facet : explanation.facets) text += "  address " + facet_text(facet) + "\n";
-  if (explanation.rule) text += "  rule    " + rule_text(*explanation.rule) + "\n";
+  if (explanation.rule) text += "  rule    " + rule_text(*explanation.rule, file) + "\n";
+  for (const std::string& option : explanation.options) text += "  option  " + option + "\n";
   if (!explanation.near_misses.empty()) text += "  came close:\n";
   for (const NearMiss& near_miss : explanation.near_misses) {
-    text += "    " + rule_text(near_miss.rule) + "\n      " + near_miss.detail + "\n";
+    text += "    " + rule_text(near_miss.rule, file) + "\n      " + near_miss.detail + "\n";
   }
   if (!explanation.opening_rule.empty()) text += "  would be allowed by: " + explanation.opening_rule + "\n";
   return text;

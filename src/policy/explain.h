@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "policy/facets.h"
@@ -24,6 +25,7 @@ struct Explanation {
   Verdict verdict;
   std::optional<RuleInfo> rule;       // the rule that decided
   std::vector<Facet> facets;          // what the target address is, and what it embeds; empty while it is unknown
+  std::vector<std::string> options;   // what that rule adds, as rules have it
   std::vector<NearMiss> near_misses;  // of the rules walked before the decision, in file order
   /// For a denial that rules may lift: the narrowest rule that would allow it, to stand before all others.
   std::string opening_rule;
@@ -32,7 +34,7 @@ struct Explanation {
 /// The same verdict as `policy.decide(query, own)`, with its grounds.
 [[nodiscard]] Explanation explain(const Policy& policy, const Query& query, const OwnAddresses& own);
 
-/// Lines of text for a person, each ended by a newline.
-[[nodiscard]] std::string to_text(const Explanation& explanation, const Query& query);
+/// Lines of text for a person, each ended by a newline. `file` is where the rules stand; empty: they say "line N".
+[[nodiscard]] std::string to_text(const Explanation& explanation, const Query& query, std::string_view file = "");
 
 }  // namespace stile::policy

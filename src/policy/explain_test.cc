@@ -78,29 +78,42 @@ TEST(Explain, Text) {
   const std::string rules = "web: allow group:staff to public:5432, any:5432\n\nold: allow bob to db.example:5432";
   EXPECT_EQ(to_text(asked.explained(rules), asked.query()),
             "denied: no rule allows it\n"
-            "  asked   tcp db.example:5432 by 'alice' from 198.51.100.9\n"
+            "  asked   tcp db.example:5432 by 'alice' of 'staff' from 198.51.100.9 on mon 00:00\n"
             "  address 10.1.2.3 (private)\n"
             "  came close:\n"
             "    web (line 1): web: allow group:staff to public:5432, any:5432\n"
             "      10.1.2.3 is private, which it does not open\n"
             "    old (line 3): old: allow bob to db.example:5432\n"
-            "      'alice' is not among its clients\n"
+            "      'alice' of 'staff' is not among its clients\n"
             "  would be allowed by: allow \"alice\" from 198.51.100.9 to tcp \"db.example\":5432\n");
 
   const Asked nat64("64:ff9b::a00:1", 443);
   EXPECT_EQ(to_text(nat64.explained("deny anyone to private"), nat64.query()),
             "denied by a rule\n"
-            "  asked   tcp [64:ff9b::a00:1]:443 by an anonymous client from 198.51.100.9\n"
+            "  asked   tcp [64:ff9b::a00:1]:443 by an anonymous client from 198.51.100.9 on mon 00:00\n"
             "  address 64:ff9b::a00:1 (judged by what it embeds)\n"
             "  address 10.0.0.1 (private, embedded as NAT64)\n"
             "  rule    rule 1 (line 1): deny anyone to private\n"
             "  would be allowed by: allow anonymous from 198.51.100.9 to tcp 10.0.0.1:443\n");
 
+  Asked limited("8.8.8.8", 443);
+  EXPECT_EQ(to_text(limited.explained("deny alice to any\nweb: allow anyone to any rate 1000KB/s log url"),
+                    limited.query(), "/etc/stile.toml"),
+            "allowed\n"
+            "  asked   tcp 8.8.8.8:443 by an anonymous client from 198.51.100.9 on mon 00:00\n"
+            "  address 8.8.8.8 (public)\n"
+            "  rule    web (/etc/stile.toml:2): web: allow anyone to any rate 1000KB/s log url\n"
+            "  option  rate 1MB/s\n"
+            "  option  log url\n"
+            "  came close:\n"
+            "    rule 1 (/etc/stile.toml:1): deny alice to any\n"
+            "      an anonymous client is not among its clients\n");
+
   Asked ping("example.com", 0);
   ping.command = Command::ping;
   EXPECT_EQ(to_text(ping.explained("allow anyone to ping any"), ping.query()),
             "undecided: it depends on the addresses of example.com\n"
-            "  asked   ping example.com by an anonymous client from 198.51.100.9\n");
+            "  asked   ping example.com by an anonymous client from 198.51.100.9 on mon 00:00\n");
 
   Asked local("127.0.0.1", 1080);
   local.source = address("127.0.0.1");
