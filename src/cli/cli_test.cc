@@ -454,6 +454,21 @@ TEST(Explain, AsksForAUserAtATime) {
   EXPECT_NE(stranger.find("      'bob' of no group is not among its clients\n"), std::string::npos) << stranger;
 }
 
+TEST(Explain, GroupsComeFromTheUsersFile) {
+  const ConfigFile users("alice:!:staff,ops\n", "users");
+  const ConfigFile file(
+      "[users]\nfile = 'users'\n[policy]\nrules = 'allow group:staff to public'\nexpect = 'alice may connect "
+      "8.8.8.8:80'\n");
+  const auto decision = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), {"explain", "--config", file.path(), "--target", "8.8.8.8:80", "--json"});
+    return nlohmann::json::parse(run_and_capture(words).out)["decision"];
+  };
+  EXPECT_EQ(decision({"--user", "alice"}), "allow");
+  EXPECT_EQ(decision({"--user", "alice", "--group", "ops"}), "deny");
+  EXPECT_EQ(decision({"--user", "bob"}), "deny");
+  EXPECT_EQ(run_and_capture({"check", "--config", file.path()}).exit_code, exit_done) << "so do those of expectations";
+}
+
 TEST(Explain, EachAddressOfANameIsDecided) {
   const ConfigFile file("[policy]\nrules = 'allow anyone to localhost.example, public'\n");
   const Output output = run_and_capture(

@@ -25,7 +25,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Request {
-  Identity who = Identity::anonymous();
+  std::optional<std::string> user;                 // absent: anonymous
+  std::optional<std::vector<std::string>> groups;  // absent: as the users file says
   Address source;
   policy::Command command = policy::Command::tcp;
   Target target;
@@ -63,14 +64,24 @@ std::expected<Target, std::string> parse_target(std::string_view text, bool port
   return Target{*canonical, *port};
 }
 
-std::expected<Identity, std::string> parse_client(const Arguments& arguments) {
-  const auto user = arguments.value("--user");
+std::expected<void, std::string> parse_client(const Arguments& arguments, Request& request) {
+  request.user = arguments.value("--user");
   const auto groups = arguments.flags.find("--group");
-  const bool has_groups = groups != arguments.flags.end();
-  if (!user && has_groups) return std::unexpected("cannot use --group: only a user is in groups (add --user)");
-  if (!user) return Identity::anonymous();
-  if (user->empty()) return std::unexpected("cannot use --user '': a user has a name (leave it out for anonymous)");
-  return policy::Supposition::user(*user, has_groups ? groups->second : std::vector<std::string>{});
+  if (groups != arguments.flags.end()) request.groups = groups->second;
+  if (!request.user && request.groups) {
+    return std::unexpected("cannot use --group: only a user is in groups (add --user)");
+  }
+  if (request.user && request.user->empty()) {
+    return std::unexpected("cannot use --user '': a user has a name (leave it out for anonymous)");
+  }
+  return {};
+}
+
+// Groups that are given take the place of those that are known.
+Identity client_of(const Request& request, const Settings& settings) {
+  if (!request.user) return Identity::anonymous();
+  const auto groups = request.groups ? request.groups : settings.groups_of(*request.user);
+  return policy::Supposition::user(*request.user, groups.value_or(std::vector<std::string>{}));
 }
 
 std::expected<WeekTime, std::string> parse_time(const Arguments& arguments) {
@@ -119,9 +130,7 @@ std::expected<void, std::string> parse_place(const Arguments& arguments, Request
 
 RequestOrMistake parse_request(const Arguments& arguments) {
   Request request;
-  auto client = parse_client(arguments);
-  if (!client) return std::unexpected(std::move(client.error()));
-  request.who = std::move(*client);
+  if (auto client = parse_client(arguments, request); !client) return std::unexpected(std::move(client.error()));
   const auto source = parse_address("--source", arguments.value("--source").value_or("127.0.0.1"));
   if (!source) return std::unexpected(source.error());
   request.source = *source;
@@ -247,9 +256,9 @@ policy::Explanation explanation_of(const config::Config& config, const policy::Q
   return explanation;
 }
 
-Answers answers_to(const Request& request, const config::Config& config) {
+Answers answers_to(const Request& request, const Identity& who, const config::Config& config) {
   Answers answers;
-  answers.query = {.who = &request.who,
+  answers.query = {.who = &who,
                    .source = request.source,
                    .command = request.command,
                    .target = &request.target,
@@ -286,7 +295,8 @@ int run_explain(const Arguments& arguments, const Environment& environment) {
   }
   const auto settings = load_settings(arguments, environment);
   if (!settings) return print(settings.error());
-  const Answers answers = answers_to(*request, settings->config);
+  const Identity client = client_of(*request, *settings);
+  const Answers answers = answers_to(*request, client, settings->config);
   const std::string& file = settings->file;
   return print(Answer{arguments.has("--json") ? as_json(answers, file) : as_text(answers, file)});
 }

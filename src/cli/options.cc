@@ -89,7 +89,7 @@ constexpr std::array explain_flags{
     Flag{.name = "--group",
          .value = "GROUP",
          .help = "a group that the user is in; may be given several times",
-         .default_text = "none",
+         .default_text = "those in the users file",
          .repeatable = true},
     Flag{.name = "--source", .value = "ADDRESS", .help = "the client's address", .default_text = "127.0.0.1"},
     Flag{.name = "--command",

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <cstdlib>
-#include <filesystem>
 #include <iterator>
 
 #include "auth/users_file.h"
@@ -23,9 +22,15 @@ std::string refusal_text(const sys::FileRefusal& refusal) {
   return refusal.cure.empty() ? refusal.why : fmt::format("{} ({})", refusal.why, refusal.cure);
 }
 
+// Beside the configuration, unless its path is absolute.
+std::string beside(const std::string& file, const std::string& path) {
+  const std::size_t slash = file.rfind('/');
+  return path.starts_with('/') || slash == std::string::npos ? path : file.substr(0, slash + 1) + path;
+}
+
 // A list that the configuration at `configuration` names.
 std::expected<config::NamedFile, std::string> read_named(const std::string& configuration, const std::string& written) {
-  const std::string path = (std::filesystem::path(configuration).parent_path() / written).string();
+  const std::string path = beside(configuration, written);
   auto text = sys::read_trusted_file(path, limits::list_octets_max);
   if (!text) return std::unexpected(refusal_text(text.error()));
   return config::NamedFile{.path = path, .text = std::move(*text)};
@@ -46,12 +51,6 @@ std::expected<config::Config, BadSettings> load_file(const std::string& path) {
     bad.faults.push_back({file, error.line, error.column, std::move(error.message)});
   }
   return std::unexpected(std::move(bad));
-}
-
-// Beside the configuration, unless its path is absolute.
-std::string beside(const std::string& file, const std::string& path) {
-  const std::size_t slash = file.rfind('/');
-  return path.starts_with('/') || slash == std::string::npos ? path : file.substr(0, slash + 1) + path;
 }
 
 std::expected<std::shared_ptr<const auth::Users>, BadSettings> load_users(const config::Config& config,
@@ -144,8 +143,14 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
   return Settings{std::move(*config), path, std::move(*users)};
 }
 
+std::optional<std::vector<std::string>> Settings::groups_of(const std::string& user) const {
+  const auth::UserRecord* const record = users == nullptr ? nullptr : users->find(user);
+  if (record == nullptr) return std::nullopt;
+  return record->groups;
+}
+
 std::vector<Fault> failed_expectations(const Settings& settings) {
-  const auto groups_of = [](const std::string&) { return std::optional<std::vector<std::string>>{}; };
+  const auto groups_of = [&](const std::string& user) { return settings.groups_of(user); };
   std::vector<Fault> faults;
   for (config::ConfigError& error : config::failed_expectations(settings.config, groups_of)) {
     faults.push_back({settings.file, error.line, error.column, std::move(error.message)});

@@ -38,6 +38,9 @@ struct Settings {
   config::Config config;
   std::string file;                          // empty: none
   std::shared_ptr<const auth::Users> users;  // nullptr: the configuration names no file of users
+
+  /// As that file has them; nothing where it does not know the user.
+  [[nodiscard]] std::optional<std::vector<std::string>> groups_of(const std::string& user) const;
 };
 
 struct BadSettings {
