@@ -15,8 +15,8 @@ namespace {
 constexpr std::size_t usual_line_octets = 512;
 
 // In the order of Event.
-constexpr std::array<std::string_view, 6> event_names{"session.start", "session.end", "denied",
-                                                      "auth.failed",   "error",       "drop"};
+constexpr std::array<std::string_view, 7> event_names{"session.start", "session.end", "denied", "auth.failed",
+                                                      "error",         "drop",        "request"};
 
 std::string_view name(Event event) {
   return event_names[static_cast<std::size_t>(event)];
@@ -73,6 +73,9 @@ void visit(const Record& record, Visitor&& visitor) {
   if (record.duration) visitor.seconds("seconds", whole_micros(*record.duration));
   if (record.reason != Reason::none) word("reason", stile::token(record.reason));
   if (record.drop) word("reason", stile::token(*record.drop));
+  peer("url", record.url);
+  peer("sni", record.sni);
+  peer("alpn", record.alpn);
 }
 
 template <class Visitor>

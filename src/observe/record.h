@@ -15,8 +15,9 @@
 
 namespace stile::observe {
 
-/// `drop`: the first datagram that an association dropped for one reason; beside the session's start and end.
-enum class Event : std::uint8_t { session_start, session_end, denied, auth_failed, error, drop };
+/// Beside a session's start and end: `drop`, the first datagram that an association dropped for one reason; `request`,
+/// an HTTP request that was seen in a tunnel.
+enum class Event : std::uint8_t { session_start, session_end, denied, auth_failed, error, drop, request };
 
 /// Everything a record may say. Empty or absent values are left out. Views must outlive the call.
 struct Record {
@@ -43,6 +44,9 @@ struct Record {
   std::optional<Duration> duration;              // printed as "seconds"
   Reason reason = Reason::none;
   std::optional<UdpDrop> drop;  // printed as the reason of Event::drop
+  std::string_view url;         // "GET http://example.com/", as the client asked: any octets
+  std::string_view sni;         // likewise: the server's name in a TLS ClientHello
+  std::string_view alpn;        // likewise: the protocols that it offers, comma-separated
 };
 
 /// One JSON object and a newline. Printable ASCII only: all else is escaped, and octets that are not UTF-8 become

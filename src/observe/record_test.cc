@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 namespace stile::observe {
 namespace {
@@ -33,6 +35,9 @@ Record full_record() {
   record.socket_errors = 4;
   record.duration = 3s + 250ms + 1us;
   record.reason = Reason::fin_client;
+  record.url = "GET http://example.com/";
+  record.sni = "example.com";
+  record.alpn = "h2,http/1.1";
   return record;
 }
 
@@ -43,7 +48,8 @@ TEST(Record, JsonHasEveryKeyInTheOrderOfTheDesign) {
       R"("listener":"127.0.0.1:1080","client":"192.0.2.7:40000","protocol":"socks5","user":"alice",)"
       R"("method":"none","command":"connect","target":"example.com:443","address":"[2001:db8::1]:443",)"
       R"("rule":"web","route":"direct","reply":0,"bytes_up":517,"bytes_down":18446744073709551615,)"
-      R"("packets_up":1,"packets_down":2,"packets_dropped":3,"socket_errors":4,"seconds":3.250001,"reason":"fin.client"})"
+      R"("packets_up":1,"packets_down":2,"packets_dropped":3,"socket_errors":4,"seconds":3.250001,"reason":"fin.client",)"
+      R"("url":"GET http://example.com/","sni":"example.com","alpn":"h2,http/1.1"})"
       "\n");
 }
 
@@ -53,7 +59,8 @@ TEST(Record, TextSaysTheSame) {
             "client=192.0.2.7:40000 protocol=socks5 user=\"alice\" method=none command=connect "
             "target=\"example.com:443\" address=[2001:db8::1]:443 rule=\"web\" route=\"direct\" reply=0 bytes_up=517 "
             "bytes_down=18446744073709551615 packets_up=1 packets_down=2 packets_dropped=3 socket_errors=4 "
-            "seconds=3.250001 reason=fin.client\n");
+            "seconds=3.250001 reason=fin.client url=\"GET http://example.com/\" sni=\"example.com\" "
+            "alpn=\"h2,http/1.1\"\n");
 }
 
 TEST(Record, ADropSaysWhy) {
@@ -76,7 +83,8 @@ TEST(Record, EveryEventHasItsName) {
                                                  {Event::denied, "denied"},
                                                  {Event::auth_failed, "auth.failed"},
                                                  {Event::error, "error"},
-                                                 {Event::drop, "drop"}};
+                                                 {Event::drop, "drop"},
+                                                 {Event::request, "request"}};
   for (const auto& [event, name] : names) {
     Record record;
     record.event = event;
@@ -95,6 +103,12 @@ TEST(Record, EveryReasonPrintsItsToken) {
 // Threat TL1: names with line breaks, terminal escapes, look-alikes, quotes, a forged record.
 const std::string_view hostile[] = {
     "a\nauth_failed from 1.2.3.4",
+    "\nauth.failed session=000000000000002a listener=x client=1.2.3.4:1 ",
+    "\" auth.failed session=000000000000002a listener=x client=1.2.3.4:1 ",
+    "\",\"time\":\"2026-09-21T14:13:20.123456Z\",\"client\":\"1.2.3.4:1\"",
+    "stile[1]: "
+    "{\"event\":\"auth.failed\",,\"session\":\"000000000000002a\",\"listener\":\"x\",\"client\":\"1.2.3.4:1\",",
+    "Sep 21 14:13:20 host stile[1]: auth.failed session=000000000000002a listener=x client=1.2.3.4:1 ",
     "\r\n{\"event\":\"auth.failed\",\"client\":\"1.2.3.4:1\"}",
     "\x1b[2J\x1b]0;title\x07",
     "\xe2\x80\xae"
@@ -114,6 +128,9 @@ TEST(Record, HostileNamesStayInsideTheirJsonString) {
     Record record = full_record();
     record.user = name;
     record.target = name;
+    record.url = name;
+    record.sni = name;
+    record.alpn = name;
     const std::string line = to_json(record);
     EXPECT_EQ(line.find('\n'), line.size() - 1);
     for (const char octet : line.substr(0, line.size() - 1)) {
@@ -123,8 +140,34 @@ TEST(Record, HostileNamesStayInsideTheirJsonString) {
     EXPECT_EQ(parsed["event"], "session.end");
     EXPECT_EQ(parsed["client"], "192.0.2.7:40000");
     EXPECT_LT(line.find("\"client\""), line.find("\"user\""));
-    EXPECT_EQ(parsed.size(), 22U);
+    EXPECT_EQ(parsed.size(), 25U);
   }
+}
+
+// What the fail2ban filter under packaging/ is judged by (tests/e2e/fail2ban_test.py): whoever fails to log in,
+// whatever the name, is told from everybody else, in either form.
+TEST(Record, FailedLoginsAreThoseOfTheVectors) {
+  std::ifstream file("tests/vectors/auth_failed.txt");
+  std::vector<std::string> expected;
+  for (std::string line; std::getline(file, line);) {
+    if (!line.starts_with('#')) expected.push_back(line + '\n');
+  }
+  std::vector<std::string> made;
+  for (const std::string_view name : hostile) {
+    Record record;
+    record.event = Event::auth_failed;
+    record.time = WallTime{std::chrono::microseconds{1'790'000'000'123'456}};
+    record.session = 0x2a;
+    record.listener = "127.0.0.1:1080";
+    record.client = Endpoint::parse(made.size() % 4 == 0 ? "203.0.113.9:40000" : "[2001:db8::9]:40000");
+    record.protocol = "socks5";
+    record.user = name;
+    record.method = "password";
+    record.reason = Reason::auth_failed;
+    made.push_back(to_json(record));
+    made.push_back(to_text(record));
+  }
+  EXPECT_EQ(made, expected);
 }
 
 // What needs no escape is not given to the library: it must look the same.
