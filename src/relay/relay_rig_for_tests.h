@@ -123,13 +123,13 @@ class RelayRig final : public TunnelOwner {
   }
 
   /// Connects both peers and puts the tunnel between them.
-  void begin(const std::string& early = {}) {
+  void begin(const std::string& early = {}, Watch watch = Watch::nothing) {
     engine::Socket to_client;
     engine::Socket to_target;
     connect(client, to_client);
     connect(target, to_target);
     relay.start(to_client, to_target, ConstBytes(reinterpret_cast<const std::uint8_t*>(early.data()), early.size()),
-                this);
+                this, watch);
   }
 
   /// Turns the loop until the condition holds; a condition that never comes true fails the test.
@@ -147,8 +147,13 @@ class RelayRig final : public TunnelOwner {
   Peer client;
   Peer target;
   std::optional<TunnelEnd> end;
+  std::string seen;  // by the watch
 
  private:
+  void request_seen(void*, const wire::HttpSighting& request) noexcept override {
+    seen += describe(request, false) + '\n';
+  }
+  void hello_seen(void*, const wire::TlsClientHello& hello) noexcept override { seen += hello.server_name + '\n'; }
   void tunnel_ended(const TunnelEnd& ended) noexcept override { end = ended; }
   void on_tick(engine::Status) { engine_.stop(); }
   void on_accept(engine::Status) {}

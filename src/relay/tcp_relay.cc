@@ -27,14 +27,15 @@ Relay::~Relay() {
   for (const auto& pipe : idle_pipes_) engine_.close_pipe(*pipe);
 }
 
-void Relay::start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context) {
+void Relay::start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context, Watch watch) {
   auto* const tunnel = new Tunnel(*this, context);
   tunnel->next_ = first_;
   tunnel->previous_next_ = &first_;
   if (first_ != nullptr) first_->previous_next_ = &tunnel->next_;
   first_ = tunnel;
   ++tunnels_;
-  tunnel->start(client, target, early);
+  if (watch != Watch::nothing) watches_.try_emplace(tunnel, owner_, context);
+  tunnel->start(client, target, early, watch != Watch::nothing);
 }
 
 void Relay::end_all(Reason reason) noexcept {
@@ -56,6 +57,12 @@ std::size_t Relay::end_if(const std::function<bool(void* context)>& chosen, Reas
     tunnel = next;
   }
   return count;
+}
+
+void Relay::visit(const See& see) const {
+  for (const Tunnel* tunnel = first_; tunnel != nullptr; tunnel = tunnel->next_) {
+    if (!tunnel->ended_) see(tunnel->context_, tunnel->up_.octets, tunnel->down_.octets);
+  }
 }
 
 std::unique_ptr<engine::Pipe> Relay::borrow_pipe() {
@@ -84,8 +91,16 @@ void Relay::give_back_pipe(std::unique_ptr<engine::Pipe> pipe) noexcept {
   idle_pipes_.push_back(std::move(pipe));
 }
 
-void Relay::ended(Tunnel&, const TunnelEnd& end) noexcept {
+bool Relay::look(const Tunnel& tunnel, ConstBytes octets) {
+  const auto watch = watches_.find(&tunnel);
+  if (watch->second.look(octets)) return true;
+  watches_.erase(watch);
+  return false;
+}
+
+void Relay::ended(Tunnel& tunnel, const TunnelEnd& end) noexcept {
   --tunnels_;
+  if (tunnel.watched_) watches_.erase(&tunnel);
   owner_.tunnel_ended(end);
 }
 

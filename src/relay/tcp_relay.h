@@ -12,11 +12,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "base/limits.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "relay/tunnel_watch.h"
 
 namespace stile::relay {
 
@@ -37,9 +39,11 @@ struct TunnelEnd {
   void* context = nullptr;        // as given to Relay::start
 };
 
-class TunnelOwner {
+/// What is looked at in a tunnel (tunnel_watch.h).
+enum class Watch : std::uint8_t { nothing, requests_and_hello };
+
+class TunnelOwner : public WatchOwner {
  public:
-  virtual ~TunnelOwner() = default;
   /// Called once for each tunnel, after both its sockets were closed.
   virtual void tunnel_ended(const TunnelEnd& end) noexcept = 0;
 };
@@ -57,13 +61,17 @@ class Relay {
 
   /// Takes both open sockets (neither pending) and carries octets between them from now on. `early` is delivered to the
   /// target before anything that is still to be received. `context` comes back in TunnelEnd.
-  void start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context);
+  void start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context,
+             Watch watch = Watch::nothing);
 
   /// Ends every tunnel: those that have been quiet for quiet_before_fin in order (FIN), all others with RST.
   void end_all(Reason reason) noexcept;
 
   /// Ends likewise every tunnel whose context `chosen` picks, and says how many those were.
   std::size_t end_if(const std::function<bool(void* context)>& chosen, Reason reason);
+  /// Shows the octets of every tunnel that has not ended, so far.
+  using See = std::function<void(void* context, std::uint64_t octets_up, std::uint64_t octets_down)>;
+  void visit(const See& see) const;
 
   [[nodiscard]] std::size_t tunnels() const noexcept { return tunnels_; }
   /// No tunnels, and nothing of ended ones is pending in the engine.
@@ -83,6 +91,8 @@ class Relay {
   [[nodiscard]] bool tight() const noexcept { return parked_octets_ > limits_.parked_octets_max / 2; }
   void ended(Tunnel& tunnel, const TunnelEnd& end) noexcept;
   void release(Tunnel& tunnel) noexcept;
+  /// Shows the tunnel's watch what its client sent; false when that has seen enough.
+  bool look(const Tunnel& tunnel, ConstBytes octets);
 
   engine::Engine& engine_;
   TunnelOwner& owner_;
@@ -91,6 +101,7 @@ class Relay {
   std::vector<std::unique_ptr<engine::Pipe>> idle_pipes_;
   std::size_t parked_octets_ = 0;
   std::size_t tunnels_ = 0;
+  std::unordered_map<const Tunnel*, TunnelWatch> watches_;  // few tunnels have one, and none for long but HTTP's
   Tunnel* first_ = nullptr;  // every tunnel that is not released, the ending ones included
 };
 

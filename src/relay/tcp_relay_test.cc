@@ -56,6 +56,36 @@ TYPED_TEST(TcpRelay, EarlyDataComesFirst) {
   rig.run_until([&] { return rig.target.received() == "hello world"; });
 }
 
+TYPED_TEST(TcpRelay, AWatchedTunnelCarriesTheSameAndShowsItsRequests) {
+  RelayRig rig(*this->engine);
+  const std::string first = "POST /a HTTP/1.1\r\nHost: b\r\nContent-Length: 3000000\r\n\r\n";
+  const std::string second = "GET /c HTTP/1.1\r\nHost: b\r\n\r\n";
+  const std::string up = first + pattern(3'000'000, 1) + second;
+  const std::string down = pattern(3'000'000, 2);
+  rig.begin(up.substr(0, 20), Watch::requests_and_hello);
+  rig.client.send(up.substr(20));
+  rig.target.send(down);
+  rig.run_until(
+      [&] { return rig.target.received().size() == up.size() && rig.client.received().size() == down.size(); });
+  EXPECT_TRUE(rig.target.received() == up && rig.client.received() == down);
+  EXPECT_EQ(rig.seen, "POST http://b/a\nGET http://b/c\n");
+  rig.client.send("\x16 no longer HTTP");
+  rig.run_until([&] { return rig.target.received().size() > up.size(); });
+  rig.client.send(second);
+  rig.run_until([&] { return rig.target.received().ends_with(second); });
+  EXPECT_EQ(rig.seen, "POST http://b/a\nGET http://b/c\n");
+}
+
+TYPED_TEST(TcpRelay, ATunnelThatEndsTakesItsWatchAlong) {
+  RelayRig rig(*this->engine);
+  rig.begin({}, Watch::requests_and_hello);
+  rig.client.send("GET /a HT");
+  rig.run_until([&] { return !rig.target.received().empty(); });
+  rig.client.reset();
+  rig.run_until([&] { return rig.end.has_value(); });
+  EXPECT_EQ(rig.seen, "");
+}
+
 // Deviation 3: half-close must not end the other direction.
 TYPED_TEST(TcpRelay, AHalfClosedTunnelStillCarries) {
   const std::string up = pattern(8 << 20, 1);

@@ -17,11 +17,15 @@ Tunnel::Tunnel(Relay& relay, void* context) noexcept : relay_(relay), context_(c
   target_.bind<&Tunnel::on_target_ready>(this);
 }
 
-void Tunnel::start(engine::Socket& client, engine::Socket& target, ConstBytes early) {
+void Tunnel::start(engine::Socket& client, engine::Socket& target, ConstBytes early, bool watched) {
   relay_.engine_.move(client, client_);
   relay_.engine_.move(target, target_);
   last_octet_ = relay_.engine_.now();
-  if (!early.empty()) park(up_, early);
+  watched_ = watched;
+  if (!early.empty()) {
+    if (watched_) look(early);
+    park(up_, early);
+  }
   if (relay_.limits_.idle > Duration::zero()) arm_timer();
   // Both directions may have octets already; parked early data goes first.
   if (pump(up_, client_, target_) == Progress::failed) return;
@@ -116,7 +120,11 @@ Tunnel::Progress Tunnel::copy(Direction& way, engine::Socket& from, engine::Sock
     return Progress::more;
   }
   budget -= *received;
-  consider_splicing(way, *received == buffer.size());
+  if (watched_ && &way == &up_) {
+    look(buffer.first(*received));
+  } else {
+    consider_splicing(way, *received == buffer.size());
+  }
 
   ConstBytes rest = buffer.first(*received);
   const auto sent = relay_.engine_.send(to, rest);
@@ -190,12 +198,17 @@ void Tunnel::salvage(Direction& way, engine::Socket& from, engine::Socket& to) n
     if (const auto flushed = flush(way, to); !flushed || !*flushed) return;
     const auto received = relay_.engine_.receive(from, relay_.buffer());
     if (!received || *received == 0) return;
+    if (watched_ && &way == &up_) look(relay_.buffer().first(*received));
     const auto sent = relay_.engine_.send(to, relay_.buffer().first(*received));
     if (!sent) return;
     way.octets += *sent;
     if (*sent < *received) return;
     moved += *sent;
   }
+}
+
+void Tunnel::look(ConstBytes octets) {
+  watched_ = relay_.look(*this, octets);
 }
 
 void Tunnel::park(Direction& way, ConstBytes rest) {

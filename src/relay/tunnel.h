@@ -16,7 +16,8 @@ class Tunnel {
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
-  void start(engine::Socket& client, engine::Socket& target, ConstBytes early);
+  /// `watched`: the relay holds a watch for it.
+  void start(engine::Socket& client, engine::Socket& target, ConstBytes early, bool watched);
   /// Ends the tunnel from outside, in order where nothing is in flight. A no-op on one that has ended.
   void end_gently(Reason reason) noexcept;
 
@@ -61,6 +62,7 @@ class Tunnel {
   Progress finish(Direction& way, engine::Socket& to);
   Progress lost(const engine::Socket& side, const Error& error) noexcept;
   void salvage(Direction& way, engine::Socket& from, engine::Socket& to) noexcept;
+  void look(ConstBytes octets);
   void park(Direction& way, ConstBytes rest);
   void unpark(Direction& way) noexcept;
   void stop_splicing(Direction& way) noexcept;
@@ -83,6 +85,7 @@ class Tunnel {
   Tunnel* next_ = nullptr;
   Tunnel** previous_next_ = nullptr;
   Reason first_fin_ = Reason::none;
+  bool watched_ = false;  // what the client sends is looked at, and so not spliced
   bool ended_ = false;
 };
 
