@@ -42,6 +42,7 @@ LIBRARIES = {
     "boost": {"wire"},
     "crypt.h": {"auth"},
     "openssl": {"auth"},
+    "sqlite3.h": {"observe"},
 }
 TEST_LIBRARIES = {"gtest", "gmock", "rapidcheck", "rapidcheck.h"}
 
