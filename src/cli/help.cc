@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/pages.h"
+#include "observe/accounting_store.h"
 
 namespace stile::cli {
 namespace {
@@ -115,9 +116,10 @@ std::string version_text() {
 #else
   constexpr std::string_view build = "dynamic";
 #endif
+  const std::string_view accounting = observe::AccountingStore::built_in() ? " accounting" : "";
   return fmt::format(
-      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy\n",
-      STILE_VERSION, compiler_text(), build);
+      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy{}\n",
+      STILE_VERSION, compiler_text(), build, accounting);
 }
 
 }  // namespace stile::cli

@@ -9,12 +9,13 @@ namespace {
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 11> page_choices{"serve", "check", "explain", "fmt",         "reload", "user",
-                                                        "ping",  "trace", "bench",   "completions", "man"};
+constexpr std::array<std::string_view, 12> page_choices{"serve", "check", "explain", "fmt",   "reload",      "user",
+                                                        "usage", "ping",  "trace",   "bench", "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
 constexpr std::array<std::string_view, 2> verify_choices{"full", "edges"};
+constexpr std::array<std::string_view, 3> usage_choices{"user", "target", "rule"};
 
 constexpr Flag listen{.name = "--listen",
                       .value = "ADDR:PORT",
@@ -116,6 +117,25 @@ constexpr std::array reload_flags{config,
                                        .help = "ask the server at this control socket",
                                        .default_text = "the file's [admin] socket"},
                                   json, help};
+constexpr std::array usage_flags{
+    Flag{.name = "--by",
+         .value = "WHAT",
+         .help = "add up for each user, target or rule",
+         .default_text = "user",
+         .choices = usage_choices},
+    Flag{.name = "--since",
+         .value = "WHEN",
+         .help = "from then on: today, yesterday, 30m, 12h, 7d, 2w, 2026-11-01 or '2026-11-01 08:30'",
+         .default_text = "today"},
+    Flag{.name = "--until", .value = "WHEN", .help = "up to then", .default_text = "now"},
+    config,
+    Flag{.name = "--file",
+         .value = "FILE",
+         .help = "the accounting file",
+         .default_text = "what [accounting] of the configuration names",
+         .names_a_file = true},
+    json,
+    help};
 constexpr std::array ping_flags{via, count, numeric, quiet, verbose, json_events, password_file, clear_password, help};
 constexpr std::array trace_flags{via, numeric, verbose, json_events, password_file, clear_password, help};
 constexpr Flag bench_via{
@@ -231,6 +251,16 @@ constexpr Command command_rows[] = {
      .flags = user_flags,
      .operand = {.name = "ACTION", .help = "add, passwd, remove or list", .required = true, .choices = user_choices},
      .second_operand = {.name = "NAME", .help = "the user; all but list need one"}},
+    {.name = "usage",
+     .summary = "add up who moved how much",
+     .description =
+         "Reads the accounting file that serve writes, which may go on meanwhile, and adds up sessions and "
+         "octets. Octets count when they were moved, so that a session which lasts for days is part of each. "
+         "Sessions whose server did not end in order are part of it with what was written of them.",
+     .example =
+         "stile usage --by user --since 7d --config stile.toml\n"
+         "stile usage --by rule --since 2026-11-01 --until 2026-12-01 --json --file /var/lib/stile/accounting.db",
+     .flags = usage_flags},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

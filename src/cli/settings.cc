@@ -140,6 +140,7 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
   if (!bad.faults.empty()) return std::unexpected(std::move(bad));
   auto users = load_users(*config, path);
   if (!users) return std::unexpected(std::move(users.error()));
+  if (!config->accounting.file.empty()) config->accounting.file = beside(path, config->accounting.file);
   return Settings{std::move(*config), path, std::move(*users)};
 }
 

@@ -43,6 +43,13 @@ struct Users {
   Duration cache = limits::login_cache;
 };
 
+/// Who used how much, kept on disk (observe/accounting.h).
+struct Accounting {
+  std::string file;  // empty: off
+  Duration interim = limits::accounting_interim;
+  bool refuse_new = false;  // sessions, when there is no room for their entries
+};
+
 struct Engine {
   Duration spin = limits::spin;  // zero: off
 };
@@ -69,7 +76,9 @@ struct Config {
   Limits limits;
   Engine engine;
   Admin admin;
+  Accounting accounting;
   LogFormat log = LogFormat::automatic;
+  bool log_query = false;     // the URLs in records keep their query
   std::uint32_t workers = 0;  // 0: one a core
   /// Present when the file has a [policy]; then only its rules say who may go where.
   std::shared_ptr<const policy::Policy> policy;

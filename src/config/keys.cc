@@ -29,6 +29,11 @@ constexpr Table table_rows[] = {
      "makes and changes the file. A password is never in this file, in the environment or on a command line.",
      false, "file"},
     {"limits", "[limits]", "How long and how much. The defaults suit a server on the internet."},
+    {"accounting", "[accounting]",
+     "Who used how much: a row for each session in an SQLite file, with its octets as they are moved; `stile usage` "
+     "adds "
+     "them up, and quotas are counted from them. Nothing here waits for the disk.",
+     false, "file"},
     {"engine", "[engine]", "How the event loop runs. The defaults adapt themselves."},
     {"policy", "[policy]",
      "Who may go where. Without this table, clients that connect over loopback may reach whatever a local user could "
@@ -54,6 +59,16 @@ constexpr Key key_rows[] = {
      .help = "How access records are written to standard output: `json` (one object a line), `text` (for people), "
              "`none`, or `auto`: text when standard output is a terminal, JSON otherwise.",
      .example = "\"json\""},
+    {.table = "",
+     .name = "log_query",
+     .type = KeyType::choice,
+     .default_text = "omit",
+     .help =
+         "The query of a URL (from its `?` on) in access records, for rules that say `log url`: `omit` it, because it "
+         "often holds what nobody else should read, or `keep` it.",
+     .example = "\"keep\"",
+     .choice = &Config::log_query,
+     .words = {"omit", "keep"}},
     {.table = "listen",
      .name = "address",
      .type = KeyType::address,
@@ -325,6 +340,34 @@ constexpr Key key_rows[] = {
          "away until that time has passed, for at most 10 minutes. Loopback is exempt; so should be a network whose "
          "users share one address.",
      .example = "[\"10.0.0.0/8\", \"2001:db8::/32\"]"},
+    {.table = "accounting",
+     .name = "file",
+     .type = KeyType::file,
+     .default_text = "",
+     .help =
+         "The SQLite file; it is made where there is none, and a relative path begins at the configuration file's "
+         "folder. SQLite keeps two more files beside it, and one server at a time may write it. A change takes effect "
+         "when the server starts.",
+     .example = "\"/var/lib/stile/accounting.db\"",
+     .text = &Accounting::file},
+    {.table = "accounting",
+     .name = "interim",
+     .type = KeyType::duration,
+     .default_text = "1m",
+     .help = "How often the octets of sessions that are open are written: what a crash may cost at most.",
+     .example = "\"5m\"",
+     .duration = &Accounting::interim,
+     .shortest = 1s,
+     .longest = std::chrono::days{1}},
+    {.table = "accounting",
+     .name = "on_failure",
+     .type = KeyType::choice,
+     .default_text = "drop",
+     .help = "When the disk takes nothing and 256 MiB of entries wait for it: `drop` further entries, counted, or "
+             "`refuse-new` sessions until there is room.",
+     .example = "\"refuse-new\"",
+     .choice = &Accounting::refuse_new,
+     .words = {"drop", "refuse-new"}},
     {.table = "engine",
      .name = "spin",
      .type = KeyType::optional_duration,

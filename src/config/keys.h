@@ -48,9 +48,10 @@ enum class KeyType : std::uint8_t {
 
 /// Where a value goes: the member of the part of the configuration that has it.
 using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*,
-                                   Duration Users::*, Duration Engine::*>;
-using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Config::*>;
-using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*>;
+                                   Duration Users::*, Duration Engine::*, Duration Accounting::*>;
+using ChoiceField =
+    std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*, bool Config::*>;
+using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats

@@ -44,6 +44,10 @@ template <class Value>
 Engine& part(Config& config, Value Engine::*) {
   return config.engine;
 }
+template <class Value>
+Accounting& part(Config& config, Value Accounting::*) {
+  return config.accounting;
+}
 
 // Where a key with one of these fields has its value.
 template <class Value, class Field>

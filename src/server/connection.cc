@@ -150,8 +150,8 @@ void Connection::perform(const session::Authorise& action, Next& next) {
   leave_handshake();
   if (has_unknown_flags(*session_.request())) worker_.counters_.rsv_nonzero.add();
   command_ = action.command;
-  if (common_->sessions_exhausted()) {
-    next = session::Authorised{Reason::limit_sessions};
+  if (const Reason refusal = worker_.refusal(); refusal != Reason::none) {
+    next = session::Authorised{refusal};
     return;
   }
   const Address* const literal = action.target == nullptr ? nullptr : action.target->address();
@@ -404,7 +404,7 @@ void Connection::on_dialled(engine::Status) {
     worker_.engine_.abort(target_);
     return drive(session::Failed{Reason::dial_failed});
   }
-  drive(session::Granted{{told_by_connect(common_->bind.outside, local.address), local.port}});
+  drive(session::Granted{{told_own(local.address), local.port}});
 }
 
 // RESOLVE, as Tor defines it: one address, IPv4 first, port 0.
@@ -471,7 +471,9 @@ void Connection::start_relay() {
   }
   worker_.counters_.sessions.add();
   worker_.counters_.sessions_open.add();
-  worker_.relay_.start(client_, target_, early_, context);
+  // Who waits for a peer may be a server: what it sends are no requests.
+  const relay::Watch watch = bind_wait_ == nullptr ? worker_.watch_for(context) : relay::Watch::nothing;
+  worker_.relay_.start(client_, target_, early_, context, watch);
   release_when_quiet();
 }
 
@@ -527,6 +529,13 @@ Address Connection::reached_address() const {
   return worker_.engine_.source_towards(peer_.address).value_or(local_.address);
 }
 
+Address Connection::told_own(const Address& own) const {
+  const wire::ProxyHeader* const proxied = session_.proxied();
+  const bool named = proxied != nullptr && proxied->connection.has_value();
+  const Address& reached = named ? proxied->connection->destination.address : local_.address;
+  return told_by_connect(common_->bind.outside, own, reached, peer_.address);
+}
+
 void Connection::perform(const session::StartAssociation&, Next&) {
   if (out_.empty()) return control_association();
   after_flush_ = AfterFlush::control_association;
@@ -537,6 +546,7 @@ void Connection::perform(const session::StartAssociation&, Next&) {
 // is discarded, so that its end is seen.
 void Connection::control_association() {
   controlling_ = true;
+  detail_ = policy::RecordDetail::session;  // no rule has admitted anything yet
   worker_.engine_.cancel(deadline_);
   worker_.counters_.sessions.add();
   worker_.counters_.sessions_open.add();
@@ -560,8 +570,11 @@ void Connection::watch_control() {
   worker_.engine_.wait(client_, engine::Interest::readable);
 }
 
+// An association is put down to the rule that admitted the first of its targets.
 policy::Verdict Connection::decide(const Target& asked, const std::optional<Address>& candidate) {
-  return decide(&asked, candidate);
+  const policy::Verdict verdict = decide(&asked, candidate);
+  if (rule_ < 0 && verdict.decision == policy::Verdict::Decision::allow) rule_ = verdict.rule;
+  return verdict;
 }
 
 // Every drop is counted, and the first of each reason recorded: nobody can fill the log with datagrams.
@@ -598,6 +611,22 @@ void Connection::association_ended(const relay::AssociationEnd& end) noexcept {
   record.duration = worker_.engine_.now() - began_;
   record.reason = end.reason;
   worker_.report(record, *info());
+}
+
+void Connection::account() const {
+  if (worker_.reporter_ == nullptr || (!controlling_ && !probing_)) return;
+  observe::Record record;
+  if (association_ != nullptr) {
+    const relay::AssociationTotals& totals = association_->totals();
+    record.bytes_up = totals.up.octets;
+    record.bytes_down = totals.down.octets;
+    record.packets_up = totals.up.datagrams;
+    record.packets_down = totals.down.datagrams;
+  } else {
+    record.bytes_down = probe_octets_;
+  }
+  worker_.complete(record, *info());
+  worker_.account(observe::AccountingKind::interim, record);
 }
 
 // ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -668,9 +697,10 @@ std::unique_ptr<SessionInfo> Connection::info() const {
   if (session_.request()) info->command = wire::name(session_.request()->command);
   info->target = asked_target();
   if (rule_ >= 0) {
-    const auto& rules = policy().rules();
-    info->rule = rules[static_cast<std::size_t>(rule_)].name;
+    info->rule = policy().rules()[static_cast<std::size_t>(rule_)].name;
+    info->detail = policy().options(rule_).log;
   }
+  if (detail_) info->detail = *detail_;
   info->grounds = grounds();
   info->trace = session_.trace();
   return info;

@@ -45,6 +45,8 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   bool enforce();
   /// Still in the part that the handshake limit and the half-open bound cover.
   [[nodiscard]] bool half_open() const noexcept { return handshaking_; }
+  /// Accounts for what an association or a run of probes moved so far.
+  void account() const;
   [[nodiscard]] const session::TraceRing& trace() const noexcept { return session_.trace(); }
 
  private:
@@ -121,6 +123,8 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   [[nodiscard]] policy::Verdict decide(const Target* target, const std::optional<Address>& candidate) const;
   void note_proxied();
   [[nodiscard]] Address reached_address() const;
+  /// What this client is told of our own end of a connection to its target.
+  [[nodiscard]] Address told_own(const Address& own) const;
   [[nodiscard]] std::optional<relay::AssociationRequest> association_request(const Target* claimed) const;
   void leave_handshake() noexcept;
   void finish(Reason reason);
@@ -170,6 +174,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   std::size_t discarded_octets_ = 0;
   std::uint64_t probe_octets_ = 0;
   int rule_ = -1;
+  std::optional<policy::RecordDetail> detail_;  // of a session that began: its records stay together
   AfterFlush after_flush_ = AfterFlush::nothing;
   Reason end_reason_ = Reason::none;
   bool handshaking_ = true;  // the request is not complete

@@ -4,7 +4,6 @@
 
 #include "config/loopback.h"
 #include "server/connection.h"
-#include "server/outside.h"
 #include "server/ping_run.h"
 #include "server/trace_run.h"
 
@@ -45,7 +44,7 @@ void Connection::probe(std::span<const Address> addresses) {
                                  : route::dial_reason({source.error(), std::nullopt}, address.family(), false);
     if (reason == Reason::none) {
       rule_ = decide(session_.target(), address).rule;
-      return drive(session::Granted{{told_by_connect(common_->bind.outside, *source), 0}});
+      return drive(session::Granted{{told_own(*source), 0}});
     }
     refusal = route::more_specific(refusal, reason);
   }
@@ -57,7 +56,7 @@ Reason Connection::open_probes(const Address& address, const Address& source) {
   ProbeRequest request{.target = session_.target()->host,
                        .address = address,
                        .source = source,
-                       .source_shown = told_by_connect(common_->bind.outside, source),
+                       .source_shown = told_own(source),
                        .client = pace(),
                        .show_names = (asked.reserved & wire::probe_without_names) == 0,
                        .show_codes = (asked.reserved & wire::probe_verbose) != 0};
@@ -82,6 +81,7 @@ std::string Connection::pace() const {
 void Connection::perform(const session::StartProbes& action, Next&) {
   probing_ = true;
   probed_ = true;
+  detail_ = policy().options(rule_).log;
   if (out_.empty()) {
     worker_.engine_.cancel(deadline_);
   } else {

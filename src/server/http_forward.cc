@@ -263,9 +263,9 @@ void HttpForward::open() {
   origin_deaf_ = false;
   common_ = worker_.common_;
   track();
-  if (!admitted_ && common_->sessions_exhausted()) {
+  if (const Reason refusal = admitted_ ? Reason::none : worker_.refusal(); refusal != Reason::none) {
     opening_ = false;
-    return exchange_.refused(Reason::limit_sessions);
+    return exchange_.refused(refusal);
   }
   if (can_reuse()) {
     opening_ = false;
@@ -431,7 +431,10 @@ void HttpForward::start_tunnel() {
     context->octets_up = octets_up_;
     context->octets_down = octets_down_;
   }
-  worker_.relay_.start(client_, origin_, exchange_.to_origin(), context.release());
+  // An upgrade is no HTTP any longer, and the request for it is recorded.
+  const bool plain = exchange_.request()->is_connect();
+  const relay::Watch watch = plain ? worker_.watch_for(context.get()) : relay::Watch::nothing;
+  worker_.relay_.start(client_, origin_, exchange_.to_origin(), context.release(), watch);
   release_when_quiet();
 }
 
@@ -542,6 +545,10 @@ void HttpForwards::end_all(Reason reason) {
     forward->end(reason);
     forward = next;
   }
+}
+
+void HttpForwards::account() const {
+  for (const HttpForward* forward = first_; forward != nullptr; forward = forward->next_) forward->account();
 }
 
 void HttpForwards::released(HttpForward& forward) noexcept {

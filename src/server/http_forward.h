@@ -50,6 +50,8 @@ class HttpForward {
   bool enforce();
   /// Ends it as soon as the request in hand is answered.
   void drain();
+  /// Accounts for what the request in hand moved so far.
+  void account() const;
   /// Between requests, or inside a head: nobody is served yet.
   [[nodiscard]] bool waiting() const noexcept { return exchange_.phase() == session::HttpPhase::request; }
 
@@ -97,6 +99,7 @@ class HttpForward {
   void report_end(Reason reason);
   [[nodiscard]] std::unique_ptr<SessionInfo> info() const;
   [[nodiscard]] Grounds grounds() const;
+  [[nodiscard]] std::string url_of(const wire::HttpRequestHead& request) const;
 
   // Ends.
   void lose_client();
@@ -142,6 +145,7 @@ class HttpForward {
   std::uint64_t octets_down_ = 0;
   std::size_t discarded_octets_ = 0;
   int rule_ = -1;
+  std::optional<policy::RecordDetail> detail_;  // of a session that began: its records stay together
   bool in_head_ = true;
   bool waits_ = false;  // counted by HttpForwards::waiting
   bool opening_ = false;
@@ -171,6 +175,7 @@ class HttpForwards {
   /// Says how many it ended.
   std::size_t enforce();
   void drain();
+  void account() const;
   void end_all(Reason reason);
 
  private:

@@ -2,11 +2,13 @@
 #include <utility>
 
 #include "server/http_forward.h"
+#include "wire/http_request_scanner.h"
 
 namespace stile::server {
 
 void HttpForward::begin_session() {
   if (std::exchange(admitted_, true)) return;  // a request that is tried again began before
+  detail_ = common_->policy_for(about_.local.address, about_.peer.address, about_.proxied).options(rule_).log;
   worker_.counters_.sessions.add();
   worker_.counters_.sessions_open.add();
   if (worker_.reporter_ == nullptr) return;
@@ -29,6 +31,7 @@ void HttpForward::settle() {
   idle_since_ = began_ = worker_.engine_.now();
   octets_up_ = octets_down_ = 0;
   rule_ = -1;
+  detail_.reset();
   exchange_.settled();
   track();
 }
@@ -67,6 +70,15 @@ void HttpForward::report_end(Reason reason) {
   worker_.report(record, *about);
 }
 
+void HttpForward::account() const {
+  if (worker_.reporter_ == nullptr || !admitted_ || ending_ || exchange_.request()->is_connect()) return;
+  observe::Record record;
+  record.bytes_up = octets_up_;
+  record.bytes_down = octets_down_;
+  worker_.complete(record, *info());
+  worker_.account(observe::AccountingKind::interim, record);
+}
+
 std::unique_ptr<SessionInfo> HttpForward::info() const {
   auto info = std::make_unique<SessionInfo>();
   info->id = id_;
@@ -84,8 +96,15 @@ std::unique_ptr<SessionInfo> HttpForward::info() const {
     info->target = target ? target->to_string() : destination.received_name + ":" + std::to_string(destination.port);
   }
   if (rule_ >= 0) {
-    const auto& rules = common_->policy_for(about_.local.address, about_.peer.address, about_.proxied).rules();
-    info->rule = rules[static_cast<std::size_t>(rule_)].name;
+    const policy::Policy& policy = common_->policy_for(about_.local.address, about_.peer.address, about_.proxied);
+    info->rule = policy.rules()[static_cast<std::size_t>(rule_)].name;
+    info->detail = policy.options(rule_).log;
+  }
+  if (detail_) info->detail = *detail_;
+  const auto& request = exchange_.request();
+  if (info->detail == policy::RecordDetail::url && request && !request->is_connect()) {
+    info->shown = std::make_unique<Shown>();
+    info->shown->url = url_of(*request);
   }
   info->grounds = grounds();
   return info;
@@ -102,6 +121,13 @@ Grounds HttpForward::grounds() const {
                   .at = worker_.week_time()};
   if (admitted_) grounds.candidate = dialled_.address;
   return grounds;
+}
+
+std::string HttpForward::url_of(const wire::HttpRequestHead& request) const {
+  std::string host = request.destination.received_name;
+  if (request.destination.port != 80) host += ":" + std::to_string(request.destination.port);
+  const std::string path = request.path == "*" ? std::string() : request.path;
+  return wire::describe({.method = request.method, .host = host, .path = path}, common_->log_query);
 }
 
 }  // namespace stile::server

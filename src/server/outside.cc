@@ -11,9 +11,15 @@ std::optional<Address> advertised_for(const config::Outside& outside, const Addr
   return outside.advertised(own.family());
 }
 
-Address told_by_connect(const config::Outside& outside, const Address& own) {
-  if (policy::class_prefix_of(own).target_class == policy::TargetClass::public_space) return own;
-  return outside.advertised(own.family()).value_or(own);
+Address told_by_connect(const config::Outside& outside, const Address& own, const Address& reached,
+                        const Address& client) {
+  const auto is_public = [](const Address& address) {
+    return policy::class_prefix_of(address).target_class == policy::TargetClass::public_space;
+  };
+  if (is_public(own)) return own;
+  if (const auto advertised = outside.advertised(own.family())) return *advertised;
+  if (!is_public(client)) return own;
+  return is_public(reached) ? reached : Address::v4(0, 0, 0, 0);
 }
 
 std::uint32_t proxy_version_for(const std::vector<config::ProxyProtocolTo>& tables, const Endpoint& target) noexcept {

@@ -16,8 +16,10 @@ namespace stile::server {
 [[nodiscard]] std::optional<Address> advertised_for(const config::Outside& outside, const Address& own);
 
 /// BND.ADDR of CONNECT for an outgoing socket at `own`: an advertised address hides every one that is not public
-/// (protocol reference, 2.4).
-[[nodiscard]] Address told_by_connect(const config::Outside& outside, const Address& own);
+/// (protocol reference, 2.4). Without one, a client from outside, whose own address is public, is told the address that
+/// it `reached`, or 0.0.0.0 where that is an inside one too (threat TS6).
+[[nodiscard]] Address told_by_connect(const config::Outside& outside, const Address& own, const Address& reached,
+                                      const Address& client);
 
 /// The version of the header that a connection to `target` begins with; 0: none.
 [[nodiscard]] std::uint32_t proxy_version_for(const std::vector<config::ProxyProtocolTo>& tables,

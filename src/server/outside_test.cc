@@ -32,12 +32,25 @@ TEST(Outside, LoopbackIsToldAsItIs) {
 
 TEST(Outside, ConnectHidesWhatIsNotPublic) {
   for (const std::string_view inside : {"10.0.0.2", "192.168.1.1", "100.64.0.1", "169.254.1.1", "127.0.0.1"}) {
-    EXPECT_EQ(told_by_connect(behind_nat, at(inside)), at("203.0.113.7")) << inside;
-    EXPECT_EQ(told_by_connect({}, at(inside)), at(inside)) << inside;
+    EXPECT_EQ(told_by_connect(behind_nat, at(inside), at("8.8.4.4"), at("9.9.9.9")), at("203.0.113.7")) << inside;
+    EXPECT_EQ(told_by_connect({}, at(inside), at("10.0.0.1"), at("192.168.7.7")), at(inside)) << inside;
   }
-  EXPECT_EQ(told_by_connect(behind_nat, at("fd00::2")), at("2001:db8::7"));
-  EXPECT_EQ(told_by_connect(v4_only, at("fd00::2")), at("fd00::2"));
-  EXPECT_EQ(told_by_connect(behind_nat, at("8.8.8.8")), at("8.8.8.8"));
+  const Address reached = at("10.0.0.1");
+  const Address client = at("10.0.0.9");
+  EXPECT_EQ(told_by_connect(behind_nat, at("fd00::2"), reached, client), at("2001:db8::7"));
+  EXPECT_EQ(told_by_connect(v4_only, at("fd00::2"), reached, client), at("fd00::2"));
+  EXPECT_EQ(told_by_connect(behind_nat, at("8.8.8.8"), reached, client), at("8.8.8.8"));
+}
+
+// Threat TS6.
+TEST(Outside, AClientFromOutsideIsToldNoInsideAddress) {
+  const Address client = at("9.9.9.9");
+  for (const std::string_view inside :
+       {"10.0.0.2", "192.168.1.1", "100.64.0.1", "169.254.1.1", "127.0.0.1", "fd00::2"}) {
+    EXPECT_EQ(told_by_connect({}, at(inside), at("8.8.4.4"), client), at("8.8.4.4")) << inside;
+    EXPECT_EQ(told_by_connect({}, at(inside), at("10.0.0.1"), client), at("0.0.0.0")) << inside;
+  }
+  EXPECT_EQ(told_by_connect({}, at("8.8.8.8"), at("10.0.0.1"), client), at("8.8.8.8"));
 }
 
 TEST(ProxyOut, TheFirstTableThatHoldsTheTargetDecides) {

@@ -18,6 +18,7 @@
 
 #include "auth/pool_verifier.h"
 #include "engine/epoll/epoll_engine.h"
+#include "observe/accounting.h"
 #include "observe/counters.h"
 #include "observe/diagnostics.h"
 #include "observe/record_sink.h"
@@ -38,11 +39,21 @@ namespace {
 
 class SinkReporter final : public Reporter {
  public:
-  explicit SinkReporter(observe::RecordSink& sink) noexcept : sink_(sink) {}
+  /// `accounting` is null where no accounts are kept.
+  SinkReporter(observe::RecordSink& sink, observe::Accounting* accounting, bool refuse_when_full) noexcept
+      : sink_(sink), accounting_(accounting), refuse_when_full_(refuse_when_full) {}
   void report(const observe::Record& record) noexcept override { sink_.write(record); }
+  bool account(observe::AccountingKind kind, const observe::Record& record) noexcept override {
+    return accounting_ == nullptr || accounting_->write(kind, record);
+  }
+  [[nodiscard]] bool refuses() const noexcept override {
+    return refuse_when_full_ && accounting_ != nullptr && accounting_->full();
+  }
 
  private:
   observe::RecordSink& sink_;
+  observe::Accounting* accounting_;
+  bool refuse_when_full_;
 };
 
 observe::RecordFormat record_format(config::LogFormat format) {
@@ -128,6 +139,7 @@ class Server final : public Control {
 
  private:
   bool prepare();
+  bool open_accounting();
   bool recruit();
   bool listen();
   void hand_over(OpenedListener& opened);
@@ -153,6 +165,7 @@ class Server final : public Control {
   std::uint64_t generation_ = 0;
   observe::Diagnostics diagnostics_;
   std::unique_ptr<observe::RecordSink> sink_;
+  std::unique_ptr<observe::Accounting> accounting_;  // absent: no accounts are kept
   std::unique_ptr<SinkReporter> reporter_;
   std::vector<std::unique_ptr<Crew>> crews_;
   std::vector<Bound> listening_;
@@ -207,7 +220,29 @@ bool Server::prepare() {
     return false;
   }
   sink_ = std::move(*sink);
-  if (sink_->wants_records()) reporter_ = std::make_unique<SinkReporter>(*sink_);
+  if (!open_accounting()) return false;
+  if (sink_->wants_records() || accounting_ != nullptr) {
+    reporter_ = std::make_unique<SinkReporter>(*sink_, accounting_.get(), config_.accounting.refuse_new);
+  }
+  return true;
+}
+
+bool Server::open_accounting() {
+  const std::string& file = config_.accounting.file;
+  if (file.empty()) return true;
+  auto opened =
+      observe::Accounting::open(file, [this](std::string_view what, std::string_view why, std::string_view cure) {
+        diagnostics_.warning(what, why, cure);
+      });
+  if (!opened) {
+    diagnostics_.error(fmt::format("cannot keep accounts in {}", file), opened.error().why, opened.error().cure);
+    return false;
+  }
+  accounting_ = std::move(*opened);
+  if (const std::uint64_t open = accounting_->left_open(); open > 0) {
+    diagnostics_.warning(fmt::format("{} session{} of a server that did not end in order {} accounted for as lost",
+                                     open, open == 1 ? "" : "s", open == 1 ? "is" : "are"));
+  }
   return true;
 }
 
@@ -367,6 +402,7 @@ int Server::farewell() {
     drained.reset += crew->worker->drained().reset;
   }
   crews_.clear();
+  accounting_.reset();  // what waits is written, or said to be lost
   diagnostics_.notice(
       fmt::format("ended; while draining, {} tunnels finished and {} were reset", drained.finished, drained.reset));
   return 0;
@@ -403,6 +439,8 @@ std::shared_ptr<const Common> Server::common() const {
   }
   common->udp = config_.udp;
   common->bind = config_.bind;
+  common->log_query = config_.log_query;
+  if (accounting_ != nullptr) common->accounting_interim = config_.accounting.interim;
   common->proxy_protocol_to = config_.proxy_protocol_to;
   common->users = users_;
   common->today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()).time_since_epoch().count();
@@ -510,6 +548,10 @@ std::vector<std::string> Server::fixed_until_restart(const config::Config& next)
   if (next.workers != config_.workers) notes.emplace_back("'workers' takes effect at the next start");
   if (next.log != config_.log) notes.emplace_back("'log' takes effect at the next start");
   if (next.engine.spin != config_.engine.spin) notes.emplace_back("'engine.spin' takes effect at the next start");
+  const config::Accounting& accounts = next.accounting;
+  if (accounts.file != config_.accounting.file || accounts.refuse_new != config_.accounting.refuse_new) {
+    notes.emplace_back("'accounting.file' and 'accounting.on_failure' take effect at the next start");
+  }
   return notes;
 }
 

@@ -26,6 +26,12 @@ relay::RelayLimits relay_limits(const Common& common) noexcept {
           .parked_octets_max = limits::parked_octets_process_max / common.workers};
 }
 
+// A refusal is nothing that a rule with `log none` admitted.
+bool is_recorded(const observe::Record& record, const SessionInfo& info) noexcept {
+  const bool refused = record.event == observe::Event::denied || record.event == observe::Event::auth_failed;
+  return refused || info.detail != policy::RecordDetail::none;
+}
+
 }  // namespace
 
 struct Worker::Listener {
@@ -98,6 +104,7 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
   wake_.bind<&Worker::on_wake>(this);
   drain_deadline_.bind<&Worker::on_drain_deadline>(this);
   accept_retry_.bind<&Worker::on_accept_retry>(this);
+  interim_.bind<&Worker::on_interim>(this);
 }
 
 Worker::~Worker() {
@@ -168,6 +175,7 @@ void Worker::start() {
   engine_.on_wake(&wake_);
   started_ = true;
   for (const auto& listener : listeners_) engine_.wait(listener->socket, engine::Interest::readable);
+  on_interim(engine::Status::done);
 }
 
 void Worker::run() {
@@ -323,7 +331,74 @@ void Worker::tunnel_ended(const relay::TunnelEnd& end) noexcept {
   finish_if_drained();
 }
 
+void Worker::request_seen(void* context, const wire::HttpSighting& request) noexcept {
+  const std::string url = describe(request, common_->log_query);
+  observe::Record record{.event = observe::Event::request};
+  record.url = url;
+  report(record, *static_cast<const SessionInfo*>(context));
+}
+
+void Worker::hello_seen(void* context, const wire::TlsClientHello& hello) noexcept {
+  auto shown = std::make_unique<Shown>();
+  shown->server_name = hello.server_name.substr(0, limits::name_octets_max + 1);  // a longer one is no name
+  for (const std::string& protocol : hello.protocols) {
+    if (shown->protocols.size() + 1 + protocol.size() > limits::record_alpn_octets_max) {
+      shown->protocols += ",...";
+      break;
+    }
+    if (!shown->protocols.empty()) shown->protocols += ',';
+    shown->protocols += protocol;
+  }
+  static_cast<SessionInfo*>(context)->shown = std::move(shown);
+}
+
+relay::Watch Worker::watch_for(const SessionInfo* info) const noexcept {
+  const bool asked = reporter_ != nullptr && info != nullptr && info->detail == policy::RecordDetail::url;
+  return asked ? relay::Watch::requests_and_hello : relay::Watch::nothing;
+}
+
+Reason Worker::refusal() const noexcept {
+  if (common_->sessions_exhausted()) return Reason::limit_sessions;
+  return reporter_ != nullptr && reporter_->refuses() ? Reason::limit_accounting : Reason::none;
+}
+
 void Worker::report(observe::Record& record, const SessionInfo& info) noexcept {
+  complete(record, info);
+  if (record.event == observe::Event::session_start) account(observe::AccountingKind::start, record);
+  if (record.event == observe::Event::session_end) account(observe::AccountingKind::stop, record);
+  if (is_recorded(record, info)) reporter_->report(record);
+}
+
+void Worker::account(observe::AccountingKind kind, const observe::Record& record) noexcept {
+  if (!reporter_->account(kind, record)) counters_.accounting_lost.add();
+}
+
+// Nothing is moved by it, and what has not moved since the last time is passed over.
+void Worker::account_open_sessions() {
+  relay_.visit([this](void* context, std::uint64_t up, std::uint64_t down) {
+    auto* const info = static_cast<SessionInfo*>(context);
+    if (info == nullptr || std::exchange(info->octets_accounted, up + down) == up + down) return;
+    observe::Record record;
+    record.bytes_up = info->octets_up + up;
+    record.bytes_down = info->octets_down + down;
+    complete(record, *info);
+    account(observe::AccountingKind::interim, record);
+  });
+  for (const Connection* connection = first_; connection != nullptr; connection = connection->next_) {
+    connection->account();
+  }
+  http_->account();
+}
+
+void Worker::on_interim(engine::Status status) {
+  if (status == engine::Status::done && reporter_ != nullptr && common_->accounting_interim > Duration::zero()) {
+    account_open_sessions();
+    engine_.start_timer(interim_, engine_.now() + common_->accounting_interim);
+  }
+  finish_if_drained();
+}
+
+void Worker::complete(observe::Record& record, const SessionInfo& info) const noexcept {
   record.time = engine_.wall_now();
   record.session = info.id;
   record.listener = listeners_[info.listener]->name;
@@ -332,13 +407,18 @@ void Worker::report(observe::Record& record, const SessionInfo& info) noexcept {
   record.command = info.command;
   record.user = info.user;
   record.method = info.method;
-  record.target = info.target;
+  // What is not to be recorded is only counted.
+  if (is_recorded(record, info)) record.target = info.target;
   if (info.dialled.port != 0) {
     record.address = info.dialled;
     record.route = "direct";
   }
   record.rule = info.rule;
-  reporter_->report(record);
+  if (info.shown != nullptr) {
+    if (record.url.empty()) record.url = info.shown->url;
+    record.sni = info.shown->server_name;
+    record.alpn = info.shown->protocols;
+  }
 }
 
 // ── draining ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -428,6 +508,7 @@ void Worker::end_everything() noexcept {
   stage_ = Stage::stopping;
   close_listeners();
   engine_.cancel(drain_deadline_);
+  engine_.cancel(interim_);
   relay_.end_all(Reason::drain);
   http_->end_all(Reason::drain);
   for (Connection* connection = first_; connection != nullptr;) {
@@ -444,7 +525,7 @@ void Worker::finish_if_drained() noexcept {
   for (const auto& listener : listeners_) {
     if (listener->socket.pending()) return;
   }
-  if (accept_retry_.pending() || drain_deadline_.pending()) return;
+  if (accept_retry_.pending() || drain_deadline_.pending() || interim_.pending()) return;
   engine_.on_wake(nullptr);
   engine_.stop();
 }

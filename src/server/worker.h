@@ -22,6 +22,7 @@
 #include "base/limits.h"
 #include "config/config.h"
 #include "engine/engine.h"
+#include "observe/accounting_store.h"
 #include "observe/counters.h"
 #include "observe/record.h"
 #include "policy/policy.h"
@@ -44,6 +45,11 @@ class Reporter {
  public:
   virtual ~Reporter() = default;
   virtual void report(const observe::Record& record) noexcept = 0;
+  /// Of each admitted session its start, its end, and what it moved in between, whatever its rule says of records.
+  /// False: the entry is lost.
+  virtual bool account(observe::AccountingKind kind, const observe::Record& record) noexcept = 0;
+  /// No session may begin, since it could not be accounted for.
+  [[nodiscard]] virtual bool refuses() const noexcept = 0;
 };
 
 /// What one listener's clients may do before policy is asked.
@@ -75,6 +81,8 @@ struct Common {
   std::int64_t today = 0;                            // since 1970: records that have expired by then are nobody's
   std::shared_ptr<auth::Penalties> penalties;        // one for all workers; absent: no mistake counts
   Duration login_cache{};                            // how long a login need not be verified again
+  Duration accounting_interim = Duration::zero();    // how often open sessions are accounted for; zero: never
+  bool log_query = false;                            // the URLs in records keep their query
 
   [[nodiscard]] bool sessions_exhausted() const noexcept;
   /// Whom the users in force make of somebody who logged in before; nobody where its record is gone or another.
@@ -85,6 +93,13 @@ struct Common {
   /// header named the client, so nothing proves that it is local.
   [[nodiscard]] const policy::Policy& policy_for(const Address& local, const Address& client,
                                                  bool proxied) const noexcept;
+};
+
+/// What a session's octets told about it, where its rule asks for that.
+struct Shown {
+  std::string url;
+  std::string server_name;
+  std::string protocols;  // comma-separated
 };
 
 /// What must be remembered of a session until its last record. Allocated only where records are wanted.
@@ -103,7 +118,10 @@ struct SessionInfo {
   Grounds grounds;
   std::uint64_t octets_up = 0;  // moved before its tunnel began
   std::uint64_t octets_down = 0;
+  std::uint64_t octets_accounted = 0;  // of its tunnel, both ways
   session::TraceRing trace;
+  std::unique_ptr<Shown> shown;
+  policy::RecordDetail detail = policy::RecordDetail::session;  // as the rule has it
 };
 
 class Worker final : public relay::TunnelOwner {
@@ -169,12 +187,15 @@ class Worker final : public relay::TunnelOwner {
   struct Listener;
 
   void tunnel_ended(const relay::TunnelEnd& end) noexcept override;
+  void request_seen(void* context, const wire::HttpSighting& request) noexcept override;
+  void hello_seen(void* context, const wire::TlsClientHello& hello) noexcept override;
 
   [[nodiscard]] WeekTime week_time() noexcept { return local_clock_.week_time(engine_.wall_now()); }
 
   void on_wake(engine::Status status);
   void on_drain_deadline(engine::Status status);
   void on_accept_retry(engine::Status status);
+  void on_interim(engine::Status status);
   void accept_from(Listener& listener);
   void admit(Listener& listener, engine::Socket& accepted, const Endpoint& client);
   void pause_accept(Listener& listener);
@@ -190,11 +211,19 @@ class Worker final : public relay::TunnelOwner {
   void finish_if_drained() noexcept;
   void released(Connection& connection) noexcept;
   void http_released() noexcept;
+  /// What is looked at in a session's tunnel; `info` may be null.
+  [[nodiscard]] relay::Watch watch_for(const SessionInfo* info) const noexcept;
+  /// Why no session may begin at present; Reason::none where one may.
+  [[nodiscard]] Reason refusal() const noexcept;
+  /// Completes the record and passes it on.
   void report(observe::Record& record, const SessionInfo& info) noexcept;
   [[nodiscard]] auth::LoginRequest login_request(const Address& client) const;
   [[nodiscard]] std::optional<Identity> logged_in(const auth::Login& login, const auth::LoginRequest& request);
   void penalise(const Address& client, Reason reason) noexcept;
   [[nodiscard]] bool refuses(const Address& client) noexcept;
+  void complete(observe::Record& record, const SessionInfo& info) const noexcept;
+  void account(observe::AccountingKind kind, const observe::Record& record) noexcept;
+  void account_open_sessions();
 
   engine::Engine& engine_;
   resolve::Resolver& resolver_;
@@ -213,6 +242,7 @@ class Worker final : public relay::TunnelOwner {
   engine::Operation wake_;
   engine::Timer drain_deadline_;
   engine::Timer accept_retry_;
+  engine::Timer interim_;
   bool accept_paused_ = false;
 
   Connection* first_ = nullptr;  // connections before their relay, oldest first

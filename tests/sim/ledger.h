@@ -11,6 +11,7 @@
 
 #include "observe/record.h"
 #include "server/worker.h"
+#include "sim/accounts.h"
 
 namespace stile::sim_test {
 
@@ -34,10 +35,17 @@ class Ledger final : public server::Reporter {
       repeated_ = repeated_ || !drops_.emplace(record.session, *record.drop).second;
       return;
     }
+    if (record.event == observe::Event::request) return;
     entries_.push_back({record.event, record.session, record.reason, record.reply, record.client, record.address,
                         record.bytes_up.value_or(0), record.bytes_down.value_or(0), record.packets_up.value_or(0),
                         record.packets_down.value_or(0), std::string(record.user)});
   }
+
+  bool account(observe::AccountingKind kind, const observe::Record& record) noexcept override {
+    accounts_.write(kind, record);
+    return true;
+  }
+  [[nodiscard]] bool refuses() const noexcept override { return false; }
 
   /// The records of the connection that came from there, in order.
   [[nodiscard]] std::vector<Entry> of(const std::optional<Endpoint>& client) const {
@@ -53,7 +61,9 @@ class Ledger final : public server::Reporter {
   [[nodiscard]] std::optional<std::string> complaint() const {
     if (repeated_) return "a drop was recorded twice for one association and reason";
     std::map<std::uint64_t, std::string> sessions;
+    std::map<std::uint64_t, Accounts::Totals> ended;
     for (const Entry& entry : entries_) {
+      if (entry.event == observe::Event::session_end) ended[entry.session] = {entry.bytes_up, entry.bytes_down};
       sessions[entry.session] += entry.event == observe::Event::session_start ? 's'
                                  : entry.event == observe::Event::session_end ? 'e'
                                                                               : 'o';
@@ -61,11 +71,12 @@ class Ledger final : public server::Reporter {
     for (const auto& [session, outcome] : sessions) {
       if (outcome != "se" && outcome != "o") return "I6: a session with the records '" + outcome + "'";
     }
-    return std::nullopt;
+    return accounts_.complaint(ended);
   }
 
  private:
   std::vector<Entry> entries_;
+  Accounts accounts_;
   std::set<std::pair<std::uint64_t, UdpDrop>> drops_;
   bool repeated_ = false;
 };

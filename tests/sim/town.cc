@@ -57,6 +57,7 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed
   engine_->set_own_address(server_endpoint6.address);
   auto common = std::make_shared<server::Common>();
   common->limits.drain = std::chrono::seconds(1);
+  common->accounting_interim = std::chrono::seconds(7);
   common->policy = std::make_shared<const policy::Policy>(std::move(*policy::Policy::compile(rules)));
   common->own.sockets = {server_endpoint, server_endpoint6};
   common->live_sockets = std::make_shared<relay::LiveSockets>();
