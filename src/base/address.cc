@@ -231,6 +231,19 @@ bool Cidr::contains(const Cidr& inner) const noexcept {
   return inner.length >= length && contains(inner.base);
 }
 
+Address Cidr::address_with(std::span<const std::uint8_t, 16> bits) const noexcept {
+  std::array<std::uint8_t, 16> octets{};
+  const ConstBytes prefix = base.octets();
+  const std::size_t skipped = octets.size() - prefix.size();
+  for (std::size_t i = 0; i < prefix.size(); ++i) {
+    const unsigned kept = length > 8 * i ? std::min(8U, length - static_cast<unsigned>(8 * i)) : 0;
+    const unsigned mask = (0xFF00U >> kept) & 0xFFU;
+    octets[skipped + i] = static_cast<std::uint8_t>((prefix[i] & mask) | (bits[skipped + i] & ~mask));
+  }
+  if (base.is_v4()) return Address::v4(std::span(octets).last<4>());
+  return Address::v6(octets);
+}
+
 std::optional<Cidr> Cidr::parse(std::string_view text) noexcept {
   const std::size_t slash = text.find('/');
   const std::string_view address_text = text.substr(0, slash);

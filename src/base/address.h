@@ -101,6 +101,8 @@ struct Cidr {
   [[nodiscard]] static std::optional<Cidr> parse(std::string_view text) noexcept;
   /// The one address.
   [[nodiscard]] static Cidr host(const Address& address) noexcept;
+  /// The address of this prefix whose host bits are those of `bits`, of whose end they are taken.
+  [[nodiscard]] Address address_with(std::span<const std::uint8_t, 16> bits) const noexcept;
   [[nodiscard]] std::string to_string() const;
 
   friend bool operator==(const Cidr&, const Cidr&) = default;

@@ -241,6 +241,18 @@ TEST(Cidr, ContainsPrefix) {
 }
 
 // Every length, against the definition: equal in the first `length` bits.
+TEST(Cidr, AddressesOfAPrefix) {
+  std::array<std::uint8_t, 16> ones;
+  ones.fill(0xFF);
+  EXPECT_EQ(Cidr::parse("10.0.0.0/9")->address_with(ones).to_string(), "10.127.255.255");
+  EXPECT_EQ(Cidr::parse("10.1.2.3")->address_with(ones).to_string(), "10.1.2.3");
+  EXPECT_EQ(Cidr::parse("0.0.0.0/0")->address_with(ones).to_string(), "255.255.255.255");
+  EXPECT_EQ(Cidr::parse("2001:db8::/33")->address_with(ones).to_string(), "2001:db8:7fff:ffff:ffff:ffff:ffff:ffff");
+  EXPECT_EQ(Cidr::parse("2001:db8::1")->address_with(ones).to_string(), "2001:db8::1");
+  EXPECT_EQ((Cidr{*Address::parse("2001:db8::5:6:7:8"), 64}.address_with(std::array<std::uint8_t, 16>{}).to_string()),
+            "2001:db8::");
+}
+
 TEST(Cidr, EveryLengthAtItsEdge) {
   const Address base = *Address::parse("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
   for (unsigned length = 0; length <= 128; ++length) {

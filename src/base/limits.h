@@ -72,11 +72,22 @@ inline constexpr auto keepalive_interval = 10s;
 inline constexpr int keepalive_probes = 6;
 inline constexpr auto keepalive_delay = 15s;  // a dialled connection gets its keepalive one to two of these later
 
+// Rates (relay/rate.h).
+inline constexpr auto rate_turn = 8ms;
+inline constexpr auto rate_credit = 10ms;
+inline constexpr auto rate_datagrams_ahead = 50ms;  // a small burst of datagrams passes, what is behind it is dropped
+inline constexpr std::size_t rate_quantum_octets = KiB;  // at least, except where that takes longer than a slow turn
+inline constexpr std::size_t rate_quantum_octets_max = 64 * KiB;
+inline constexpr std::uint64_t rate_slow_turns = 20;  // a second, of a rate that moves no KiB in one
+
 // Sessions.
 inline constexpr std::size_t sessions_per_listener_max = 10'000;
 inline constexpr std::size_t sessions_process_max = 50'000;
+inline constexpr std::size_t sessions_per_user_max = 4'096;
 inline constexpr std::size_t sessions_per_source_max = 1'024;
 inline constexpr std::uint32_t sessions_of_rule_max = 1'000'000;  // what `sessions` of a rule may say
+inline constexpr std::uint8_t source_prefix_v6 = 64;  // of a source: a host draws its addresses from as many
+inline constexpr auto quota_look = 60s;               // at the calendar, at least: clocks are set
 
 // UDP ASSOCIATE. A payload is what one IPv4 datagram can carry; a reassembled one is held to the same.
 inline constexpr std::size_t udp_payload_octets_max = 65'507;

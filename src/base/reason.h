@@ -88,7 +88,8 @@ enum class Reason : std::uint8_t {
   dial_ttl_expired,
   dial_forbidden,   // this host's own firewall, routing or sandbox
   dial_family_off,  // the kernel does not speak the family
-  dial_no_ports,    // source ports exhausted or egress address missing
+  dial_no_ports,    // source ports exhausted
+  dial_egress,      // the address to leave from is not this host's
   dial_failed,      // anything else
 
   // BIND and UDP ASSOCIATE.
@@ -100,9 +101,15 @@ enum class Reason : std::uint8_t {
   ping_no_socket,  // the system gives this process no ICMP socket
 
   // Ourselves.
-  no_resources,  // descriptors, memory, ceilings
-  limit_sessions,
-  limit_accounting,  // accounting can hold no more, and is configured to refuse
+  no_resources,        // descriptors, memory, ceilings
+  limit_sessions,      // of the process
+  limit_accounting,    // accounting can hold no more, and is configured to refuse
+  limit_listener,      // of the listener
+  limit_source,        // of the client's address
+  limit_user,          // of the user
+  limit_associations,  // of the user's UDP associations
+  limit_rule,          // of the rule, or of one user of it
+  limit_quota,         // nothing is left of the rule's, or of the user's; also how a tunnel ends that exceeds it
 
   // How a relay ends.
   fin_client,

@@ -23,6 +23,8 @@ constexpr std::array<Row, udp_drop_count> table{{
     {UdpDrop::reply, "udp.reply"},
     {UdpDrop::too_big, "udp.toobig"},
     {UdpDrop::limit, "udp.limit"},
+    {UdpDrop::rate, "udp.rate"},
+    {UdpDrop::quota, "udp.quota"},
     {UdpDrop::icmp_port, "udp.icmp.port"},
     {UdpDrop::icmp_host, "udp.icmp.host"},
     {UdpDrop::icmp_network, "udp.icmp.net"},

@@ -18,6 +18,8 @@ enum class UdpDrop : std::uint8_t {
   reply,     // from a sender that the client has not sent to
   too_big,   // exceeds one datagram, with the header that belongs in front
   limit,     // a queue or a ceiling is full
+  rate,      // beyond the rate of the target's rule
+  quota,     // nothing is left of its quota
   // By the network, which says so by ICMP.
   icmp_port,        // nobody listens there
   icmp_host,        // unreachable

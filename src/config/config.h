@@ -33,6 +33,10 @@ struct Limits {
   Duration connect_total = limits::connect_total;
   Duration drain = limits::drain;
   std::uint32_t sessions = limits::sessions_process_max;
+  std::uint32_t sessions_per_listener = limits::sessions_per_listener_max;
+  std::uint32_t sessions_per_source = limits::sessions_per_source_max;
+  std::uint32_t sessions_per_user = limits::sessions_per_user_max;
+  std::uint32_t udp_associations_per_user = limits::udp_associations_per_user_max;
   bool timeout_is_ttl_expired = false;  // a connect timeout is told as REP 06, as Dante and Tor do, instead of 04
   std::vector<Cidr> penalty_exempt;     // whose mistakes are forgiven, as those of loopback are
 };

@@ -477,6 +477,10 @@ TEST(Override, LaterSourcesWin) {
             "limits.timeout_reply=04 <default>\n"
             "limits.drain=1m <default>\n"
             "limits.sessions=50000 <default>\n"
+            "limits.sessions_per_listener=10000 <default>\n"
+            "limits.sessions_per_source=1024 <default>\n"
+            "limits.sessions_per_user=4096 <default>\n"
+            "limits.udp_associations_per_user=64 <default>\n"
             "limits.penalty_exempt=[] <default>\n"
             "engine.spin=20us <default>\n");
 }

@@ -140,15 +140,23 @@ struct IcmpReport {
   friend bool operator==(const IcmpReport&, const IcmpReport&) = default;
 };
 
+/// The address that a socket of ours is bound to before it is used.
+struct Egress {
+  Address address;
+  bool foreign = false;  // it need not stand on an interface of this host (Linux IP_FREEBIND, ip(7))
+};
+
 /// How a connect ended when it did not succeed.
 struct ConnectFailure {
   Error error;
   std::optional<IcmpReport> icmp;  // present when the network itself reported it, absent for a local refusal
+  bool egress = false;             // the socket could not be bound to it
 };
 
 struct ListenOptions {
   int backlog = 4096;
   bool reuse_port = false;  // for the server's own workers only
+  bool foreign = false;     // as of Egress
 };
 
 /// One datagram to send, or what was just received. `payload` lies in the caller's buffer.
@@ -235,8 +243,13 @@ class Engine {
   /// False when no reserve descriptor could be had back or nothing waited.
   virtual bool shed_one(Socket& listener) = 0;
   /// Opens `socket` (closed before) and connects; one completion of the socket's operation, then `connect_result`.
-  /// A failure known at once is returned; nothing is pending then, and the socket is closed.
-  [[nodiscard]] virtual std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer) = 0;
+  /// A failure known at once is returned; nothing is pending then, and the socket is closed. `from`, of the peer's
+  /// family: where it leaves; nullptr: the system chooses.
+  [[nodiscard]] virtual std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer,
+                                                                    const Egress* from) = 0;
+  [[nodiscard]] std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer) {
+    return connect(socket, peer, nullptr);
+  }
   /// After the completion of `connect` with Status::done, once. A failure leaves the socket closed.
   [[nodiscard]] virtual std::expected<void, ConnectFailure> connect_result(Socket& socket) = 0;
   /// Starts a wait; completes when the socket is ready for any of `interest`, or failed or was reset. May complete
@@ -279,8 +292,9 @@ class Engine {
   [[nodiscard]] virtual Result<std::size_t> splice_out(Pipe& pipe, Socket& to) = 0;
 
   // ── UDP ───────────────────────────────────────────────────────────────────────────────────────────────────────
-  /// Opens a datagram socket bound to `local`. IPv6 sockets are V6ONLY.
-  [[nodiscard]] virtual Result<void> open_udp(Socket& socket, const Endpoint& local) = 0;
+  /// Opens a datagram socket bound to `local`. IPv6 sockets are V6ONLY. `foreign`: as of Egress.
+  [[nodiscard]] virtual Result<void> open_udp(Socket& socket, const Endpoint& local, bool foreign) = 0;
+  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local) { return open_udp(socket, local, false); }
   /// From now on datagrams of one sender may come as trains (Datagram::segment; Linux udp(7), UDP_GRO): what is given
   /// to `receive_datagrams` needs room for 65,535 octets each, or trains are cut short. And what `send_datagrams` takes
   /// may leave so (UDP_SEGMENT): neighbours of equal size with one destination; their receiver cannot tell. An error

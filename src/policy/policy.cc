@@ -92,6 +92,10 @@ const Options& Policy::options(int rule) const noexcept {
   return rule < 0 ? none : rules_->rules[static_cast<std::size_t>(rule)].options;
 }
 
+bool Policy::has_quotas() const noexcept {
+  return std::ranges::any_of(rules_->rules, [](const Rule& rule) { return !rule.options.quotas.empty(); });
+}
+
 bool Policy::every_anonymous_allow_names_its_sources() const noexcept {
   for (const Rule& rule : rules_->rules) {
     if (rule.allow && may_be_anonymous(rule) && rule.sources.empty()) return false;

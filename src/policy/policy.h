@@ -103,6 +103,9 @@ class Policy {
   /// The rules as values (rules.h), for whoever says something about them: explain, expectations, cautions.
   [[nodiscard]] const RuleSet& rule_set() const noexcept { return *rules_; }
 
+  /// True when some rule has a quota.
+  [[nodiscard]] bool has_quotas() const noexcept;
+
   /// True when every allow rule that could admit a client without authentication names its sources (a `from`): then
   /// an unauthenticated listener is not an open proxy. Also true when no rule admits such a client at all.
   [[nodiscard]] bool every_anonymous_allow_names_its_sources() const noexcept;

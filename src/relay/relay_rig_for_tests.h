@@ -5,8 +5,10 @@
 
 #include <array>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "relay/tcp_relay.h"
 
@@ -123,13 +125,13 @@ class RelayRig final : public TunnelOwner {
   }
 
   /// Connects both peers and puts the tunnel between them.
-  void begin(const std::string& early = {}, Watch watch = Watch::nothing) {
+  void begin(const std::string& early = {}, Watch watch = Watch::nothing, std::unique_ptr<Terms> terms = nullptr) {
     engine::Socket to_client;
     engine::Socket to_target;
     connect(client, to_client);
     connect(target, to_target);
     relay.start(to_client, to_target, ConstBytes(reinterpret_cast<const std::uint8_t*>(early.data()), early.size()),
-                this, watch);
+                this, watch, std::move(terms));
   }
 
   /// Turns the loop until the condition holds; a condition that never comes true fails the test.

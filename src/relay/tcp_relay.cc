@@ -27,8 +27,9 @@ Relay::~Relay() {
   for (const auto& pipe : idle_pipes_) engine_.close_pipe(*pipe);
 }
 
-void Relay::start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context, Watch watch) {
-  auto* const tunnel = new Tunnel(*this, context);
+void Relay::start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context, Watch watch,
+                  std::unique_ptr<Terms> terms) {
+  auto* const tunnel = new Tunnel(*this, context, std::move(terms));
   tunnel->next_ = first_;
   tunnel->previous_next_ = &first_;
   if (first_ != nullptr) first_->previous_next_ = &tunnel->next_;
@@ -62,6 +63,14 @@ std::size_t Relay::end_if(const std::function<bool(void* context)>& chosen, Reas
 void Relay::visit(const See& see) const {
   for (const Tunnel* tunnel = first_; tunnel != nullptr; tunnel = tunnel->next_) {
     if (!tunnel->ended_) see(tunnel->context_, tunnel->up_.octets, tunnel->down_.octets);
+  }
+}
+
+void Relay::end_exceeded() noexcept {
+  for (Tunnel* tunnel = first_; tunnel != nullptr;) {
+    Tunnel* const next = tunnel->next_;
+    if (tunnel->has_exceeded()) tunnel->end_gently(Reason::limit_quota);
+    tunnel = next;
   }
 }
 

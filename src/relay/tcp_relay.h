@@ -18,6 +18,7 @@
 #include "base/limits.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "relay/terms.h"
 #include "relay/tunnel_watch.h"
 
 namespace stile::relay {
@@ -46,6 +47,9 @@ class TunnelOwner : public WatchOwner {
  public:
   /// Called once for each tunnel, after both its sockets were closed.
   virtual void tunnel_ended(const TunnelEnd& end) noexcept = 0;
+  /// A tunnel has exceeded a quota, and ends. Others of that quota, here or elsewhere, may be idle and not know it:
+  /// see Relay::end_exceeded. Called once for each tunnel that noticed by itself.
+  virtual void quota_exceeded() noexcept {}
 };
 
 class Tunnel;
@@ -60,12 +64,15 @@ class Relay {
   ~Relay();
 
   /// Takes both open sockets (neither pending) and carries octets between them from now on. `early` is delivered to the
-  /// target before anything that is still to be received. `context` comes back in TunnelEnd.
+  /// target before anything that is still to be received. `context` comes back in TunnelEnd. `terms` absent, the
+  /// common case, costs nothing.
   void start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context,
-             Watch watch = Watch::nothing);
+             Watch watch = Watch::nothing, std::unique_ptr<Terms> terms = nullptr);
 
   /// Ends every tunnel: those that have been quiet for quiet_before_fin in order (FIN), all others with RST.
   void end_all(Reason reason) noexcept;
+  /// Ends those that have exceeded a quota, which others may have used up.
+  void end_exceeded() noexcept;
 
   /// Ends likewise every tunnel whose context `chosen` picks, and says how many those were.
   std::size_t end_if(const std::function<bool(void* context)>& chosen, Reason reason);

@@ -12,7 +12,8 @@ constexpr std::size_t small_read_octets = 16 * limits::KiB;
 
 }  // namespace
 
-Tunnel::Tunnel(Relay& relay, void* context) noexcept : relay_(relay), context_(context) {
+Tunnel::Tunnel(Relay& relay, void* context, std::unique_ptr<Terms> terms) : relay_(relay), context_(context) {
+  if (terms != nullptr) extra().terms = std::move(terms);
   client_.bind<&Tunnel::on_client_ready>(this);
   target_.bind<&Tunnel::on_target_ready>(this);
 }
@@ -26,7 +27,7 @@ void Tunnel::start(engine::Socket& client, engine::Socket& target, ConstBytes ea
     if (watched_) look(early);
     park(up_, early);
   }
-  if (relay_.limits_.idle > Duration::zero()) arm_timer();
+  if (idle_limit() > Duration::zero()) arm_idle_timer();
   // Both directions may have octets already; parked early data goes first.
   if (pump(up_, client_, target_) == Progress::failed) return;
   if (pump(down_, target_, client_) == Progress::failed) return;
@@ -55,7 +56,7 @@ void Tunnel::advance(engine::Socket& woken) {
   if (!reading.blocked && pump(reading, woken, other) == Progress::failed) return;
   // A side that is not read, blocked or behind its FIN, does not tell of its failure by itself, and what it sent before
   // it failed can no longer be delivered in order: the far side must not take it for complete.
-  if ((reading.blocked || reading.fin_received) && relay_.engine_.failed(woken)) {
+  if ((reading.blocked || reading.paused || reading.fin_received) && relay_.engine_.failed(woken)) {
     static_cast<void>(lost(woken, Error{ErrorKind::reset, 0}));
     return;
   }
@@ -67,7 +68,7 @@ Tunnel::Progress Tunnel::pump(Direction& way, engine::Socket& from, engine::Sock
   const std::uint64_t before = way.octets;
   std::size_t budget = limits::octets_per_turn_max;
   Progress progress = Progress::more;
-  way.blocked = false;
+  way.blocked = way.paused = false;
   while (progress == Progress::more) {
     const auto flushed = flush(way, to);
     if (!flushed) return lost(to, flushed.error());
@@ -78,13 +79,52 @@ Tunnel::Progress Tunnel::pump(Direction& way, engine::Socket& from, engine::Sock
     } else if (budget == 0) {
       break;  // the reader's readiness is still cached: its next wait completes at once, after everybody else's turn
     } else {
-      progress = way.splicing ? splice(way, from, budget) : copy(way, from, to, budget);
+      progress = move_some(way, from, to, budget);
     }
   }
   if (progress == Progress::failed) return progress;
   way.blocked = progress == Progress::blocked;
-  if (way.octets != before) last_octet_ = relay_.engine_.now();
-  return progress;
+  way.paused = progress == Progress::paused;
+  if (way.octets == before) return progress;
+  last_octet_ = relay_.engine_.now();
+  return extra_ == nullptr ? progress : charge(way.octets - before, progress);
+}
+
+Tunnel::Progress Tunnel::move_some(Direction& way, engine::Socket& from, engine::Socket& to, std::size_t& budget) {
+  Flow* const flow = flow_of(way);
+  if (flow == nullptr) return way.splicing ? splice(way, from, budget) : copy(way, from, to, budget);
+  const std::size_t allowed = std::min(budget, flow->allowed(relay_.engine_.now()));
+  if (allowed == 0) {
+    if (way.pipe != nullptr) relay_.give_back_pipe(std::move(way.pipe));  // empty: flush came before
+    return Progress::paused;
+  }
+  std::size_t rest = allowed;
+  const Progress progress = way.splicing ? splice(way, from, rest) : copy(way, from, to, rest);
+  const std::size_t moved = allowed - rest;
+  budget -= moved;
+  flow->moved(moved);
+  // A short read took all there was. To look again would be to reserve a turn for nothing.
+  const bool drained = moved > 0 && rest > 0 && progress == Progress::more;
+  return drained && way.parked == nullptr && (way.pipe == nullptr || way.pipe->held == 0) ? Progress::idle : progress;
+}
+
+Tunnel::Progress Tunnel::charge(std::uint64_t octets, Progress progress) noexcept {
+  if (extra_->terms == nullptr) return progress;
+  extra_->terms->charge(octets);
+  if (!extra_->terms->is_exceeded()) return progress;
+  relay_.owner_.quota_exceeded();
+  end(Reason::limit_quota, false);
+  return Progress::failed;
+}
+
+bool Tunnel::has_exceeded() const noexcept {
+  return !ended_ && extra_ != nullptr && extra_->terms != nullptr && extra_->terms->is_exceeded();
+}
+
+Flow* Tunnel::flow_of(const Direction& way) noexcept {
+  if (extra_ == nullptr || extra_->terms == nullptr) return nullptr;
+  Flow& flow = &way == &up_ ? extra_->terms->up : extra_->terms->down;
+  return flow.is_metered() ? &flow : nullptr;
 }
 
 // Delivers what is held already: true when nothing is held any longer, false when the writer takes no more at present.
@@ -123,7 +163,7 @@ Tunnel::Progress Tunnel::copy(Direction& way, engine::Socket& from, engine::Sock
   if (watched_ && &way == &up_) {
     look(buffer.first(*received));
   } else {
-    consider_splicing(way, *received == buffer.size());
+    consider_splicing(way, *received == buffer.size() && *received >= small_read_octets);
   }
 
   ConstBytes rest = buffer.first(*received);
@@ -179,7 +219,7 @@ Tunnel::Progress Tunnel::finish(Direction& way, engine::Socket& to) {
   // When both directions are finished the sockets are closed at once, and close sends the FIN.
   if (both_finished()) return Progress::idle;
   if (const auto done = relay_.engine_.shutdown_write(to); !done) return lost(to, done.error());
-  arm_timer();
+  arm_idle_timer();
   return Progress::idle;
 }
 
@@ -239,32 +279,60 @@ void Tunnel::consider_splicing(Direction& way, bool full) {
 // Each socket waits for what its two directions want of it; a wait of no interest still tells of an error.
 void Tunnel::rearm() {
   const auto interest = [](const Direction& reading, const Direction& writing) {
-    const bool read = !reading.blocked && !reading.fin_received;
+    const bool read = !reading.blocked && !reading.paused && !reading.fin_received;
     const bool write = writing.blocked;
     return static_cast<engine::Interest>((read ? 1 : 0) | (write ? 2 : 0));
   };
   relay_.engine_.wait(client_, interest(up_, down_));
   relay_.engine_.wait(target_, interest(down_, up_));
+  if (up_.paused || down_.paused) arm_turn_timer();
 }
 
-void Tunnel::arm_timer() {
-  const Duration limit = half_closed() ? relay_.limits_.half_closed : relay_.limits_.idle;
-  if (limit <= Duration::zero()) return;
-  if (timer_ == nullptr) {
-    timer_ = std::make_unique<engine::Timer>();
-    timer_->bind<&Tunnel::on_timer>(this);
+Tunnel::Extra& Tunnel::extra() {
+  if (extra_ == nullptr) {
+    extra_ = std::make_unique<Extra>();
+    extra_->idle.bind<&Tunnel::on_idle>(this);
+    extra_->turn.bind<&Tunnel::on_turn>(this);
   }
-  relay_.engine_.start_timer(*timer_, last_octet_ + limit);
+  return *extra_;
+}
+
+Duration Tunnel::idle_limit() const noexcept {
+  if (half_closed()) return relay_.limits_.half_closed;
+  const bool own = extra_ != nullptr && extra_->terms != nullptr && extra_->terms->idle;
+  return own ? *extra_->terms->idle : relay_.limits_.idle;
+}
+
+void Tunnel::arm_idle_timer() {
+  const Duration limit = idle_limit();
+  if (limit > Duration::zero()) relay_.engine_.start_timer(extra().idle, last_octet_ + limit);
 }
 
 // The timer is not moved by each octet; when it fires it asks how long ago the last one was.
-void Tunnel::on_timer(engine::Status status) {
+void Tunnel::on_idle(engine::Status status) {
   if (ended_) return release_when_quiet();
   if (status == engine::Status::canceled) return;
-  const Duration limit = half_closed() ? relay_.limits_.half_closed : relay_.limits_.idle;
+  const Duration limit = idle_limit();
   if (limit <= Duration::zero()) return;
-  if (relay_.engine_.now() - last_octet_ < limit) return arm_timer();
+  if (up_.paused || down_.paused) last_octet_ = relay_.engine_.now();  // octets wait for their turn
+  if (relay_.engine_.now() - last_octet_ < limit) return arm_idle_timer();
   end(Reason::idle, false);
+}
+
+void Tunnel::arm_turn_timer() {
+  const Terms& terms = *extra_->terms;
+  Instant due = up_.paused ? terms.up.due() : terms.down.due();
+  if (down_.paused) due = std::min(due, terms.down.due());
+  relay_.engine_.start_timer(extra_->turn, due);
+}
+
+void Tunnel::on_turn(engine::Status status) {
+  if (ended_) return release_when_quiet();
+  if (status == engine::Status::canceled) return;
+  if (up_.paused && pump(up_, client_, target_) == Progress::failed) return;
+  if (down_.paused && pump(down_, target_, client_) == Progress::failed) return;
+  if (both_finished()) return end(first_fin_, true);
+  rearm();
 }
 
 void Tunnel::end_gently(Reason reason) noexcept {
@@ -274,7 +342,7 @@ void Tunnel::end_gently(Reason reason) noexcept {
   // Octets that arrived since the last turn are not seen yet: only a tunnel that has been quiet for a while can be
   // ended by FIN without making a cut stream look complete.
   const bool quiet = relay_.engine_.now() - last_octet_ >= quiet_before_fin;
-  end(reason, quiet && empty(up_) && empty(down_));
+  end(reason, quiet && empty(up_) && empty(down_) && !up_.paused && !down_.paused);
 }
 
 void Tunnel::end(Reason reason, bool in_order) noexcept {
@@ -291,13 +359,23 @@ void Tunnel::end(Reason reason, bool in_order) noexcept {
       relay_.engine_.abort(*socket);
     }
   }
-  if (timer_ != nullptr) relay_.engine_.cancel(*timer_);
+  if (extra_ != nullptr) let_go_of_extra();
   relay_.ended(*this, {reason, up_.octets, down_.octets, context_});
   release_when_quiet();
 }
 
+// Budgets and quotas may go with the owner's word on the end.
+void Tunnel::let_go_of_extra() noexcept {
+  relay_.engine_.cancel(extra_->idle);
+  relay_.engine_.cancel(extra_->turn);
+  for (const Direction* way : {&up_, &down_}) {
+    if (Flow* const flow = flow_of(*way)) flow->moved(0);
+  }
+  extra_->terms.reset();
+}
+
 void Tunnel::release_when_quiet() noexcept {
-  const bool timing = timer_ != nullptr && timer_->pending();
+  const bool timing = extra_ != nullptr && (extra_->idle.pending() || extra_->turn.pending());
   if (!client_.pending() && !target_.pending() && !timing) relay_.release(*this);
 }
 

@@ -12,7 +12,7 @@ namespace stile::relay {
 
 class Tunnel {
  public:
-  Tunnel(Relay& relay, void* context) noexcept;
+  Tunnel(Relay& relay, void* context, std::unique_ptr<Terms> terms);
   Tunnel(const Tunnel&) = delete;
   Tunnel& operator=(const Tunnel&) = delete;
 
@@ -20,6 +20,7 @@ class Tunnel {
   void start(engine::Socket& client, engine::Socket& target, ConstBytes early, bool watched);
   /// Ends the tunnel from outside, in order where nothing is in flight. A no-op on one that has ended.
   void end_gently(Reason reason) noexcept;
+  [[nodiscard]] bool has_exceeded() const noexcept;
 
  private:
   friend class Relay;
@@ -41,21 +42,33 @@ class Tunnel {
     bool fin_received = false;
     bool fin_sent = false;
     bool blocked = false;  // the writer side takes nothing at present
+    bool paused = false;   // its rate lets nothing be read before the flow's turn
+  };
+
+  /// What few tunnels have. Made when it is first needed.
+  struct Extra {
+    engine::Timer idle;  // where an idle limit is set, or one side has finished
+    engine::Timer turn;  // of the direction that is paused for the shortest time
+    std::unique_ptr<Terms> terms;
   };
 
   enum class Progress : std::uint8_t {
     idle,     // everything that came was delivered
     blocked,  // the writer side is full
+    paused,   // the reader side waits for its turn
     more,     // the turn's budget is used up
     failed,   // one side is gone; the tunnel has ended
   };
 
   void on_client_ready(engine::Status status);
   void on_target_ready(engine::Status status);
-  void on_timer(engine::Status status);
+  void on_idle(engine::Status status);
+  void on_turn(engine::Status status);
 
   void advance(engine::Socket& woken);
   Progress pump(Direction& way, engine::Socket& from, engine::Socket& to);
+  Progress move_some(Direction& way, engine::Socket& from, engine::Socket& to, std::size_t& budget);
+  Progress charge(std::uint64_t octets, Progress progress) noexcept;
   Result<bool> flush(Direction& way, engine::Socket& to);
   Progress copy(Direction& way, engine::Socket& from, engine::Socket& to, std::size_t& budget);
   Progress splice(Direction& way, engine::Socket& from, std::size_t& budget);
@@ -67,17 +80,22 @@ class Tunnel {
   void unpark(Direction& way) noexcept;
   void stop_splicing(Direction& way) noexcept;
   void consider_splicing(Direction& way, bool full);
+  [[nodiscard]] Flow* flow_of(const Direction& way) noexcept;
   void rearm();
-  void arm_timer();
+  [[nodiscard]] Extra& extra();
+  [[nodiscard]] Duration idle_limit() const noexcept;
+  void arm_idle_timer();
+  void arm_turn_timer();
   [[nodiscard]] bool both_finished() const noexcept { return up_.fin_sent && down_.fin_sent; }
   [[nodiscard]] bool half_closed() const noexcept { return up_.fin_received || down_.fin_received; }
   void end(Reason reason, bool in_order) noexcept;
+  void let_go_of_extra() noexcept;
   void release_when_quiet() noexcept;
 
   Relay& relay_;
   engine::Socket client_;
   engine::Socket target_;
-  std::unique_ptr<engine::Timer> timer_;  // where an idle limit is set, or one side has finished
+  std::unique_ptr<Extra> extra_;
   Direction up_;
   Direction down_;
   Instant last_octet_{};

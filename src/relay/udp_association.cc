@@ -21,8 +21,10 @@ constexpr int receive_errors_max = 64;
 /// Of a batch, the last datagram that went up, by its header's octets: what bears the same ones in the same turn goes
 /// the same way, and need not be decoded, looked up or decided.
 struct LastWay {
-  ConstBytes header;
-  Endpoint to;
+  ConstBytes header{};
+  Endpoint to{};
+  Association::Side* side = nullptr;
+  DatagramTerms* terms = nullptr;
 
   [[nodiscard]] bool is_that_of(ConstBytes datagram) const noexcept {
     return !header.empty() && datagram.size() >= header.size() &&
@@ -34,6 +36,7 @@ struct LastWay {
 struct LastSender {
   std::optional<Endpoint> from;
   bool expected = false;
+  DatagramTerms* terms = nullptr;
   std::optional<wire::WireBuffer<wire::udp_header_octets_max>> header;
 };
 
@@ -181,21 +184,23 @@ void Association::from_port(std::uint16_t port, MutableBytes datagram, LastWay& 
   if (standing == PortPin::Standing::pinned) pin_.heard(port, now());
   if (last.is_that_of(datagram)) {
     pin_.heard(port, now());
-    return add_up(last.to, datagram.subspan(last.header.size()));
+    return send_up(last, datagram.subspan(last.header.size()));
   }
 
   last = LastWay{};
   const auto decoded = wire::decode_udp_header(datagram);
   const auto* const header = std::get_if<wire::Parsed<wire::UdpHeader>>(&decoded);
   if (header == nullptr) return drop(UdpDrop::header, Endpoint{client_, port});
-  const auto went = judge(datagram, header->value, header->consumed, port);
+  auto went = judge(datagram, header->value, header->consumed, port);
   const bool plain = header->value.fragment.stands_alone() && header->value.reserved == 0;
-  if (went && plain) last = {datagram.first(header->consumed), *went};
+  if (!went || !plain) return;
+  last = *went;
+  last.header = datagram.first(header->consumed);
 }
 
-// Where the datagram went, if it did at once.
-std::optional<Endpoint> Association::judge(MutableBytes datagram, const wire::UdpHeader& header,
-                                           std::size_t header_octets, std::uint16_t port) {
+// How the datagram went, if it did at once.
+std::optional<LastWay> Association::judge(MutableBytes datagram, const wire::UdpHeader& header,
+                                          std::size_t header_octets, std::uint16_t port) {
   const auto target = header.address.target();
   if (!target || target->port == 0) {
     drop(UdpDrop::header, Endpoint{client_, port});
@@ -206,8 +211,8 @@ std::optional<Endpoint> Association::judge(MutableBytes datagram, const wire::Ud
   return reassemble(header.fragment, *target, datagram.subspan(header_octets));
 }
 
-std::optional<Endpoint> Association::reassemble(wire::FragmentOctet fragment, const Target& target,
-                                                MutableBytes payload) {
+std::optional<LastWay> Association::reassemble(wire::FragmentOctet fragment, const Target& target,
+                                               MutableBytes payload) {
   if (!fragment.stands_alone() && (!reassemble_ || !relay_.may_hold(payload.size()))) {
     drop(reassemble_ ? UdpDrop::limit : UdpDrop::fragment, target);
     return std::nullopt;
@@ -226,7 +231,7 @@ std::optional<Endpoint> Association::reassemble(wire::FragmentOctet fragment, co
   return std::nullopt;
 }
 
-std::optional<Endpoint> Association::route(const Target& target, MutableBytes payload) {
+std::optional<LastWay> Association::route(const Target& target, MutableBytes payload) {
   UdpTargets::Entry* entry = known(target);
   if (entry == nullptr && !relay_.takes_targets_) {
     drop(UdpDrop::limit, target);
@@ -236,20 +241,23 @@ std::optional<Endpoint> Association::route(const Target& target, MutableBytes pa
     wait_for_name(target, payload);
     return std::nullopt;
   }
-  if (entry == nullptr) {
-    const Address address = *target.address();
-    const UdpTarget value{address, allows(target, address), owner_.policy_generation()};
-    entry = &targets_.add(target, value, now());
-  }
+  if (entry == nullptr) entry = &add_target(target, *target.address(), decide(target, *target.address()));
   targets_.touch(*entry, now());
   // Sockets of ours come and go without the policy's generation, so they are asked for in each batch.
-  const Address address = entry->value().address;
-  if (!entry->value().allowed || relay_.live_.reaches({address, target.port})) {
+  const Endpoint to{entry->value().address, target.port};
+  if (!entry->value().allowed || relay_.live_.reaches(to)) {
     drop(UdpDrop::denied, target);
     return std::nullopt;
   }
-  if (!send_up(target, address, payload)) return std::nullopt;
-  return Endpoint{address, target.port};
+  return send_to(*entry, payload);
+}
+
+UdpTargets::Entry& Association::add_target(const Target& target, const Address& address,
+                                           const policy::Verdict& verdict) {
+  const bool allowed = verdict.decision == policy::Verdict::Decision::allow;
+  return targets_.add(
+      target, {.address = address, .allowed = allowed, .generation = owner_.policy_generation(), .rule = verdict.rule},
+      now());
 }
 
 // The target with a verdict of the policy in force; absent where it must be resolved, or was never asked for.
@@ -258,37 +266,75 @@ UdpTargets::Entry* Association::known(const Target& target) {
   const std::uint64_t generation = owner_.policy_generation();
   if (entry == nullptr || entry->value().generation == generation) return entry;
   const bool is_name = target.host_name() != nullptr;
-  const bool allowed = (!is_name || entry->value().allowed) && allows(target, entry->value().address);
+  policy::Verdict verdict;
+  if (!is_name || entry->value().allowed) verdict = decide(target, entry->value().address);
+  const bool allowed = verdict.decision == policy::Verdict::Decision::allow;
   if (is_name && !allowed) {
     targets_.erase(*entry);  // another candidate may be admitted, or the name itself
     return nullptr;
   }
-  targets_.decide(*entry, allowed, generation);
+  targets_.decide(*entry, allowed, generation, verdict.rule);
   return entry;
 }
 
-bool Association::allows(const Target& target, const Address& candidate) {
-  return owner_.decide(target, candidate).decision == policy::Verdict::Decision::allow;
+// While the owner does not let it have its terms it is asked again: a session may end, or a day begin.
+std::expected<DatagramTerms*, UdpDrop> Association::terms_of(UdpTargets::Entry& entry) {
+  if (!entry.value().terms_known) {
+    const auto terms = owner_.terms_of(entry.value().rule);
+    if (!terms) return terms;
+    targets_.hold_to(entry, *terms);
+  }
+  return entry.value().terms;
 }
 
-bool Association::send_up(const Target& asked, const Address& address, MutableBytes payload) {
-  if (outgoing(asked, address.family()) == nullptr) return false;
-  add_up({address, asked.port}, payload);
+bool Association::may_move(DatagramTerms* held, Flow Terms::* way, std::size_t octets, const Endpoint& about) {
+  if (held == nullptr) return true;
+  Terms& terms = held->terms;
+  const bool used_up = terms.is_used_up();
+  if (used_up || !(terms.*way).take(octets, now())) {
+    drop(used_up ? UdpDrop::quota : UdpDrop::rate, about);
+    return false;
+  }
+  terms.charge(octets);
+  if (terms.is_exceeded()) owner_.quota_exceeded();
   return true;
 }
 
-void Association::add_up(const Endpoint& to, MutableBytes payload) {
-  const Family family = to.address.family();
-  SendList& list = relay_.buffers().up(family);
-  if (list.full()) flush(list, side(family).socket, totals_.up);
-  list.add(to, {}, payload);
+std::optional<LastWay> Association::send_to(UdpTargets::Entry& entry, MutableBytes payload) {
+  const Target& asked = entry.asked();
+  const auto terms = terms_of(entry);
+  if (!terms) {
+    drop(terms.error(), asked);
+    return std::nullopt;
+  }
+  Side* const side = outgoing(asked, entry.value().address.family(), *terms);
+  if (side == nullptr) return std::nullopt;
+  const LastWay way{.to = {entry.value().address, asked.port}, .side = side, .terms = *terms};
+  send_up(way, payload);
+  return way;
 }
 
-engine::Socket* Association::outgoing(const Target& asked, Family family) {
-  Side& way = side(family);
-  if (way.socket.is_open()) return &way.socket;
+void Association::send_up(const LastWay& way, MutableBytes payload) {
+  if (!may_move(way.terms, &Terms::up, payload.size(), way.to)) return;
+  const Family family = way.to.address.family();
+  SendList& list = relay_.buffers().up(family);
+  Side*& through = up_through_[static_cast<std::size_t>(family)];
+  if (list.full() || through != way.side) flush_up(family);
+  through = way.side;
+  list.add(way.to, {}, payload);
+}
+
+Association::Side* Association::outgoing(const Target& asked, Family family, DatagramTerms* terms) {
+  const bool leaves_from = terms != nullptr && terms->egress;
+  if (leaves_from && terms->egress->address.family() != family) {
+    drop(UdpDrop::send, asked);
+    return nullptr;
+  }
+  Side& way = leaves_from ? egress_side(*terms) : side(family);
+  if (way.socket.is_open()) return &way;
   const Address any = family == Family::ipv4 ? Address{} : Address::v6(std::array<std::uint8_t, 16>{});
-  if (const auto opened = relay_.engine_.open_udp(way.socket, {any, 0}); !opened) {
+  const engine::Egress from = leaves_from ? *terms->egress : engine::Egress{.address = any};
+  if (const auto opened = relay_.engine_.open_udp(way.socket, {from.address, 0}, from.foreign); !opened) {
     drop(drop_of(opened.error().kind), asked);
     return nullptr;
   }
@@ -298,13 +344,23 @@ engine::Socket* Association::outgoing(const Target& asked, Family family) {
   // Without it the network's word on a datagram is not heard; the association works all the same.
   (void)relay_.engine_.keep_datagram_errors(way.socket);
   relay_.engine_.wait(way.socket, engine::Interest::readable);
-  return &way.socket;
+  return &way;
+}
+
+// At most one for each rule that names one.
+Association::Side& Association::egress_side(DatagramTerms& terms) {
+  const auto found = std::ranges::find(egress_sides_, &terms, [](const auto& one) { return &one->terms; });
+  if (found != egress_sides_.end()) return (*found)->side;
+  return egress_sides_.emplace_back(std::make_unique<EgressSide>(*this, terms))->side;
+}
+
+void Association::flush_up(Family family) {
+  Side* const through = up_through_[static_cast<std::size_t>(family)];
+  if (through != nullptr) flush(relay_.buffers().up(family), through->socket, totals_.up);
 }
 
 void Association::flush_up() {
-  for (const Family family : {Family::ipv4, Family::ipv6}) {
-    flush(relay_.buffers().up(family), side(family).socket, totals_.up);
-  }
+  for (const Family family : {Family::ipv4, Family::ipv6}) flush_up(family);
 }
 
 void Association::flush(SendList& list, engine::Socket& socket, UdpCount& count) {
@@ -340,7 +396,7 @@ void Association::wait_for_name(const Target& target, ConstBytes payload) {
   const auto found = std::ranges::find(waits_, target, [](const auto& wait) -> const Target& { return wait->asked; });
   const bool asks = found == waits_.end();
   if (asks && owner_.decide(target, std::nullopt).decision == policy::Verdict::Decision::deny) {
-    targets_.add(target, {Address{}, false, owner_.policy_generation()}, now());
+    add_target(target, Address{}, {});
     return drop(UdpDrop::denied, target);
   }
   if (asks && waits_.size() >= limits::udp_waiting_names_max) return drop(UdpDrop::limit, target);
@@ -366,25 +422,26 @@ void Association::on_resolved(NameWait& wait) {
 
   const Target& asked = ending->asked;
   const std::vector<Address> candidates = ipv4_first(ending->lookup.answer().addresses);
+  policy::Verdict verdict;
   const auto chosen = std::ranges::find_if(candidates, [&](const Address& candidate) {
-    return allows(asked, candidate) && !relay_.live_.reaches({candidate, asked.port});
+    verdict = decide(asked, candidate);
+    return verdict.decision == policy::Verdict::Decision::allow && !relay_.live_.reaches({candidate, asked.port});
   });
   if (chosen == candidates.end()) {
     const UdpDrop reason = candidates.empty() ? UdpDrop::name : UdpDrop::denied;
     for (std::size_t i = 0; i < ending->held.size(); ++i) drop(reason, asked);
     return;
   }
-  targets_.add(asked, {*chosen, true, owner_.policy_generation()}, now());
-  for (std::vector<std::uint8_t>& payload : ending->held) (void)send_up(asked, *chosen, payload);
+  UdpTargets::Entry& entry = add_target(asked, *chosen, verdict);
+  for (std::vector<std::uint8_t>& payload : ending->held) (void)send_to(entry, payload);
   flush_up();
   arm_timer();
 }
 
 // ── to the client ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-void Association::on_targets_ready(Family family, engine::Status) {
+void Association::on_targets_ready(Side& way) {
   if (ended_) return release_when_quiet();
-  Side& way = side(family);
   take_errors(way);
   LastSender last;
   for (const engine::Datagram& received : receive(way)) from_target(received, last);
@@ -405,7 +462,7 @@ void Association::from_target(const engine::Datagram& received, LastSender& last
   const Endpoint& from = received.peer;
   const auto client_port = pin_.port();
   if (client_port && last.from != from) {
-    last.expected = expected(from.address);
+    last.expected = expected(from.address, last.terms);
     // The sender as it is, not as the client asked for it (RFC 1928 section 7). Never fragmented.
     last.header = wire::encode_udp_header({from.address, from.port});
     last.from = from;
@@ -416,6 +473,7 @@ void Association::from_target(const engine::Datagram& received, LastSender& last
   SendList& list = relay_.buffers().down();
   for_each_datagram(received, [&](MutableBytes payload) {
     if (header.size() + payload.size() > limits::udp_payload_octets_max) return drop(UdpDrop::too_big, from);
+    if (!may_move(last.terms, &Terms::down, payload.size(), from)) return;
     if (list.full()) flush(list, client_side_.socket, totals_.down);
     list.add(client, header, payload);
   });
@@ -423,13 +481,21 @@ void Association::from_target(const engine::Datagram& received, LastSender& last
 
 // True where the filter lets the sender through. An answer counts as use of the target, so that a stream that flows one
 // way only does not go idle (RFC 4787 section 4.3 leaves that open).
-bool Association::expected(const Address& sender) {
+bool Association::expected(const Address& sender, DatagramTerms*& terms) {
+  terms = nullptr;
   UdpTargets::Entry* entry = targets_.answering(sender, now());
   while (entry != nullptr && entry->value().generation != owner_.policy_generation()) {
-    targets_.decide(*entry, allows(entry->asked(), sender), owner_.policy_generation());
+    const policy::Verdict verdict = decide(entry->asked(), sender);
+    const bool allowed = verdict.decision == policy::Verdict::Decision::allow;
+    targets_.decide(*entry, allowed, owner_.policy_generation(), verdict.rule);
     entry = targets_.answering(sender, now());  // another one, where this one is denied
   }
-  if (entry != nullptr) targets_.touch(*entry, now());
+  if (entry != nullptr) {
+    targets_.touch(*entry, now());
+    const auto known = terms_of(*entry);
+    if (!known) return false;
+    terms = *known;
+  }
   return entry != nullptr || filter_ == UdpFilter::full_cone;
 }
 
@@ -469,6 +535,7 @@ void Association::end(Reason reason) noexcept {
   if (advertise_) relay_.live_.remove({*advertise_, bound_.port});
   relay_.engine_.close(client_side_.socket);
   for (Side& way : outgoing_) relay_.engine_.close(way.socket);
+  for (const auto& way : egress_sides_) relay_.engine_.close(way->side.socket);
   relay_.engine_.cancel(timer_);
   for (const auto& wait : waits_) relay_.resolver_.cancel(wait->lookup);
   --relay_.associations_;
@@ -488,7 +555,8 @@ void Association::release_held() noexcept {
 
 void Association::release_when_quiet() noexcept {
   const bool pending = client_side_.socket.pending() || outgoing_[0].socket.pending() ||
-                       outgoing_[1].socket.pending() || timer_.pending() || !waits_.empty();
+                       outgoing_[1].socket.pending() || timer_.pending() || !waits_.empty() ||
+                       std::ranges::any_of(egress_sides_, [](const auto& way) { return way->side.socket.pending(); });
   if (!pending) relay_.release(*this);
 }
 

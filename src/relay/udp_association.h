@@ -48,6 +48,7 @@ class Association {
 
  private:
   friend class UdpRelay;
+  friend struct LastWay;
 
   /// A name that is being resolved, and the datagrams that wait for it.
   struct NameWait {
@@ -71,11 +72,23 @@ class Association {
     [[nodiscard]] bool broken() const noexcept;
   };
 
+  /// Of targets whose rule names an address to leave from.
+  struct EgressSide {
+    EgressSide(Association& of, DatagramTerms& for_terms) : association(of), terms(for_terms) {
+      side.socket.bind<&EgressSide::on_ready>(this);
+    }
+    void on_ready(engine::Status) { association.on_targets_ready(side); }
+
+    Association& association;
+    DatagramTerms& terms;
+    Side side;
+  };
+
   void start(engine::Socket& bound_socket, const Endpoint& bound);
   void on_client_ready(engine::Status status);
-  void on_ipv4_ready(engine::Status status) { on_targets_ready(Family::ipv4, status); }
-  void on_ipv6_ready(engine::Status status) { on_targets_ready(Family::ipv6, status); }
-  void on_targets_ready(Family family, engine::Status status);
+  void on_ipv4_ready(engine::Status) { on_targets_ready(side(Family::ipv4)); }
+  void on_ipv6_ready(engine::Status) { on_targets_ready(side(Family::ipv6)); }
+  void on_targets_ready(Side& way);
   void on_timer(engine::Status status);
   void on_resolved(NameWait& wait);
   [[nodiscard]] std::span<engine::Datagram> receive(Side& side);
@@ -85,22 +98,29 @@ class Association {
   // From the client.
   void from_client(const engine::Datagram& received, LastWay& last);
   void from_port(std::uint16_t port, MutableBytes datagram, LastWay& last);
-  [[nodiscard]] std::optional<Endpoint> judge(MutableBytes datagram, const wire::UdpHeader& header,
-                                              std::size_t header_octets, std::uint16_t port);
-  [[nodiscard]] std::optional<Endpoint> reassemble(wire::FragmentOctet fragment, const Target& target,
-                                                   MutableBytes payload);
-  [[nodiscard]] std::optional<Endpoint> route(const Target& target, MutableBytes payload);
+  [[nodiscard]] std::optional<LastWay> judge(MutableBytes datagram, const wire::UdpHeader& header,
+                                             std::size_t header_octets, std::uint16_t port);
+  [[nodiscard]] std::optional<LastWay> reassemble(wire::FragmentOctet fragment, const Target& target,
+                                                  MutableBytes payload);
+  [[nodiscard]] std::optional<LastWay> route(const Target& target, MutableBytes payload);
   [[nodiscard]] UdpTargets::Entry* known(const Target& target);
-  [[nodiscard]] bool allows(const Target& target, const Address& candidate);
+  [[nodiscard]] policy::Verdict decide(const Target& target, const Address& candidate) {
+    return owner_.decide(target, candidate);
+  }
+  [[nodiscard]] std::expected<DatagramTerms*, UdpDrop> terms_of(UdpTargets::Entry& entry);
+  [[nodiscard]] bool may_move(DatagramTerms* held, Flow Terms::* way, std::size_t octets, const Endpoint& about);
   void wait_for_name(const Target& target, ConstBytes payload);
-  [[nodiscard]] bool send_up(const Target& asked, const Address& address, MutableBytes payload);
-  void add_up(const Endpoint& to, MutableBytes payload);
-  [[nodiscard]] engine::Socket* outgoing(const Target& asked, Family family);
+  UdpTargets::Entry& add_target(const Target& target, const Address& address, const policy::Verdict& verdict);
+  [[nodiscard]] std::optional<LastWay> send_to(UdpTargets::Entry& entry, MutableBytes payload);
+  void send_up(const LastWay& way, MutableBytes payload);
+  [[nodiscard]] Side* outgoing(const Target& asked, Family family, DatagramTerms* terms);
+  [[nodiscard]] Side& egress_side(DatagramTerms& terms);
+  void flush_up(Family family);
   void flush_up();
 
   // To the client.
   void from_target(const engine::Datagram& received, LastSender& last);
-  [[nodiscard]] bool expected(const Address& sender);
+  [[nodiscard]] bool expected(const Address& sender, DatagramTerms*& terms);
 
   void flush(SendList& list, engine::Socket& socket, UdpCount& count);
   void drop(UdpDrop reason, const Target& about, std::uint64_t datagrams = 1) noexcept;
@@ -124,7 +144,9 @@ class Association {
   PortPin pin_;
   Side client_side_;
   std::array<Side, 2> outgoing_;  // by family; closed until the first datagram that way
-  engine::Timer timer_;           // to the first of: a target idle too long, the end of a fragment sequence
+  std::vector<std::unique_ptr<EgressSide>> egress_sides_;
+  std::array<Side*, 2> up_through_{};  // by family: through which of them the batch in hand leaves
+  engine::Timer timer_;                // to the first of: a target idle too long, the end of a fragment sequence
   wire::FragmentQueue fragments_;
   UdpTargets targets_;
   std::vector<std::unique_ptr<NameWait>> waits_;

@@ -15,6 +15,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <memory>
 #include <optional>
 
@@ -26,6 +27,7 @@
 #include "engine/engine.h"
 #include "policy/policy.h"
 #include "relay/live_sockets.h"
+#include "relay/terms.h"
 #include "resolve/resolver.h"
 
 namespace stile::relay {
@@ -74,6 +76,12 @@ struct AssociationEnd {
   AssociationTotals totals;
 };
 
+/// What the datagrams to one rule's targets are held to, and from where they leave.
+struct DatagramTerms {
+  Terms terms;
+  std::optional<engine::Egress> egress;
+};
+
 /// Whose association it is. Outlives it, which is until `association_ended`. None of these may end an association.
 class AssociationOwner {
  public:
@@ -83,6 +91,14 @@ class AssociationOwner {
   /// Another number than before whenever `decide` might say something else than before. A cheap getter: it is asked for
   /// every datagram.
   [[nodiscard]] virtual std::uint64_t policy_generation() const noexcept = 0;
+  /// What targets that this rule allows are held to; null: to nothing. It stays until the association ends. Or why
+  /// their datagrams are dropped at present.
+  [[nodiscard]] virtual std::expected<DatagramTerms*, UdpDrop> terms_of(int rule) {
+    static_cast<void>(rule);
+    return nullptr;
+  }
+  /// A datagram exceeded a quota; those behind it are dropped.
+  virtual void quota_exceeded() noexcept {}
   /// So many datagrams were dropped, at least one; `first`: the first of their association, for this reason. `about`:
   /// the target that was asked for where the datagram told one, else its sender; of datagrams that the socket lost, the
   /// sender of the next one.

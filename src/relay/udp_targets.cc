@@ -35,14 +35,22 @@ void UdpTargets::touch(Entry& entry, Instant now) {
   by_use_.splice(by_use_.end(), by_use_, entry.place_);
 }
 
-void UdpTargets::decide(Entry& entry, bool allowed, std::uint64_t generation) {
+void UdpTargets::decide(Entry& entry, bool allowed, std::uint64_t generation, int rule) {
   entry.value_.generation = generation;
   entry.value_.allowed = allowed;
+  entry.value_.rule = rule;
+  entry.value_.terms_known = false;
+  entry.value_.terms = nullptr;
   if (allowed) {
     answering_.insert(&entry);
   } else {
     answering_.erase(&entry);
   }
+}
+
+void UdpTargets::hold_to(Entry& entry, DatagramTerms* terms) noexcept {
+  entry.value_.terms_known = true;
+  entry.value_.terms = terms;
 }
 
 void UdpTargets::erase(Entry& entry) {

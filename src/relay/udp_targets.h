@@ -19,10 +19,15 @@
 
 namespace stile::relay {
 
+struct DatagramTerms;  // udp_relay.h
+
 struct UdpTarget {
   Address address;  // where its datagrams go: the literal, or the admitted candidate of a name
   bool allowed = false;
-  std::uint64_t generation = 0;  // of the policy that said so
+  std::uint64_t generation = 0;    // of the policy that said so
+  int rule = -1;                   // likewise
+  bool terms_known = false;        // that hold for the rule
+  DatagramTerms* terms = nullptr;  // null: none
 };
 
 class UdpTargets {
@@ -54,7 +59,8 @@ class UdpTargets {
   /// A datagram went to it or came from it.
   void touch(Entry& entry, Instant now);
   /// The policy's word of `generation` on the address it has.
-  void decide(Entry& entry, bool allowed, std::uint64_t generation);
+  void decide(Entry& entry, bool allowed, std::uint64_t generation, int rule = -1);
+  void hold_to(Entry& entry, DatagramTerms* terms) noexcept;
   void erase(Entry& entry);
   void clear() noexcept;
 

@@ -37,6 +37,7 @@ int rank(Reason reason) noexcept {
 }  // namespace
 
 Reason dial_reason(const engine::ConnectFailure& failure, Family family, bool host_has_ipv6) noexcept {
+  if (failure.egress && failure.error.kind == ErrorKind::address_unavailable) return Reason::dial_egress;
   if (failure.icmp && is_time_exceeded(*failure.icmp)) return Reason::dial_ttl_expired;
   switch (failure.error.kind) {
     case ErrorKind::refused:
@@ -86,23 +87,25 @@ Dial::~Dial() {
   for (std::size_t i = 0; i < started_; ++i) engine_.close(attempt(i).socket);
 }
 
-void Dial::start(std::span<const Endpoint> candidates, const DialLimits& limits) {
-  STILE_ASSERT(!candidates.empty() && count_ == 0);
+void Dial::start(std::span<const Endpoint> candidates, const DialLimits& limits,
+                 std::span<const std::optional<engine::Egress>> egress) {
+  STILE_ASSERT(!candidates.empty() && count_ == 0 && (egress.empty() || egress.size() == candidates.size()));
   count_ = std::min(candidates.size(), limits::candidates_max);
   limits_ = limits;
-  place(first_, candidates.front());
   if (count_ > 1) others_ = std::make_unique<Attempt[]>(count_ - 1);
-  for (std::size_t i = 1; i < count_; ++i) place(attempt(i), candidates[i]);
+  for (std::size_t i = 0; i < count_; ++i) place(i, candidates[i], egress.empty() ? std::nullopt : egress[i]);
   end_ = engine_.now() + limits_.total;
   next_start_ = engine_.now();
   dialling_ = true;
   advance();
 }
 
-void Dial::place(Attempt& attempt, const Endpoint& peer) noexcept {
-  attempt.dial = this;
-  attempt.peer = peer;
-  attempt.socket.bind<&Attempt::on_connected>(&attempt);
+void Dial::place(std::size_t index, const Endpoint& peer, const std::optional<engine::Egress>& egress) noexcept {
+  Attempt& placed = attempt(index);
+  placed.dial = this;
+  placed.peer = peer;
+  placed.egress = egress;
+  placed.socket.bind<&Attempt::on_connected>(&placed);
 }
 
 /// Starts what is due, and ends the dial where nothing is left to hope for.
@@ -120,7 +123,7 @@ void Dial::start_next() {
   next.phase = Attempt::Phase::connecting;
   next.deadline = std::min(engine_.now() + limits_.per_address, end_);
   next_start_ = engine_.now() + limits_.stagger;
-  const auto started = engine_.connect(next.socket, next.peer);
+  const auto started = engine_.connect(next.socket, next.peer, next.egress ? &*next.egress : nullptr);
   if (!started) fail(next, reason_of(started.error(), next));
 }
 

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/address.h"
@@ -51,7 +52,9 @@ class Dial {
   }
 
   /// Dials 1..candidates_max endpoints; exactly one completion follows, never inline. More candidates are not tried.
-  void start(std::span<const Endpoint> candidates, const DialLimits& limits);
+  /// `egress`, where it is not empty: from where each of them, in the same order.
+  void start(std::span<const Endpoint> candidates, const DialLimits& limits,
+             std::span<const std::optional<engine::Egress>> egress = {});
   /// Ends all attempts; the completion comes with `reason()` client_reset, also where a connection was made but not
   /// yet told about. A no-op when nothing is pending.
   void cancel() noexcept;
@@ -74,13 +77,14 @@ class Dial {
 
     Dial* dial = nullptr;
     Endpoint peer;
+    std::optional<engine::Egress> egress;
     engine::Socket socket;
     Instant deadline{};
     Phase phase = Phase::waiting;
   };
 
   [[nodiscard]] Attempt& attempt(std::size_t index) noexcept { return index == 0 ? first_ : others_[index - 1]; }
-  void place(Attempt& attempt, const Endpoint& peer) noexcept;
+  void place(std::size_t index, const Endpoint& peer, const std::optional<engine::Egress>& egress) noexcept;
   void advance();
   void start_next();
   void on_connected(Attempt& attempt, engine::Status status);

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "config/loopback.h"
 
 namespace stile::server {
@@ -68,6 +71,22 @@ std::vector<std::string> outside_facts(const config::Config& config) {
         fmt::format("{} target{} told who the client is by a PROXY header", targets, targets == 1 ? " is" : "s are"));
   }
   return facts;
+}
+
+std::vector<Shortcoming> missing_egress(const policy::Policy& policy, const std::vector<Cidr>& local) {
+  std::vector<Shortcoming> missing;
+  for (std::size_t i = 0; i < policy.rules().size(); ++i) {
+    const std::optional<Cidr>& egress = policy.options(static_cast<int>(i)).egress;
+    if (!egress || config::is_loopback(egress->base)) continue;
+    if (std::ranges::any_of(local, [&](const Cidr& one) { return one.contains(*egress); })) continue;
+    const bool prefix = *egress != Cidr::host(egress->base);
+    const std::string address = prefix ? egress->to_string() : egress->base.to_string();
+    missing.push_back({.what = fmt::format("rule '{}' cannot leave from {}", policy.rules()[i].name, address),
+                       .why = prefix ? "this host takes no packets for it" : "no interface of this host has it",
+                       .cure = prefix ? fmt::format("`ip route add local {} dev lo`", address)
+                                      : fmt::format("`ip address add {} dev INTERFACE`", egress->to_string())});
+  }
+  return missing;
 }
 
 std::string trial(const config::Config& config, const config::Listener& listener, const Endpoint& where) {

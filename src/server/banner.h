@@ -18,6 +18,16 @@ namespace stile::server {
 /// What is told to others than clients on this host, one line each; none where every default holds.
 [[nodiscard]] std::vector<std::string> outside_facts(const config::Config& config);
 
+/// What cannot work, and what to do about it.
+struct Shortcoming {
+  std::string what;
+  std::string why;
+  std::string cure;
+};
+/// Rules whose `egress` is none of this host's addresses. `local`: what the kernel takes for this host, loopback
+/// excepted.
+[[nodiscard]] std::vector<Shortcoming> missing_egress(const policy::Policy& policy, const std::vector<Cidr>& local);
+
 /// A command that uses the listener; `where` is its endpoint, if it has one.
 [[nodiscard]] std::string trial(const config::Config& config, const config::Listener& listener, const Endpoint& where);
 

@@ -60,6 +60,22 @@ TEST(Banner, SaysWhatIsShownToTheOutside) {
                                       "1 target is told who the client is by a PROXY header"}));
 }
 
+TEST(Banner, SaysWhichEgressIsMissing) {
+  const auto policy = policy::Policy::compile(
+      "here: allow anyone to any egress 192.0.2.1\n"
+      "gone: allow anyone to any egress 192.0.2.2\n"
+      "loop: allow anyone to loopback egress 127.0.0.9\n"
+      "many: allow anyone to any egress 2001:db8:1::/64\n"
+      "routed: allow anyone to any egress 2001:db8:2:3::/64\n");
+  ASSERT_TRUE(policy);
+  const auto missing = missing_egress(*policy, {*Cidr::parse("192.0.2.1"), *Cidr::parse("2001:db8:2::/48")});
+  ASSERT_EQ(missing.size(), 2U);
+  EXPECT_EQ(missing[0].what, "rule 'gone' cannot leave from 192.0.2.2");
+  EXPECT_EQ(missing[0].cure, "`ip address add 192.0.2.2/32 dev INTERFACE`");
+  EXPECT_EQ(missing[1].what, "rule 'many' cannot leave from 2001:db8:1::/64");
+  EXPECT_EQ(missing[1].cure, "`ip route add local 2001:db8:1::/64 dev lo`");
+}
+
 TEST(Banner, OffersACommandThatWorks) {
   config::Listener listener;
   EXPECT_EQ(trial({}, listener, *Endpoint::parse("[::1]:1080")), "curl -x socks5h://[::1]:1080 http://HOST/");

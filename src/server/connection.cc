@@ -27,7 +27,7 @@ bool has_unknown_flags(const session::SessionRequest& request) {
 Connection::Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules)
     : worker_(worker),
       common_(worker.common_),
-      dial_(worker.engine_),
+      reach_(worker.engine_, worker.resolver_, *this),
       session_(rules),
       local_(arrival.local),
       peer_(arrival.client),
@@ -38,8 +38,7 @@ Connection::Connection(Worker& worker, const Arrival& arrival, const session::Se
       header_due_(rules.proxy_header) {
   client_.bind<&Connection::on_client_ready>(this);
   deadline_.bind<&Connection::on_deadline>(this);
-  lookup_.bind<&Connection::on_resolved>(this);
-  dial_.bind<&Connection::on_dialled>(this);
+  reach_.bind<&Connection::on_reached>(this);
 }
 
 void Connection::begin(engine::Socket& accepted) {
@@ -61,7 +60,8 @@ void Connection::end(Reason reason) {
 bool Connection::enforce() {
   if (ending_) return true;
   common_ = worker_.common_;
-  decided_.reset();
+  reach_.forget();
+  claim_.release_rules();
   if (draining_ || !session_.identity()) return true;
   const auto who = common_->renewed(*session_.identity());
   if (!who) {
@@ -72,7 +72,10 @@ bool Connection::enforce() {
   if (handshaking_ || !session_.request()) return true;  // nothing was decided yet
   const policy::Verdict verdict = server::decide(*common_, grounds());
   rule_ = verdict.rule;
-  if (verdict.decision != policy::Verdict::Decision::deny) return true;
+  if (verdict.decision != policy::Verdict::Decision::deny) {
+    if (claim_.is_held()) (void)claim(rule_);  // it is there: no number of the new policy ends it
+    return true;
+  }
   finish(Reason::policy_changed);
   return false;
 }
@@ -154,31 +157,44 @@ void Connection::perform(const session::Authorise& action, Next& next) {
     next = session::Authorised{refusal};
     return;
   }
-  const Address* const literal = action.target == nullptr ? nullptr : action.target->address();
-  const policy::Verdict verdict = literal != nullptr ? decide_candidate(*literal) : decide(action.target, std::nullopt);
+  const policy::Verdict verdict = action.target != nullptr ? reach_.ask(*action.target) : decide(nullptr, std::nullopt);
   rule_ = verdict.rule;
   const bool denied = verdict.decision == policy::Verdict::Decision::deny;
-  next = session::Authorised{denied ? verdict.reason : Reason::none};
+  next = session::Authorised{denied ? verdict.reason : enter()};
 }
 
-void Connection::perform(const session::Connect& action, Next&) {
+/// Counts the session, unless a ceiling is reached. Limits of a source and a user hold for sources that are not
+/// loopback and for those who proved who they are (security reference, 1.2).
+Reason Connection::enter() {
+  const bool on_this_host = over_unix_ || config::is_loopback(peer_.address);
+  const Holder holder{.listener = worker_.sessions_of(listener_),
+                      .source = on_this_host ? std::nullopt : std::optional(peer_.address),
+                      .user = session_.identity()->user(),
+                      .associates = command_ == policy::Command::udp};
+  return claim_.enter(*worker_.usage_, holder, common_->limits);
+}
+
+Reason Connection::claim(int rule) {
+  if (rule < 0) return Reason::none;
+  const std::string& name = policy().rules()[static_cast<std::size_t>(rule)].name;
+  return claim_.enter_rule(rule, name, options_of(rule), session_.identity()->user(), worker_.engine_.wall_now());
+}
+
+void Connection::perform(const session::Connect&, Next&) {
   watch_client();
-  if (const HostName* const name = action.target->host_name()) return resolve(*name);
-  dial({action.target->address(), 1});
+  reach_.connect({.per_address = common_->limits.connect_per_address, .total = common_->limits.connect_total});
 }
 
 void Connection::perform(const session::Listen& action, Next&) {
   watch_client();
   if (action.expected == nullptr) return listen({});
-  if (const HostName* const name = action.expected->host_name()) return resolve(*name);
-  listen({action.expected->address(), 1});
+  reach_.find();
 }
 
-void Connection::perform(const session::Resolve& action, Next&) {
+void Connection::perform(const session::Resolve& action, Next& next) {
   watch_client();
-  if (action.reverse) return worker_.resolver_.reverse(lookup_, *action.target->address());
-  if (const HostName* const name = action.target->host_name()) return resolve(*name);
-  answer_resolve({action.target->address(), 1});
+  if (action.reverse) return reverse(*action.target->address(), next);
+  reach_.find();
 }
 
 void Connection::perform(const session::StartRelay& action, Next&) {
@@ -216,6 +232,7 @@ void Connection::start_http() {
 
 void Connection::perform(const session::Close& action, Next&) {
   if (action.how == session::Close::How::silent) return finish(action.reason);
+  if (association_ == nullptr) claim_.release();
   end_reason_ = action.reason;
   if (out_.empty()) return drain_and_close();
   after_flush_ = AfterFlush::drain_and_close;
@@ -328,76 +345,44 @@ policy::Verdict Connection::decide(const Target* target, const std::optional<Add
   return server::decide(*common_, asker, command_, target, candidate);
 }
 
-void Connection::resolve(const HostName& name) {
-  worker_.resolver_.resolve(lookup_, name);
+void Connection::reverse(const Address& address, Next& next) {
+  if (const Reason reason = claim(rule_); reason != Reason::none) {
+    next = session::Failed{reason};
+    return;
+  }
+  reverse_ = std::make_unique<resolve::Lookup>();
+  reverse_->bind<&Connection::on_reversed>(this);
+  worker_.resolver_.reverse(*reverse_, address);
 }
 
-void Connection::on_resolved(engine::Status) {
+void Connection::on_reversed(engine::Status) {
   if (ending_) return release_when_quiet();
-  if (lookup_.canceled()) return;
-  const resolve::Answer& answer = lookup_.answer();
-  if (answer.name) return drive(session::Granted{{*answer.name, 0}});  // RESOLVE_PTR; the address was decided
-  if (answer.addresses.empty()) return drive(session::Failed{answer.reason});
+  const resolve::Answer& answer = reverse_->answer();
+  if (!answer.name) return drive(session::Failed{answer.reason});
+  drive(session::Granted{{*answer.name, 0}});  // the address was decided
+}
+
+void Connection::on_reached(engine::Status) {
+  if (ending_) return release_when_quiet();
+  const Reason failure = reach_.settle();
+  rule_ = reach_.rule();
+  if (failure != Reason::none) return drive(session::Failed{failure});
   switch (command_) {
     case policy::Command::bind:
-      return listen(answer.addresses);
+      return listen(reach_.addresses());
     case policy::Command::resolve:
-      return answer_resolve(answer.addresses);
+      return answer_resolve();
     case policy::Command::ping:
-      return probe(answer.addresses);
+      return probe();
     default:
-      return dial(answer.addresses);
+      return connected();
   }
 }
 
-policy::Verdict Connection::decide_candidate(const Address& address) {
-  if (!decided_ || decided_->address != address) decided_ = {address, decide(session_.target(), address)};
-  return decided_->verdict;
-}
-
-// Every candidate is decided, and nothing else is used than the allowed ones (principle P2). None left: the refusal's
-// reason is told to the session.
-Connection::Candidates Connection::allowed(std::span<const Address> addresses) {
-  Candidates candidates;
-  policy::Verdict refusal;
-  for (const Address& address : addresses.first(std::min(addresses.size(), candidates.addresses.size()))) {
-    const policy::Verdict verdict = decide_candidate(address);
-    if (verdict.decision == policy::Verdict::Decision::allow) {
-      candidates.addresses[candidates.count++] = address;
-    } else {
-      refusal = verdict;
-    }
-  }
-  if (candidates.count == 0) {
-    rule_ = refusal.rule;
-    drive(session::Failed{refusal.reason});
-  }
-  return candidates;
-}
-
-void Connection::dial(std::span<const Address> addresses) {
-  const Candidates candidates = allowed(addresses);
-  if (candidates.count == 0) return;
-  std::array<Endpoint, limits::candidates_max> endpoints;
-  for (std::size_t i = 0; i < candidates.count; ++i) {
-    endpoints[i] = {candidates.addresses[i], session_.target()->port};
-  }
-  const config::Limits& limits = common_->limits;
-  dial_.start(std::span(endpoints).first(candidates.count),
-              {.per_address = limits.connect_per_address, .total = limits.connect_total});
-}
-
-void Connection::on_dialled(engine::Status) {
-  if (ending_) return release_when_quiet();
-  if (dial_.reason() != Reason::none) return drive(session::Failed{dial_.reason()});
-  dial_.take(target_);
-  dialled_ = dial_.peer();
-  const policy::Verdict verdict = decide_candidate(dialled_.address);
-  rule_ = verdict.rule;
-  if (verdict.decision != policy::Verdict::Decision::allow) {  // by a policy that came while it was dialled
-    worker_.engine_.abort(target_);
-    return drive(session::Failed{verdict.reason});
-  }
+void Connection::connected() {
+  claim_.keep(rule_);
+  reach_.take(target_);
+  dialled_ = reach_.peer();
   const Endpoint local = worker_.engine_.local_endpoint(target_).value_or(Endpoint{});
   if (!announce_client(worker_.engine_, *common_, over_unix_ ? std::nullopt : std::optional(peer_), target_,
                        dialled_)) {
@@ -408,16 +393,15 @@ void Connection::on_dialled(engine::Status) {
 }
 
 // RESOLVE, as Tor defines it: one address, IPv4 first, port 0.
-void Connection::answer_resolve(std::span<const Address> addresses) {
-  const Candidates candidates = allowed(addresses);
-  if (candidates.count == 0) return;
-  const auto first = std::span(candidates.addresses).first(candidates.count);
-  const auto v4 = std::ranges::find_if(first, &Address::is_v4);
-  if (v4 == first.end() && session_.protocol() == session::Protocol::socks4) {
+void Connection::answer_resolve() {
+  const auto addresses = reach_.addresses();
+  const auto v4 = std::ranges::find_if(addresses, &Address::is_v4);
+  if (v4 == addresses.end() && session_.protocol() == session::Protocol::socks4) {
     return drive(session::Failed{Reason::dns_not_found});  // its reply has no room for an IPv6 address
   }
-  rule_ = decide_candidate(v4 == first.end() ? first.front() : *v4).rule;
-  drive(session::Granted{{v4 == first.end() ? first.front() : *v4, 0}});
+  const Address& answer = v4 == addresses.end() ? addresses.front() : *v4;
+  rule_ = reach_.decide(answer).rule;
+  drive(session::Granted{{answer, 0}});
 }
 
 // ── BIND ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -425,11 +409,17 @@ void Connection::answer_resolve(std::span<const Address> addresses) {
 void Connection::listen(std::span<const Address> expected) {
   BindWait::Rules rules;
   Address local = reached_address();
+  std::optional<engine::Egress> egress;
   if (!expected.empty()) {
-    const Candidates candidates = allowed(expected);
-    if (candidates.count == 0) return;
-    rules.expected.assign(candidates.addresses.begin(), candidates.addresses.begin() + candidates.count);
+    egress = egress_of(options_of(reach_.decide(expected.front()).rule).egress, worker_.engine_);
+    rules.expected.assign(expected.begin(), expected.end());
     local = worker_.engine_.source_towards(rules.expected.front()).value_or(local);
+  }
+  if (egress) {
+    // From an address of one family no peer of the other is heard.
+    if (egress->address.family() != expected.front().family()) return drive(session::Failed{Reason::dial_family_off});
+    local = egress->address;
+    rules.foreign = egress->foreign;
   }
   rules.admits = [this](const Endpoint& peer) {
     const Target target{peer.address, peer.port};
@@ -443,7 +433,10 @@ void Connection::listen(std::span<const Address> expected) {
   const std::uint16_t wanted = session_.target() == nullptr ? session_.request()->destination.port : std::uint16_t{0};
   const Address told = rules.advertise.value_or(local);
   const auto listening = bind_wait_->start(local, wanted, common_->bind.outside.ports, std::move(rules));
-  if (!listening) return drive(session::Failed{Reason::dial_no_ports});
+  if (!listening) {
+    const bool not_ours = egress && listening.error().kind == ErrorKind::address_unavailable;
+    return drive(session::Failed{not_ours ? Reason::dial_egress : Reason::dial_no_ports});
+  }
   drive(session::Granted{{told, listening->port}});
 }
 
@@ -454,6 +447,11 @@ void Connection::on_peer(engine::Status) {
   dialled_ = bind_wait_->peer();
   const Target peer{dialled_.address, dialled_.port};
   rule_ = decide(&peer, dialled_.address).rule;
+  if (const Reason reason = claim(rule_); reason != Reason::none) {
+    worker_.engine_.abort(target_);
+    return drive(session::Failed{reason});
+  }
+  claim_.keep(rule_);
   drive(session::Granted{peer});
 }
 
@@ -463,7 +461,8 @@ void Connection::start_relay() {
   if (client_.pending()) return worker_.engine_.cancel(client_);
   ending_ = true;
   worker_.engine_.cancel(deadline_);
-  SessionInfo* const context = worker_.remembers() ? info().release() : nullptr;
+  std::unique_ptr<relay::Terms> terms = claim_.terms(rule_, options_of(rule_));
+  SessionInfo* const context = worker_.keep(listener_, std::move(claim_), worker_.remembers() ? info() : nullptr);
   if (worker_.reporter_ != nullptr) {
     observe::Record record{.event = observe::Event::session_start};
     record.reply = session_.reply();
@@ -473,7 +472,7 @@ void Connection::start_relay() {
   worker_.counters_.sessions_open.add();
   // Who waits for a peer may be a server: what it sends are no requests.
   const relay::Watch watch = bind_wait_ == nullptr ? worker_.watch_for(context) : relay::Watch::nothing;
-  worker_.relay_.start(client_, target_, early_, context, watch);
+  worker_.relay_.start(client_, target_, early_, context, watch, std::move(terms));
   release_when_quiet();
 }
 
@@ -577,6 +576,22 @@ policy::Verdict Connection::decide(const Target& asked, const std::optional<Addr
   return verdict;
 }
 
+// The association is a session of each rule by which its datagrams go, from the first of them on.
+std::expected<relay::DatagramTerms*, UdpDrop> Connection::terms_of(int rule) {
+  const policy::Options& options = options_of(rule);
+  const bool counted = !options.rates.empty() || !options.sessions.empty() || !options.quotas.empty();
+  if (!counted && !options.egress) return nullptr;
+  const std::pair which{common_->generation, rule};
+  if (const auto found = datagram_terms_.find(which); found != datagram_terms_.end()) return &found->second;
+  if (const Reason reason = claim(rule); reason != Reason::none) {
+    return std::unexpected(reason == Reason::limit_quota ? UdpDrop::quota : UdpDrop::limit);
+  }
+  relay::DatagramTerms& terms = datagram_terms_[which];
+  if (const auto held_to = claim_.terms(rule, options)) terms.terms = *held_to;
+  terms.egress = egress_of(options.egress, worker_.engine_);
+  return &terms;
+}
+
 // Every drop is counted, and the first of each reason recorded: nobody can fill the log with datagrams.
 void Connection::dropped(UdpDrop drop, const Target& about, std::uint64_t datagrams, bool first) noexcept {
   worker_.counters_.drop(drop, datagrams);
@@ -642,10 +657,11 @@ void Connection::finish(Reason reason) {
   if (client_.is_open()) worker_.engine_.close(client_);
   if (target_.is_open()) worker_.engine_.abort(target_);
   worker_.engine_.cancel(deadline_);
-  worker_.resolver_.cancel(lookup_);
-  dial_.cancel();
+  reach_.cancel();
+  if (reverse_ != nullptr) worker_.resolver_.cancel(*reverse_);
   if (login_ != nullptr) worker_.verifier_->cancel(login_->login);
   if (bind_wait_ != nullptr) bind_wait_->cancel();
+  claim_.release();
   release_when_quiet();
 }
 
@@ -717,7 +733,8 @@ Grounds Connection::grounds() const {
                   .candidate = {},
                   .at = worker_.week_time()};
   const Target* const target = session_.target();
-  if (dialled_.port != 0) grounds.candidate = dialled_.address;
+  // A redirection leads somewhere that no rule is asked about.
+  if (dialled_.port != 0 && !reach_.is_redirected()) grounds.candidate = dialled_.address;
   if (command_ == policy::Command::bind && dialled_.port != 0) {
     grounds.asked = Target{dialled_.address, dialled_.port};
   } else if (target != nullptr) {
@@ -735,9 +752,9 @@ std::string Connection::asked_target() const {
 }
 
 void Connection::release_when_quiet() {
-  if (!client_.pending() && !deadline_.pending() && !lookup_.pending() && !dial_.pending() &&
-      (login_ == nullptr || !login_->login.pending()) && (bind_wait_ == nullptr || !bind_wait_->pending()) &&
-      (probes_ == nullptr || !probes_->pending())) {
+  if (!client_.pending() && !deadline_.pending() && !reach_.pending() &&
+      (reverse_ == nullptr || !reverse_->pending()) && (login_ == nullptr || !login_->login.pending()) &&
+      (bind_wait_ == nullptr || !bind_wait_->pending()) && (probes_ == nullptr || !probes_->pending())) {
     worker_.released(*this);
   }
 }

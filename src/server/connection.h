@@ -6,6 +6,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <expected>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -15,9 +17,10 @@
 #include "engine/engine.h"
 #include "relay/udp_association.h"
 #include "resolve/resolver.h"
-#include "route/dial.h"
 #include "server/bind_wait.h"
+#include "server/decision.h"
 #include "server/probe_run.h"
+#include "server/reach.h"
 #include "server/worker.h"
 #include "session/server_session.h"
 
@@ -31,7 +34,7 @@ struct Arrival {
   bool over_unix = false;    // a Unix-domain socket: both addresses stand for this host
 };
 
-class Connection final : private relay::AssociationOwner, private ProbeClient {
+class Connection final : private relay::AssociationOwner, private ProbeClient, private ReachOwner {
  public:
   Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules);
   Connection(const Connection&) = delete;
@@ -58,8 +61,8 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   void on_client_ready(engine::Status status);
   void on_deadline(engine::Status status);
   void on_login(engine::Status status);
-  void on_resolved(engine::Status status);
-  void on_dialled(engine::Status status);
+  void on_reversed(engine::Status status);
+  void on_reached(engine::Status status);
   void on_peer(engine::Status status);
   void on_probed(engine::Status status);
 
@@ -89,21 +92,14 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   void watch_control();
   void drain_and_close();
   void discard_input();
-  /// Addresses that the policy allows for the command in hand.
-  struct Candidates {
-    std::array<Address, limits::candidates_max> addresses;
-    std::size_t count = 0;
-  };
   void watch_client();
-  void resolve(const HostName& name);
-  [[nodiscard]] Candidates allowed(std::span<const Address> addresses);
-  [[nodiscard]] policy::Verdict decide_candidate(const Address& address);
-  void dial(std::span<const Address> addresses);
+  void connected();
   void listen(std::span<const Address> expected);
-  void answer_resolve(std::span<const Address> addresses);
+  void answer_resolve();
+  void reverse(const Address& address, Next& next);
 
   // PING and TRACEROUTE (connection_probes.cc).
-  void probe(std::span<const Address> addresses);
+  void probe();
   [[nodiscard]] Reason open_probes(const Address& address, const Address& source);
   [[nodiscard]] std::string pace() const;
   void watch_probes();
@@ -113,15 +109,23 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   [[nodiscard]] bool keeps_up() const override { return out_.empty(); }
   [[nodiscard]] bool may_see(const Address& address) override;
 
-  // relay::AssociationOwner
+  // ReachOwner, and the first of them relay::AssociationOwner too
   [[nodiscard]] policy::Verdict decide(const Target& asked, const std::optional<Address>& candidate) override;
+  [[nodiscard]] const policy::Options& options_of(int rule) const noexcept override { return policy().options(rule); }
+  [[nodiscard]] Reason claim(int rule) override;
+  [[nodiscard]] bool is_own(const Endpoint& place) const override { return server::is_own(*common_, place); }
+
+  // relay::AssociationOwner
   [[nodiscard]] std::uint64_t policy_generation() const noexcept override { return common_->generation; }
+  [[nodiscard]] std::expected<relay::DatagramTerms*, UdpDrop> terms_of(int rule) override;
+  void quota_exceeded() noexcept override { worker_.quota_exceeded(); }
   void dropped(UdpDrop drop, const Target& about, std::uint64_t datagrams, bool first) noexcept override;
   void association_ended(const relay::AssociationEnd& end) noexcept override;
 
   [[nodiscard]] const policy::Policy& policy() const noexcept;
   [[nodiscard]] policy::Verdict decide(const Target* target, const std::optional<Address>& candidate) const;
   void note_proxied();
+  [[nodiscard]] Reason enter();
   [[nodiscard]] Address reached_address() const;
   /// What this client is told of our own end of a connection to its target.
   [[nodiscard]] Address told_own(const Address& own) const;
@@ -142,30 +146,26 @@ class Connection final : private relay::AssociationOwner, private ProbeClient {
   engine::Socket client_;
   engine::Socket target_;
   engine::Timer deadline_;  // of the handshake; later of the drain after a failure reply
-  resolve::Lookup lookup_;
-  route::Dial dial_;
   /// A login and what it is about.
   struct LoginUnderWay {
     auth::Login login;
     auth::LoginRequest request;
   };
-  std::unique_ptr<LoginUnderWay> login_;       // for clients with a password only
+  std::unique_ptr<LoginUnderWay> login_;  // for clients with a password only
+  Reach reach_;
+  Claim claim_;
+  std::unique_ptr<resolve::Lookup> reverse_;   // for RESOLVE_PTR only
   std::unique_ptr<BindWait> bind_wait_;        // for BIND only
   std::unique_ptr<ProbeRun> probes_;           // for PING and TRACEROUTE only
   relay::Association* association_ = nullptr;  // for UDP ASSOCIATE only; the relay's own
+  std::map<std::pair<std::uint64_t, int>, relay::DatagramTerms>
+      datagram_terms_;  // likewise: of each rule that holds it to something
   session::ServerSession session_;
 
   Endpoint local_;
   Endpoint peer_;
   Endpoint dialled_;  // whom the client was connected with, by CONNECT or BIND
   policy::Command command_ = policy::Command::tcp;
-  /// The last verdict on an address of the target: as long as the policy stays what it is, a literal address, or the
-  /// one that was dialled, need not be decided again.
-  struct Decided {
-    Address address;
-    policy::Verdict verdict;
-  };
-  std::optional<Decided> decided_;
   std::uint64_t id_;
   Instant began_;
   std::vector<std::uint8_t> out_;    // what the client has not taken yet: empty but for a client that does not read

@@ -26,24 +26,20 @@ Reason reason_of(const Error& error, const Address& address) {
 
 }  // namespace
 
-void Connection::perform(const session::Probe& action, Next&) {
+void Connection::perform(const session::Probe&, Next&) {
   watch_client();
-  if (const HostName* const name = action.target->host_name()) return resolve(*name);
-  probe({action.target->address(), 1});
+  reach_.find();
 }
 
 // The first allowed address that this host has a way to; what it has no way to, no probe would leave for.
-void Connection::probe(std::span<const Address> addresses) {
-  const Candidates candidates = allowed(addresses);
-  if (candidates.count == 0) return;
+void Connection::probe() {
   Reason refusal = Reason::none;
-  for (std::size_t i = 0; i < candidates.count; ++i) {
-    const Address& address = candidates.addresses[i];
+  for (const Address& address : reach_.addresses()) {
     const auto source = worker_.engine_.source_towards(address);
     const Reason reason = source ? open_probes(address, *source)
                                  : route::dial_reason({source.error(), std::nullopt}, address.family(), false);
     if (reason == Reason::none) {
-      rule_ = decide(session_.target(), address).rule;
+      rule_ = reach_.decide(address).rule;
       return drive(session::Granted{{told_own(*source), 0}});
     }
     refusal = route::more_specific(refusal, reason);

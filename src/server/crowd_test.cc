@@ -71,7 +71,7 @@ class Crowd {
     common->policy = std::make_shared<const policy::Policy>(
         std::move(*policy::Policy::compile("all: allow anyone to tcp 192.0.2.0/24")));
     common->live_sockets = std::make_shared<relay::LiveSockets>();
-    common->limits.sessions = 1'000'000;
+    common->limits.sessions = common->limits.sessions_per_listener = common->limits.sessions_per_source = 1'000'000;
     worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, nullptr, std::move(common));
     EXPECT_TRUE(worker_->listen(server, false));
     worker_->start();

@@ -23,13 +23,21 @@ policy::Verdict decide(const Common& common, const Asker& asker, policy::Command
 policy::Verdict decide(const Common& common, const Grounds& grounds) {
   const auto who = common.renewed(grounds.who);
   if (!who) return {.decision = policy::Verdict::Decision::deny, .reason = Reason::deny_policy};
-  const Asker asker{.who = &*who,
-                    .local = grounds.local,
-                    .source = grounds.source,
-                    .proxied = grounds.proxied,
-                    .at = grounds.at};
+  const Asker asker{
+      .who = &*who, .local = grounds.local, .source = grounds.source, .proxied = grounds.proxied, .at = grounds.at};
   const Target* const asked = grounds.asked ? &*grounds.asked : nullptr;
   return decide(common, asker, grounds.command, asked, grounds.candidate);
+}
+
+bool is_own(const Common& common, const Endpoint& place) {
+  if (common.live_sockets->reaches(place)) return true;
+  // What a policy without rules has to say is what no rule can open.
+  static const policy::Policy no_rules = policy::Policy::deny_all();
+  const Identity nobody = Identity::anonymous();
+  const Target target{place.address, place.port};
+  const policy::Query query{
+      .who = &nobody, .source = {}, .command = policy::Command::tcp, .target = &target, .candidate = place.address};
+  return no_rules.decide(query, common.own).reason != Reason::deny_policy;
 }
 
 bool announce_client(engine::Engine& engine, const Common& common, const std::optional<Endpoint>& client,

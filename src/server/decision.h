@@ -28,15 +28,30 @@ struct Asker {
 [[nodiscard]] policy::Verdict decide(const Common& common, const Asker& asker, policy::Command command,
                                      const Target* target, const std::optional<Address>& candidate);
 
+/// A socket of Stile's own stands at `place`, or would be reached by it.
+[[nodiscard]] bool is_own(const Common& common, const Endpoint& place);
+
 /// Sends the PROXY header that begins the connection to `target`, where it takes one: before every other octet and in
 /// one write. `client` absent: it has no address. False where the socket, which has just connected, did not take it
 /// whole: it is beyond use.
 [[nodiscard]] bool announce_client(engine::Engine& engine, const Common& common, const std::optional<Endpoint>& client,
                                    engine::Socket& socket, const Endpoint& target);
 
-/// Refused by policy; whatever else fails is an error.
+/// Refused by policy, its numbers included; whatever else fails is an error.
 [[nodiscard]] constexpr bool is_denial(Reason reason) noexcept {
-  return reason == Reason::deny_policy || reason == Reason::deny_unspecified || reason == Reason::deny_self;
+  switch (reason) {
+    case Reason::deny_policy:
+    case Reason::deny_unspecified:
+    case Reason::deny_self:
+    case Reason::limit_source:
+    case Reason::limit_user:
+    case Reason::limit_associations:
+    case Reason::limit_rule:
+    case Reason::limit_quota:
+      return true;
+    default:
+      return false;
+  }
 }
 
 /// What the record of a session that was not admitted is called.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/loopback.h"
+
 namespace stile::server {
 namespace {
 
@@ -20,9 +22,7 @@ HttpForward::HttpForward(Worker& worker, const HttpClient& client, const session
       about_(client),
       who_(client.who),
       exchange_(rules),
-      reach_(
-          worker.engine_, worker.resolver_,
-          [this](const Target& target, const std::optional<Address>& candidate) { return decide(target, candidate); }),
+      reach_(worker.engine_, worker.resolver_, *this),
       began_(client.began),
       idle_since_(client.began),
       last_octet_(client.began),
@@ -30,6 +30,7 @@ HttpForward::HttpForward(Worker& worker, const HttpClient& client, const session
   client_.bind<&HttpForward::on_client_ready>(this);
   origin_.bind<&HttpForward::on_origin_ready>(this);
   timer_.bind<&HttpForward::on_timer>(this);
+  turn_.bind<&HttpForward::on_turn>(this);
   reach_.bind<&HttpForward::on_reached>(this);
   quiet_.bind<&HttpForward::on_quiet>(this);
   worker_.counters_.handshakes_open.add();
@@ -52,6 +53,8 @@ bool HttpForward::enforce() {
   const bool between = waiting() || draining_;  // the next request is decided by whatever holds then
   if (ending_ || between) return true;
   common_ = worker_.common_;
+  reach_.forget();
+  if (!admitted_) claim_.release_rules();  // what it goes by is claimed anew
   if (!admitted_ && !opening_) return true;
   if (const auto who = common_->renewed(who_)) who_ = *who;
   const policy::Verdict verdict = server::decide(*common_, grounds());
@@ -90,6 +93,10 @@ bool HttpForward::step(std::size_t& budget) {
   bool moved = send_to_client();
   if (ending_) return false;
   moved = send_to_origin() || moved;
+  if (over_quota_) {
+    finish(Reason::limit_quota);
+    return false;
+  }
   moved = obey() || moved;
   if (ending_ || tunnel_due_ || draining_) return false;
   moved = receive_from_client(budget) || moved;
@@ -143,6 +150,7 @@ bool HttpForward::send_to_client() {
     return false;
   }
   octets_down_ += *sent;
+  charge(*sent);
   exchange_.client_took(*sent);
   return true;
 }
@@ -158,14 +166,20 @@ bool HttpForward::send_to_origin() {
     return true;
   }
   octets_up_ += *sent;
+  charge(*sent);
   exchange_.origin_took(*sent);
   return true;
 }
 
 bool HttpForward::receive_from_client(std::size_t& budget) {
+  upload_waits_ = false;
   if (budget == 0 || !exchange_.reads_client()) return false;
   const MutableBytes buffer = worker_.http_->buffer();
-  const auto received = worker_.engine_.receive(client_, buffer.first(std::min(buffer.size(), budget)));
+  const std::size_t room = allowed(&relay::Terms::up, std::min(buffer.size(), budget));
+  upload_waits_ = room == 0;
+  if (upload_waits_) return false;
+  const auto received = worker_.engine_.receive(client_, buffer.first(room));
+  moved(&relay::Terms::up, received.value_or(0));
   if (!received && received.error().kind == ErrorKind::would_block) return false;
   if (!received) {
     lose_client();
@@ -181,9 +195,14 @@ bool HttpForward::receive_from_client(std::size_t& budget) {
 }
 
 bool HttpForward::receive_from_origin(std::size_t& budget) {
+  download_waits_ = false;
   if (budget == 0 || !exchange_.reads_origin()) return false;
   const MutableBytes buffer = worker_.http_->buffer();
-  const auto received = worker_.engine_.receive(origin_, buffer.first(std::min(buffer.size(), budget)));
+  const std::size_t room = allowed(&relay::Terms::down, std::min(buffer.size(), budget));
+  download_waits_ = room == 0;
+  if (download_waits_) return false;
+  const auto received = worker_.engine_.receive(origin_, buffer.first(room));
+  moved(&relay::Terms::down, received.value_or(0));
   if (!received && received.error().kind == ErrorKind::would_block && !origin_deaf_) return false;
   if (!received) {
     const bool silent = received.error().kind == ErrorKind::timed_out;  // keepalive found a dead peer
@@ -197,18 +216,60 @@ bool HttpForward::receive_from_origin(std::size_t& budget) {
   return true;
 }
 
+// ── rates and quotas ────────────────────────────────────────────────────────────────────────────────────────────────
+
+/// How much of `budget` may be read this way now; 0: nothing before the flow's turn.
+std::size_t HttpForward::allowed(relay::Flow relay::Terms::* way, std::size_t budget) {
+  if (terms_ == nullptr || !(*terms_.*way).is_metered()) return budget;
+  return std::min(budget, (*terms_.*way).allowed(worker_.engine_.now()));
+}
+
+void HttpForward::moved(relay::Flow relay::Terms::* way, std::size_t octets) noexcept {
+  if (terms_ != nullptr) (*terms_.*way).moved(octets);
+}
+
+void HttpForward::charge(std::size_t octets) {
+  if (terms_ == nullptr) return;
+  terms_->charge(octets);
+  if (!terms_->is_exceeded()) return;
+  over_quota_ = true;
+  worker_.quota_exceeded();  // which ends all others
+}
+
+void HttpForward::on_turn(engine::Status status) {
+  if (ending_) return release_when_quiet();
+  if (status == engine::Status::canceled || tunnel_due_ || draining_) return;
+  last_octet_ = worker_.engine_.now();  // to wait for a turn is not to idle
+  advance();
+}
+
+/// What was reserved is given back: the session that it was for ends.
+void HttpForward::let_go_of_terms() noexcept {
+  upload_waits_ = download_waits_ = false;
+  if (terms_ == nullptr) return;
+  terms_->up.moved(0);
+  terms_->down.moved(0);
+  terms_.reset();
+}
+
 void HttpForward::rearm() {
   engine::Engine& engine = worker_.engine_;
   // A failed socket completes every wait at once: it is dealt with here, or read to its error later, but not waited
   // for.
   if (engine.failed(client_)) return lose_client();
-  engine.wait(client_, interest(exchange_.reads_client(), !exchange_.to_client().empty()));
+  engine.wait(client_, interest(exchange_.reads_client() && !upload_waits_, !exchange_.to_client().empty()));
   if (origin_.is_open()) {
-    const bool readable = origin_is_idle() || exchange_.reads_origin();  // an idle one is watched for its end
+    // An idle one is watched for its end.
+    const bool readable = origin_is_idle() || (exchange_.reads_origin() && !download_waits_);
     const bool writable = exchange_.phase() == HttpPhase::exchanging && !exchange_.to_origin().empty();
     if (readable || writable || !engine.failed(origin_)) engine.wait(origin_, interest(readable, writable));
   }
   arm_timer();
+  if (upload_waits_ || download_waits_) {
+    Instant due = upload_waits_ ? terms_->up.due() : terms_->down.due();
+    if (download_waits_) due = std::min(due, terms_->down.due());
+    engine.start_timer(turn_, due);
+  }
 }
 
 // ── who asks ────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -248,7 +309,11 @@ std::string_view HttpForward::asking_user() const {
 
 // ── origins ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-policy::Verdict HttpForward::decide(const Target& target, const std::optional<Address>& candidate) const {
+const policy::Policy& HttpForward::policy() const noexcept {
+  return common_->policy_for(about_.local.address, about_.peer.address, about_.proxied);
+}
+
+policy::Verdict HttpForward::decide(const Target& target, const std::optional<Address>& candidate) {
   const Asker asker{.who = &who_,
                     .local = about_.local.address,
                     .source = about_.peer.address,
@@ -257,15 +322,32 @@ policy::Verdict HttpForward::decide(const Target& target, const std::optional<Ad
   return server::decide(*common_, asker, policy::Command::tcp, &target, candidate);
 }
 
+/// Counts the request in hand as a session, as server/Connection does it.
+Reason HttpForward::enter() {
+  if (claim_.is_held()) return Reason::none;  // it is tried again
+  const bool on_this_host = about_.over_unix || config::is_loopback(about_.peer.address);
+  const Holder holder{.listener = worker_.sessions_of(about_.listener),
+                      .source = on_this_host ? std::nullopt : std::optional(about_.peer.address),
+                      .user = who_.user()};
+  return claim_.enter(*worker_.usage_, holder, common_->limits);
+}
+
+Reason HttpForward::claim(int rule) {
+  if (rule < 0) return Reason::none;
+  const std::string& name = policy().rules()[static_cast<std::size_t>(rule)].name;
+  return claim_.enter_rule(rule, name, options_of(rule), who_.user(), worker_.engine_.wall_now());
+}
+
 void HttpForward::open() {
   opening_ = true;
   if (!exchange_.claimed_user()) who_ = about_.who;
   origin_deaf_ = false;
   common_ = worker_.common_;
   track();
-  if (const Reason refusal = admitted_ ? Reason::none : worker_.refusal(); refusal != Reason::none) {
+  const Reason refusal = admitted_ ? Reason::none : worker_.refusal();
+  if (const Reason full = refusal != Reason::none ? refusal : enter(); full != Reason::none) {
     opening_ = false;
-    return exchange_.refused(refusal);
+    return exchange_.refused(full);
   }
   if (can_reuse()) {
     opening_ = false;
@@ -276,11 +358,18 @@ void HttpForward::open() {
   start_reach();
 }
 
+/// The policy's word is asked anew, and the rule that it names must lead the same way.
 bool HttpForward::can_reuse() {
   if (!origin_.is_open() || !exchange_.may_reuse() || exchange_.target() != origin_target_) return false;
   if (origin_user_ != who_.user()) return false;  // what it keeps for one user is not for another
-  const policy::Verdict verdict = decide(origin_target_, dialled_.address);
-  if (verdict.decision != policy::Verdict::Decision::allow || !origin_is_quiet()) return false;
+  const Address* const literal = origin_target_.address();
+  std::optional<Address> candidate = dialled_.address;
+  if (origin_redirect_) candidate = literal == nullptr ? std::nullopt : std::optional(*literal);
+  const policy::Verdict verdict = decide(origin_target_, candidate);
+  if (verdict.decision != policy::Verdict::Decision::allow) return false;
+  const policy::Options& options = options_of(verdict.rule);
+  const bool same_way = options.redirect == origin_redirect_ && options.egress == origin_egress_;
+  if (!same_way || claim(verdict.rule) != Reason::none || !origin_is_quiet()) return false;
   rule_ = verdict.rule;
   return true;
 }
@@ -306,8 +395,9 @@ void HttpForward::start_reach() {
 void HttpForward::on_reached(engine::Status) {
   if (ending_) return release_when_quiet();
   opening_ = false;
+  Reason failure = reach_.settle();
   rule_ = reach_.rule();
-  const Reason failure = reach_.reason() == Reason::none ? take_origin() : reach_.reason();
+  if (failure == Reason::none) failure = take_origin();
   if (failure == Reason::none) {
     begin_session();
     exchange_.opened(false);
@@ -322,12 +412,9 @@ Reason HttpForward::take_origin() {
   origin_target_ = exchange_.target();
   origin_user_ = who_.user();
   dialled_ = reach_.peer();
+  origin_redirect_ = options_of(rule_).redirect;
+  origin_egress_ = options_of(rule_).egress;
   const auto client = about_.over_unix ? std::nullopt : std::optional(about_.peer);
-  const policy::Verdict verdict = decide(origin_target_, dialled_.address);  // a new policy may have come meanwhile
-  if (verdict.decision != policy::Verdict::Decision::allow) {
-    worker_.engine_.abort(origin_);
-    return verdict.reason;
-  }
   if (announce_client(worker_.engine_, *common_, client, origin_, dialled_)) return Reason::none;
   worker_.engine_.abort(origin_);
   return Reason::dial_failed;
@@ -366,8 +453,9 @@ std::optional<Instant> HttpForward::deadline() const {
     default:
       break;
   }
-  if (common_->limits.idle == Duration::zero()) return std::nullopt;
-  return last_octet_ + common_->limits.idle;
+  const Duration idle = terms_ != nullptr && terms_->idle ? *terms_->idle : common_->limits.idle;
+  if (idle == Duration::zero()) return std::nullopt;
+  return last_octet_ + idle;
 }
 
 /// The timer is moved forward when it expires, not with each octet.
@@ -426,6 +514,8 @@ void HttpForward::start_tunnel() {
   if (client_.pending() || origin_.pending()) return;
   ending_ = true;
   worker_.engine_.cancel(timer_);
+  worker_.engine_.cancel(turn_);
+  std::unique_ptr<relay::Terms> terms = std::move(terms_);
   std::unique_ptr<SessionInfo> context = worker_.remembers() ? info() : nullptr;
   if (context != nullptr && !exchange_.request()->is_connect()) {
     context->octets_up = octets_up_;
@@ -434,7 +524,8 @@ void HttpForward::start_tunnel() {
   // An upgrade is no HTTP any longer, and the request for it is recorded.
   const bool plain = exchange_.request()->is_connect();
   const relay::Watch watch = plain ? worker_.watch_for(context.get()) : relay::Watch::nothing;
-  worker_.relay_.start(client_, origin_, exchange_.to_origin(), context.release(), watch);
+  SessionInfo* const kept = worker_.keep(about_.listener, std::move(claim_), std::move(context));
+  worker_.relay_.start(client_, origin_, exchange_.to_origin(), kept, watch, std::move(terms));
   release_when_quiet();
 }
 
@@ -477,6 +568,9 @@ void HttpForward::finish(Reason reason) {
   worker_.engine_.close(client_);
   worker_.engine_.abort(origin_);
   worker_.engine_.cancel(timer_);
+  worker_.engine_.cancel(turn_);
+  let_go_of_terms();
+  claim_.release();
   reach_.cancel();
   if (login_ != nullptr) worker_.verifier_->cancel(login_->login);
   release_when_quiet();
@@ -484,7 +578,9 @@ void HttpForward::finish(Reason reason) {
 
 // Never inline: whoever calls may still look at this object.
 void HttpForward::release_when_quiet() noexcept {
-  if (client_.pending() || origin_.pending() || timer_.pending() || reach_.pending() || quiet_.pending()) return;
+  if (client_.pending() || origin_.pending() || timer_.pending() || turn_.pending() || reach_.pending() ||
+      quiet_.pending())
+    return;
   if (login_ != nullptr && login_->login.pending()) return;
   worker_.engine_.post(quiet_);
 }
@@ -549,6 +645,14 @@ void HttpForwards::end_all(Reason reason) {
 
 void HttpForwards::account() const {
   for (const HttpForward* forward = first_; forward != nullptr; forward = forward->next_) forward->account();
+}
+
+void HttpForwards::end_exceeded() {
+  for (HttpForward* forward = first_; forward != nullptr;) {
+    HttpForward* const next = forward->next_;
+    if (forward->terms_ != nullptr && forward->terms_->is_exceeded()) forward->end(Reason::limit_quota);
+    forward = next;
+  }
 }
 
 void HttpForwards::released(HttpForward& forward) noexcept {

@@ -36,7 +36,7 @@ struct HttpClient {
   Instant began{};  // accepted: the first head is due before the handshake's deadline
 };
 
-class HttpForward {
+class HttpForward final : private ReachOwner {
  public:
   HttpForward(Worker& worker, const HttpClient& client, const session::HttpRules& rules);
   HttpForward(const HttpForward&) = delete;
@@ -85,7 +85,20 @@ class HttpForward {
   [[nodiscard]] bool can_reuse();
   [[nodiscard]] bool origin_is_idle() const noexcept;
   [[nodiscard]] bool origin_is_quiet();
-  [[nodiscard]] policy::Verdict decide(const Target& target, const std::optional<Address>& candidate) const;
+  [[nodiscard]] Reason enter();
+  [[nodiscard]] const policy::Policy& policy() const noexcept;
+  // ReachOwner
+  [[nodiscard]] policy::Verdict decide(const Target& target, const std::optional<Address>& candidate) override;
+  [[nodiscard]] const policy::Options& options_of(int rule) const noexcept override { return policy().options(rule); }
+  [[nodiscard]] Reason claim(int rule) override;
+  [[nodiscard]] bool is_own(const Endpoint& place) const override { return server::is_own(*common_, place); }
+
+  // Rates and quotas.
+  [[nodiscard]] std::size_t allowed(relay::Flow relay::Terms::* way, std::size_t budget);
+  void moved(relay::Flow relay::Terms::* way, std::size_t octets) noexcept;
+  void charge(std::size_t octets);
+  void on_turn(engine::Status status);
+  void let_go_of_terms() noexcept;
 
   // Time.
   void track();
@@ -127,14 +140,19 @@ class HttpForward {
   std::unique_ptr<LoginUnderWay> login_;
   session::HttpExchange exchange_;
   Reach reach_;
+  Claim claim_;                          // of the request in hand
+  std::unique_ptr<relay::Terms> terms_;  // likewise
   engine::Socket client_;
   engine::Socket origin_;
   engine::Timer timer_;
+  engine::Timer turn_;       // of the flow that waits for the shortest time
   engine::Operation quiet_;  // the last completion: nothing else is pending then
 
   Target origin_target_;     // what the open origin_ was opened for
   std::string origin_user_;  // and for whom
   Endpoint dialled_;
+  std::optional<Target> origin_redirect_;  // under which options it was opened
+  std::optional<Cidr> origin_egress_;
   Instant began_;  // the request in hand: its first octet
   Instant idle_since_;
   Instant last_octet_;
@@ -155,6 +173,9 @@ class HttpForward {
   bool tunnel_due_ = false;   // the relay starts as soon as both waits are cancelled
   bool draining_ = false;     // FIN went out; input is discarded until the client's
   bool ending_ = false;
+  bool over_quota_ = false;    // ends as soon as nothing is in hand
+  bool upload_waits_ = false;  // for its flow's turn
+  bool download_waits_ = false;
 };
 
 /// All HTTP clients of one worker, with what they share.
@@ -177,6 +198,8 @@ class HttpForwards {
   void drain();
   void account() const;
   void end_all(Reason reason);
+  /// Ends requests that have exceeded a quota.
+  void end_exceeded();
 
  private:
   friend class HttpForward;

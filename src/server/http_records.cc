@@ -7,6 +7,8 @@
 namespace stile::server {
 
 void HttpForward::begin_session() {
+  claim_.keep(rule_);
+  if (terms_ == nullptr) terms_ = claim_.terms(rule_, options_of(rule_));
   if (std::exchange(admitted_, true)) return;  // a request that is tried again began before
   detail_ = common_->policy_for(about_.local.address, about_.peer.address, about_.proxied).options(rule_).log;
   worker_.counters_.sessions.add();
@@ -32,6 +34,8 @@ void HttpForward::settle() {
   octets_up_ = octets_down_ = 0;
   rule_ = -1;
   detail_.reset();
+  let_go_of_terms();
+  claim_.release();
   exchange_.settled();
   track();
 }
@@ -39,7 +43,7 @@ void HttpForward::settle() {
 void HttpForward::report_end(Reason reason) {
   observe::Counters& counters = worker_.counters_;
   counters.end(reason);
-  if (is_denial(reason)) counters.denied.add();
+  if (is_denial(reason) && !admitted_) counters.denied.add();
   // A first request without credentials is how HTTP asks what is needed: no mistake.
   if (reason != Reason::method_none) worker_.penalise(about_.peer.address, reason);
   const std::unique_ptr<SessionInfo> about = worker_.reporter_ == nullptr ? nullptr : info();
@@ -119,7 +123,7 @@ Grounds HttpForward::grounds() const {
                   .asked = exchange_.target(),
                   .candidate = {},
                   .at = worker_.week_time()};
-  if (admitted_) grounds.candidate = dialled_.address;
+  if (admitted_ && !origin_redirect_) grounds.candidate = dialled_.address;
   return grounds;
 }
 

@@ -2,29 +2,64 @@
 
 #include <algorithm>
 #include <array>
-#include <utility>
 
 #include "base/limits.h"
 
 namespace stile::server {
 
-Reach::Reach(engine::Engine& engine, resolve::Resolver& resolver, Decide decide)
-    : engine_(engine), resolver_(resolver), decide_(std::move(decide)) {
+std::optional<engine::Egress> egress_of(const std::optional<Cidr>& egress, engine::Engine& engine) {
+  if (!egress) return std::nullopt;
+  const Cidr& prefix = *egress;
+  if (prefix == Cidr::host(prefix.base)) return engine::Egress{.address = prefix.base, .foreign = false};
+  std::array<std::uint8_t, 16> bits;
+  for (std::size_t i = 0; i < bits.size(); i += 8) {
+    const std::uint64_t drawn = engine.random();
+    for (std::size_t j = 0; j < 8; ++j) bits[i + j] = static_cast<std::uint8_t>(drawn >> (8 * j));
+  }
+  return engine::Egress{.address = prefix.address_with(bits), .foreign = true};
+}
+
+Reach::Reach(engine::Engine& engine, resolve::Resolver& resolver, ReachOwner& owner)
+    : engine_(engine), resolver_(resolver), owner_(owner) {
   lookup_.bind<&Reach::on_resolved>(this);
 }
 
-void Reach::start(const Target& target, const route::DialLimits& limits) {
+policy::Verdict Reach::ask(const Target& target) {
   STILE_ASSERT(!pending());
   dial_.reset();
+  decided_.reset();
+  addresses_.clear();
   target_ = target;
-  limits_ = limits;
   peer_ = {};
-  canceled_ = false;
-  const Address* const literal = target.address();
-  const policy::Verdict verdict = decide_(target_, literal == nullptr ? std::nullopt : std::optional(*literal));
+  canceled_ = redirected_ = stale_ = false;
+  const Address* const literal = target_.address();
+  const policy::Verdict verdict = literal != nullptr ? decide(*literal) : owner_.decide(target_, std::nullopt);
   rule_ = verdict.rule;
+  allowed_ = literal == nullptr && verdict.decision == policy::Verdict::Decision::allow;
+  return verdict;
+}
+
+void Reach::start(const Target& target, const route::DialLimits& limits) {
+  const policy::Verdict verdict = ask(target);
   if (verdict.decision == policy::Verdict::Decision::deny) return finish(verdict.reason);
-  if (literal != nullptr) return dial({literal, 1});
+  connect(limits);
+}
+
+void Reach::connect(const route::DialLimits& limits) {
+  limits_ = limits;
+  connects_ = true;
+  if (allowed_ && !stale_ && owner_.options_of(rule_).redirect) return redirect(rule_, std::nullopt);
+  proceed();
+}
+
+void Reach::find() {
+  connects_ = false;
+  proceed();
+}
+
+void Reach::proceed() {
+  STILE_ASSERT(!pending());
+  if (const Address* const literal = target_.address()) return judge({literal, 1});
   resolver_.resolve(lookup_, *target_.host_name());
 }
 
@@ -32,37 +67,138 @@ void Reach::on_resolved(engine::Status) {
   if (canceled_ || lookup_.canceled()) return finish(Reason::client_reset);
   const resolve::Answer& answer = lookup_.answer();
   if (answer.addresses.empty()) return finish(answer.reason);
-  dial(answer.addresses);
+  if (redirected_) return dial_redirected(answer.addresses);
+  judge(answer.addresses);
 }
 
-// Nothing else is dialled than what was allowed (principle P2). None left: the refusal's reason is told.
-void Reach::dial(std::span<const Address> addresses) {
-  std::array<Endpoint, limits::candidates_max> candidates;
+policy::Verdict Reach::decide(const Address& address) {
+  if (!decided_ || decided_->address != address) decided_ = {address, owner_.decide(target_, address)};
+  return decided_->verdict;
+}
+
+// Every candidate is decided, and nothing else is used than the allowed ones (principle P2). None left: the refusal's
+// reason is told.
+void Reach::judge(std::span<const Address> addresses) {
+  std::array<Address, limits::candidates_max> allowed;
+  std::array<int, limits::candidates_max> rules;
   std::size_t count = 0;
-  policy::Verdict refusal;
-  for (const Address& address : addresses.first(std::min(addresses.size(), candidates.size()))) {
-    const policy::Verdict verdict = decide_(target_, address);
-    if (verdict.decision == policy::Verdict::Decision::allow) {
-      candidates[count++] = {address, target_.port};
+  Reason refusal = Reason::deny_policy;
+  int refusing = -1;
+  for (const Address& address : addresses.first(std::min(addresses.size(), allowed.size()))) {
+    const policy::Verdict verdict = decide(address);
+    const bool allows = verdict.decision == policy::Verdict::Decision::allow;
+    const Reason reason = allows ? owner_.claim(verdict.rule) : verdict.reason;
+    if (reason == Reason::none) {
+      if (connects_ && owner_.options_of(verdict.rule).redirect) return redirect(verdict.rule, address);
+      allowed[count] = address;
+      rules[count++] = verdict.rule;
     } else {
-      refusal = verdict;
+      refusal = reason;
+      refusing = verdict.rule;
     }
   }
-  if (count == 0) {
-    rule_ = refusal.rule;
-    return finish(refusal.reason);
+  const auto candidates = std::span(allowed).first(count);
+  if (candidates.empty()) {
+    rule_ = refusing;
+    return finish(refusal);
   }
+  if (connects_) return dial(candidates, rules);
+  addresses_.assign(candidates.begin(), candidates.end());
+  finish(Reason::none);
+}
+
+// The administrator's own word: no rule is asked about the place. What was asked for is not resolved, unless only its
+// addresses could tell which rule holds.
+void Reach::redirect(int rule, const std::optional<Address>& candidate) {
+  rule_ = rule;
+  redirected_ = true;
+  const policy::Options& options = owner_.options_of(rule);
+  place_ = *options.redirect;
+  place_egress_ = options.egress;
+  place_candidate_ = candidate;
+  if (const Reason reason = owner_.claim(rule); reason != Reason::none) return finish(reason);
+  if (const Address* const literal = place_.address()) return dial_redirected({literal, 1});
+  resolver_.resolve(lookup_, *place_.host_name());
+}
+
+void Reach::dial_redirected(std::span<const Address> addresses) {
+  std::array<Endpoint, limits::candidates_max> candidates;
+  std::array<std::optional<engine::Egress>, limits::candidates_max> egress;
+  std::size_t count = 0;
+  for (const Address& address : addresses.first(std::min(addresses.size(), candidates.size()))) {
+    const Endpoint place{address, place_.port};
+    if (owner_.is_own(place)) continue;
+    candidates[count] = place;
+    egress[count++] = egress_of(place_egress_, engine_);
+  }
+  if (count == 0) return finish(Reason::deny_self);
+  dial(std::span(candidates).first(count), std::span(egress).first(count));
+}
+
+void Reach::dial(std::span<const Address> addresses, std::span<const int> rules) {
+  std::array<Endpoint, limits::candidates_max> candidates;
+  std::array<std::optional<engine::Egress>, limits::candidates_max> egress;
+  for (std::size_t i = 0; i < addresses.size(); ++i) {
+    candidates[i] = {addresses[i], target_.port};
+    egress[i] = egress_of(owner_.options_of(rules[i]).egress, engine_);
+  }
+  dial(std::span(candidates).first(addresses.size()), std::span(egress).first(addresses.size()));
+}
+
+// From an address of one family nothing of the other is reached.
+void Reach::dial(std::span<const Endpoint> candidates, std::span<const std::optional<engine::Egress>> egress) {
+  std::array<Endpoint, limits::candidates_max> peers;
+  std::array<std::optional<engine::Egress>, limits::candidates_max> from;
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (egress[i] && egress[i]->address.family() != candidates[i].address.family()) continue;
+    peers[count] = candidates[i];
+    from[count++] = egress[i];
+  }
+  if (count == 0) return finish(Reason::dial_family_off);
   dial_.emplace(engine_);
   dial_->bind<&Reach::on_dialled>(this);
-  dial_->start(std::span(candidates).first(count), limits_);
+  dial_->start(std::span(peers).first(count), limits_, std::span(from).first(count));
 }
 
 void Reach::on_dialled(engine::Status) {
-  if (!canceled_ && dial_->reason() == Reason::none) {
-    peer_ = dial_->peer();
-    rule_ = decide_(target_, peer_.address).rule;
-  }
+  if (dial_->reason() == Reason::none) peer_ = dial_->peer();
   finish(canceled_ ? Reason::client_reset : dial_->reason());
+}
+
+// While a name was resolved or a connection made, a new policy may have come.
+Reason Reach::settle() {
+  if (reason_ != Reason::none) {
+    if (stale_) rule_ = -1;
+    return reason_;
+  }
+  reason_ = !connects_ ? confirm_found() : redirected_ ? confirm_redirection() : confirm();
+  if (reason_ != Reason::none) dial_.reset();
+  return reason_;
+}
+
+Reason Reach::confirm() {
+  const policy::Verdict verdict = decide(peer_.address);
+  rule_ = verdict.rule;
+  if (verdict.decision != policy::Verdict::Decision::allow) return verdict.reason;
+  return stale_ ? owner_.claim(rule_) : Reason::none;
+}
+
+Reason Reach::confirm_redirection() {
+  if (!stale_) return Reason::none;
+  const policy::Verdict verdict = place_candidate_ ? decide(*place_candidate_) : owner_.decide(target_, std::nullopt);
+  rule_ = verdict.rule;
+  const bool same = verdict.decision == policy::Verdict::Decision::allow && owner_.options_of(rule_).redirect == place_;
+  return same ? owner_.claim(rule_) : Reason::policy_changed;
+}
+
+Reason Reach::confirm_found() {
+  if (!stale_) return Reason::none;
+  std::erase_if(addresses_, [this](const Address& address) {
+    return decide(address).decision != policy::Verdict::Decision::allow;
+  });
+  rule_ = addresses_.empty() ? -1 : decide(addresses_.front()).rule;
+  return addresses_.empty() ? Reason::policy_changed : owner_.claim(rule_);
 }
 
 void Reach::cancel() noexcept {

@@ -1,11 +1,13 @@
 // The way to a target: decide on what was asked for, resolve its name once, decide on every candidate address, dial
-// exactly the allowed ones (security reference, 3.4). Nothing is asked of DNS for a name that is denied.
+// exactly the allowed ones (security reference, 3.4), from where their rules say. Nothing is asked of DNS for a name
+// that is denied. Where the rule says `redirect`, that place is dialled instead, as written.
 // Refuses: to know the policy, which its owner asks, and what the connection is for.
 // Threading: one engine's thread. Tested in reach_test.cc on the simulation.
 #pragma once
 
-#include <functional>
 #include <optional>
+#include <span>
+#include <vector>
 
 #include "base/address.h"
 #include "base/reason.h"
@@ -16,24 +18,46 @@
 
 namespace stile::server {
 
+/// Who wants to go there. Outlives the reach.
+class ReachOwner {
+ public:
+  virtual ~ReachOwner() = default;
+  /// The policy's word on a target; without a candidate where its name is not resolved yet.
+  [[nodiscard]] virtual policy::Verdict decide(const Target& asked, const std::optional<Address>& candidate) = 0;
+  /// What the rule of a verdict adds.
+  [[nodiscard]] virtual const policy::Options& options_of(int rule) const noexcept = 0;
+  /// Counts a session under the rule, or tells which of its numbers forbids it.
+  [[nodiscard]] virtual Reason claim(int rule) = 0;
+  /// A socket of Stile's own, which no `redirect` may lead to.
+  [[nodiscard]] virtual bool is_own(const Endpoint& place) const = 0;
+};
+
+/// Where a connection leaves whose rule says this: from the address, or from one of the prefix that is drawn for it.
+[[nodiscard]] std::optional<engine::Egress> egress_of(const std::optional<Cidr>& egress, engine::Engine& engine);
+
 class Reach {
  public:
-  /// The policy's word on a target; without a candidate where its name is not resolved yet.
-  using Decide = std::function<policy::Verdict(const Target&, const std::optional<Address>&)>;
-
-  Reach(engine::Engine& engine, resolve::Resolver& resolver, Decide decide);
+  Reach(engine::Engine& engine, resolve::Resolver& resolver, ReachOwner& owner);
   Reach(const Reach&) = delete;
   Reach& operator=(const Reach&) = delete;
   /// Not while pending (asserted by its parts).
   ~Reach() = default;
 
-  /// The completion of a start: `void on_reached(engine::Status)`.
+  /// The completion of `start`, `connect` and `find`: `void on_reached(engine::Status)`.
   template <auto Method, class Owner>
   void bind(Owner* owner) noexcept {
     done_.bind<Method>(owner);
   }
 
-  /// Not while pending. One completion follows, never inline.
+  // None of these while pending. One completion follows each but `ask`, never inline.
+  /// The first word on a target, before its name is resolved. Of an address it is the last one too: as long as this
+  /// target is in hand, no address is decided twice.
+  [[nodiscard]] policy::Verdict ask(const Target& target);
+  /// What was asked and not denied is resolved and dialled.
+  void connect(const route::DialLimits& limits);
+  /// What was asked and not denied is resolved: its allowed addresses are wanted, not a connection.
+  void find();
+  /// `ask`, and `connect` unless it is denied.
   void start(const Target& target, const route::DialLimits& limits);
   /// The completion, if one is due, still comes, with the reason client_reset. A no-op when nothing is pending.
   void cancel() noexcept;
@@ -41,33 +65,70 @@ class Reach {
     return done_.pending() || lookup_.pending() || (dial_ && dial_->pending());
   }
 
-  /// After completion. Reason::none: connected, and `take` is due.
+  /// In the completion, first of all: what came of it, under the policy that is in force by then. Reason::none:
+  /// connected, and `take` is due; or found.
+  [[nodiscard]] Reason settle();
+  /// What `settle` said.
   [[nodiscard]] Reason reason() const noexcept { return reason_; }
   /// The rule that decided; -1 where none did.
   [[nodiscard]] int rule() const noexcept { return rule_; }
   /// Who was dialled; after success, whom `take` is connected with.
   [[nodiscard]] const Endpoint& peer() const noexcept { return peer_; }
+  /// That is another place than what was asked for.
+  [[nodiscard]] bool is_redirected() const noexcept { return redirected_; }
+  /// After success of `find`, in the resolver's order: at least one.
+  [[nodiscard]] std::span<const Address> addresses() const noexcept { return addresses_; }
+  /// The policy is another one from now on: what it said is asked again before it is used. The owner has given back
+  /// what it counted by rules.
+  void forget() noexcept {
+    decided_.reset();
+    stale_ = true;
+  }
+  /// The word on one of them.
+  [[nodiscard]] policy::Verdict decide(const Address& address);
   /// Once; `into` is closed and not pending.
   void take(engine::Socket& into) noexcept { dial_->take(into); }
 
  private:
   void on_resolved(engine::Status status);
   void on_dialled(engine::Status status);
-  void dial(std::span<const Address> addresses);
+  void proceed();
+  void judge(std::span<const Address> addresses);
+  [[nodiscard]] Reason confirm();
+  [[nodiscard]] Reason confirm_redirection();
+  [[nodiscard]] Reason confirm_found();
+  void redirect(int rule, const std::optional<Address>& candidate);
+  void dial_redirected(std::span<const Address> addresses);
+  void dial(std::span<const Address> addresses, std::span<const int> rules);
+  void dial(std::span<const Endpoint> candidates, std::span<const std::optional<engine::Egress>> egress);
   void finish(Reason reason) noexcept;
+
+  struct Decided {
+    Address address;
+    policy::Verdict verdict;
+  };
 
   engine::Engine& engine_;
   resolve::Resolver& resolver_;
-  Decide decide_;
+  ReachOwner& owner_;
   engine::Operation done_;
   resolve::Lookup lookup_;
-  std::optional<route::Dial> dial_;  // one for each start
+  std::optional<route::Dial> dial_;  // one for each connection
   Target target_;
+  std::optional<Decided> decided_;  // the last address: a literal, or the one dialled, need not be decided again
+  std::vector<Address> addresses_;
+  Target place_;  // of a redirection: where to,
+  std::optional<Cidr> place_egress_;
+  std::optional<Address> place_candidate_;  // and the address of the target that its rule is about, if it is about one
   route::DialLimits limits_;
   Endpoint peer_;
   Reason reason_ = Reason::none;
   int rule_ = -1;
+  bool allowed_ = false;  // by name alone: the rule redirects
+  bool connects_ = false;
+  bool redirected_ = false;
   bool canceled_ = false;
+  bool stale_ = false;  // rules are those of a policy that is gone
 };
 
 }  // namespace stile::server

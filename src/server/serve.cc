@@ -29,6 +29,7 @@
 #include "server/worker.h"
 #include "sys/errno_table.h"
 #include "sys/icmp_socket.h"
+#include "sys/local_periods.h"
 #include "sys/main_loop.h"
 #include "sys/own_addresses.h"
 #include "sys/process_limits.h"
@@ -55,6 +56,11 @@ class SinkReporter final : public Reporter {
   observe::Accounting* accounting_;
   bool refuse_when_full_;
 };
+
+Periods local_periods(WallTime now) {
+  const sys::LocalPeriods local = sys::local_periods(now);
+  return {.day_begin = local.day_begin, .day_end = local.day_end, .month_begin = local.month_begin};
+}
 
 observe::RecordFormat record_format(config::LogFormat format) {
   switch (format) {
@@ -174,6 +180,7 @@ class Server final : public Control {
   std::shared_ptr<const policy::Policy> deny_all_ = std::make_shared<const policy::Policy>(policy::Policy::deny_all());
   std::shared_ptr<relay::LiveSockets> live_sockets_ = std::make_shared<relay::LiveSockets>();
   std::shared_ptr<ProbeGate> probe_gate_ = std::make_shared<ProbeGate>();
+  std::shared_ptr<Usage> usage_ = std::make_shared<Usage>(local_periods);
   std::vector<Cidr> own_addresses_;
   std::optional<sys::SignalQueue> signals_;
   std::optional<sys::OwnAddressMonitor> own_monitor_;
@@ -334,6 +341,11 @@ void Server::banner() {
     diagnostics_.notice(fmt::format("{} user{} in {}", count, count == 1 ? "" : "s", config_.users.file));
   }
   for (const std::string& fact : outside_facts(config_)) diagnostics_.notice(fact);
+  if (config_.policy != nullptr && !own_addresses_.empty()) {
+    for (const Shortcoming& one : missing_egress(*config_.policy, own_addresses_)) {
+      diagnostics_.warning(one.what, one.why, one.cure);
+    }
+  }
   const Bound& first = listening_.front();
   diagnostics_.notice(fmt::format("{} worker{}; try: {}", crews_.size(), crews_.size() == 1 ? "" : "s",
                                   trial(config_, first.listener, first.endpoint)));
@@ -430,6 +442,7 @@ std::shared_ptr<const Common> Server::common() const {
   common->deny_all = deny_all_;
   common->live_sockets = live_sockets_;
   common->probe_gate = probe_gate_;
+  common->usage = usage_;
   common->own.local_routes = own_addresses_;
   for (const Bound& bound : listening_) {
     if (!bound.listener.is_unix()) common->own.sockets.push_back(bound.endpoint);

@@ -40,6 +40,8 @@ struct Worker::Listener {
   Endpoint local;
   std::string name;
   std::size_t index = 0;
+  std::atomic<std::uint32_t>* sessions = nullptr;  // on all workers
+  SessionInfo plain;                               // stands for every tunnel about which there is nothing to remember
   AcceptBatch batch;
   Admission admission;
   bool is_local = false;  // a Unix-domain socket
@@ -99,16 +101,20 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
       common_(std::move(common)),
       relay_(engine, *this, relay_limits(*common_)),
       live_sockets_(common_->live_sockets),
+      usage_(common_->usage),
       udp_(engine, resolver, *live_sockets_, limits::udp_held_octets_max / common_->workers),
       http_(std::make_unique<HttpForwards>(*this)) {
   wake_.bind<&Worker::on_wake>(this);
   drain_deadline_.bind<&Worker::on_drain_deadline>(this);
   accept_retry_.bind<&Worker::on_accept_retry>(this);
   interim_.bind<&Worker::on_interim>(this);
+  calendar_.bind<&Worker::on_calendar>(this);
+  usage_->attach(engine_);
 }
 
 Worker::~Worker() {
   STILE_ASSERT(connections_ == 0 && relay_.tunnels() == 0);
+  usage_->detach(engine_);
 }
 
 Worker::Listener& Worker::add_listener(std::string name, const Endpoint& local, Admission admission) {
@@ -118,6 +124,8 @@ Worker::Listener& Worker::add_listener(std::string name, const Endpoint& local, 
   listener->name = std::move(name);
   listener->local = local;
   listener->admission = std::move(admission);
+  listener->sessions = &usage_->listener(listener->name);
+  listener->plain.listener = listener->index;
   listener->socket.bind<&Listener::on_ready>(listener.get());
   listeners_.push_back(std::move(listener));
   return *listeners_.back();
@@ -176,6 +184,7 @@ void Worker::start() {
   started_ = true;
   for (const auto& listener : listeners_) engine_.wait(listener->socket, engine::Interest::readable);
   on_interim(engine::Status::done);
+  watch_calendar();
 }
 
 void Worker::run() {
@@ -317,8 +326,8 @@ void Worker::tunnel_ended(const relay::TunnelEnd& end) noexcept {
   counters_.bytes_down.add(end.octets_down);
   counters_.end(end.reason);
   if (stage_ != Stage::serving) ++(end.reason == Reason::drain ? drained_.reset : drained_.finished);
-  const std::unique_ptr<SessionInfo> info(static_cast<SessionInfo*>(end.context));
-  if (info != nullptr && reporter_ != nullptr) {
+  auto* const info = static_cast<SessionInfo*>(end.context);
+  if (reporter_ != nullptr) {
     observe::Record record{.event = observe::Event::session_end};
     record.reply = ReplyCode::succeeded;
     record.bytes_up = info->octets_up + end.octets_up;
@@ -327,6 +336,7 @@ void Worker::tunnel_ended(const relay::TunnelEnd& end) noexcept {
     record.reason = end.reason;
     report(record, *info);
   }
+  let_go(info);
   if (accept_paused_) resume_accept();
   finish_if_drained();
 }
@@ -360,6 +370,48 @@ relay::Watch Worker::watch_for(const SessionInfo* info) const noexcept {
 Reason Worker::refusal() const noexcept {
   if (common_->sessions_exhausted()) return Reason::limit_sessions;
   return reporter_ != nullptr && reporter_->refuses() ? Reason::limit_accounting : Reason::none;
+}
+
+std::atomic<std::uint32_t>* Worker::sessions_of(std::size_t listener) noexcept {
+  return listeners_[listener]->sessions;
+}
+
+// The common tunnel of a server without records costs no memory here: all that is known of it is its listener.
+SessionInfo* Worker::keep(std::size_t listener, Claim claim, std::unique_ptr<SessionInfo> info) {
+  if (info == nullptr && claim.is_plain()) {
+    claim.leave_to_listener();
+    return &listeners_[listener]->plain;
+  }
+  if (info == nullptr) info = std::make_unique<SessionInfo>();
+  info->claim = std::move(claim);
+  return info.release();
+}
+
+void Worker::let_go(SessionInfo* info) noexcept {
+  Listener& listener = *listeners_[info->listener];
+  if (info == &listener.plain) {
+    listener.sessions->fetch_sub(1, std::memory_order_relaxed);
+  } else {
+    delete info;
+  }
+}
+
+// ── quotas ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+// A tunnel may live for days and meet midnight while nothing else happens. The clock on the wall may be set, so that it
+// is looked at now and then.
+void Worker::watch_calendar() {
+  const bool needed = common_->policy != nullptr && common_->policy->has_quotas();
+  if (!needed || stage_ == Stage::stopping) return;
+  const WallTime now = engine_.wall_now();
+  usage_->roll_over(now);
+  const Duration wait = std::min<Duration>(limits::quota_look, usage_->day_end() - now);
+  engine_.start_timer(calendar_, engine_.now() + wait);
+}
+
+void Worker::on_calendar(engine::Status status) {
+  if (status == engine::Status::done) watch_calendar();
+  finish_if_drained();
 }
 
 void Worker::report(observe::Record& record, const SessionInfo& info) noexcept {
@@ -449,6 +501,7 @@ Worker::Enforced Worker::adopt(std::shared_ptr<const Common> common) {
   const bool changed = common->generation != common_->generation;
   common_ = std::move(common);
   relay_.set_limits(relay_limits(*common_));
+  watch_calendar();
   return changed && common_->enforce ? enforce() : Enforced{};
 }
 
@@ -459,7 +512,8 @@ Worker::Enforced Worker::enforce() {
   result.ended = relay_.end_if(
       [this](void* context) {
         const auto* const info = static_cast<const SessionInfo*>(context);
-        return info != nullptr && !still_allowed(*common_, info->grounds);
+        const bool remembered = info != &listeners_[info->listener]->plain;
+        return remembered && !still_allowed(*common_, info->grounds);
       },
       Reason::policy_changed);
   result.ended += http_->enforce();
@@ -480,6 +534,11 @@ void Worker::on_wake(engine::Status) {
   }
   for (const auto& task : tasks) task();
   if (verifier_ != nullptr) verifier_->collect();
+  if (usage_->exceeded() != quotas_exceeded_) {
+    quotas_exceeded_ = usage_->exceeded();
+    relay_.end_exceeded();
+    http_->end_exceeded();
+  }
   if (stop_requested_.load()) {
     if (stage_ != Stage::stopping) end_everything();
   } else if (drain_requested_.load() && stage_ == Stage::serving) {
@@ -509,6 +568,7 @@ void Worker::end_everything() noexcept {
   close_listeners();
   engine_.cancel(drain_deadline_);
   engine_.cancel(interim_);
+  engine_.cancel(calendar_);
   relay_.end_all(Reason::drain);
   http_->end_all(Reason::drain);
   for (Connection* connection = first_; connection != nullptr;) {
@@ -525,7 +585,7 @@ void Worker::finish_if_drained() noexcept {
   for (const auto& listener : listeners_) {
     if (listener->socket.pending()) return;
   }
-  if (accept_retry_.pending() || drain_deadline_.pending() || interim_.pending()) return;
+  if (accept_retry_.pending() || drain_deadline_.pending() || interim_.pending() || calendar_.pending()) return;
   engine_.on_wake(nullptr);
   engine_.stop();
 }

@@ -32,6 +32,7 @@
 #include "resolve/resolver.h"
 #include "server/grounds.h"
 #include "server/probe_gate.h"
+#include "server/usage.h"
 #include "session/trace.h"
 #include "sys/local_clock.h"
 
@@ -74,15 +75,16 @@ struct Common {
   config::Bind bind;
   config::Udp udp;
   std::vector<config::ProxyProtocolTo> proxy_protocol_to;
-  std::shared_ptr<relay::LiveSockets> live_sockets;  // one for all workers, never absent
-  std::shared_ptr<ProbeGate> probe_gate;             // likewise
-  std::vector<const observe::Counters*> counters;    // of all workers: what the ceilings are compared with
-  std::shared_ptr<const auth::Users> users;          // absent where no listener asks for a password
-  std::int64_t today = 0;                            // since 1970: records that have expired by then are nobody's
-  std::shared_ptr<auth::Penalties> penalties;        // one for all workers; absent: no mistake counts
-  Duration login_cache{};                            // how long a login need not be verified again
-  Duration accounting_interim = Duration::zero();    // how often open sessions are accounted for; zero: never
-  bool log_query = false;                            // the URLs in records keep their query
+  std::shared_ptr<relay::LiveSockets> live_sockets;          // one for all workers, never absent
+  std::shared_ptr<ProbeGate> probe_gate;                     // likewise
+  std::shared_ptr<Usage> usage = std::make_shared<Usage>();  // likewise
+  std::vector<const observe::Counters*> counters;            // of all workers: what the ceilings are compared with
+  std::shared_ptr<const auth::Users> users;                  // absent where no listener asks for a password
+  std::int64_t today = 0;                          // since 1970: records that have expired by then are nobody's
+  std::shared_ptr<auth::Penalties> penalties;      // one for all workers; absent: no mistake counts
+  Duration login_cache{};                          // how long a login need not be verified again
+  Duration accounting_interim = Duration::zero();  // how often open sessions are accounted for; zero: never
+  bool log_query = false;                          // the URLs in records keep their query
 
   [[nodiscard]] bool sessions_exhausted() const noexcept;
   /// Whom the users in force make of somebody who logged in before; nobody where its record is gone or another.
@@ -102,7 +104,8 @@ struct Shown {
   std::string protocols;  // comma-separated
 };
 
-/// What must be remembered of a session until its last record. Allocated only where records are wanted.
+/// What must be remembered of a tunnel until it ends. Allocated only where records are wanted, or where more is counted
+/// than sessions of the listener.
 struct SessionInfo {
   std::uint64_t id = 0;
   Instant began{};
@@ -122,6 +125,7 @@ struct SessionInfo {
   session::TraceRing trace;
   std::unique_ptr<Shown> shown;
   policy::RecordDetail detail = policy::RecordDetail::session;  // as the rule has it
+  Claim claim;
 };
 
 class Worker final : public relay::TunnelOwner {
@@ -189,6 +193,7 @@ class Worker final : public relay::TunnelOwner {
   void tunnel_ended(const relay::TunnelEnd& end) noexcept override;
   void request_seen(void* context, const wire::HttpSighting& request) noexcept override;
   void hello_seen(void* context, const wire::TlsClientHello& hello) noexcept override;
+  void quota_exceeded() noexcept override { usage_->quota_exceeded(); }
 
   [[nodiscard]] WeekTime week_time() noexcept { return local_clock_.week_time(engine_.wall_now()); }
 
@@ -196,6 +201,11 @@ class Worker final : public relay::TunnelOwner {
   void on_drain_deadline(engine::Status status);
   void on_accept_retry(engine::Status status);
   void on_interim(engine::Status status);
+  void on_calendar(engine::Status status);
+  void watch_calendar();
+  [[nodiscard]] std::atomic<std::uint32_t>* sessions_of(std::size_t listener) noexcept;
+  [[nodiscard]] SessionInfo* keep(std::size_t listener, Claim claim, std::unique_ptr<SessionInfo> info);
+  void let_go(SessionInfo* info) noexcept;
   void accept_from(Listener& listener);
   void admit(Listener& listener, engine::Socket& accepted, const Endpoint& client);
   void pause_accept(Listener& listener);
@@ -233,6 +243,8 @@ class Worker final : public relay::TunnelOwner {
   std::shared_ptr<const Common> common_;
   relay::Relay relay_;
   std::shared_ptr<relay::LiveSockets> live_sockets_;
+  std::shared_ptr<Usage> usage_;
+  std::uint64_t quotas_exceeded_ = 0;  // as far as tunnels were ended for it
   relay::UdpRelay udp_;
   std::unique_ptr<HttpForwards> http_;
 
@@ -243,6 +255,7 @@ class Worker final : public relay::TunnelOwner {
   engine::Timer drain_deadline_;
   engine::Timer accept_retry_;
   engine::Timer interim_;
+  engine::Timer calendar_;  // where a rule has a quota
   bool accept_paused_ = false;
 
   Connection* first_ = nullptr;  // connections before their relay, oldest first

@@ -95,6 +95,14 @@ Result<void> set_reuse_port(int fd) noexcept {
   return set(fd, {SOL_SOCKET, SO_REUSEPORT, 1});
 }
 
+Result<void> set_free_bind(int fd, Family family) noexcept {
+  return family == Family::ipv4 ? set(fd, {IPPROTO_IP, IP_FREEBIND, 1}) : set(fd, {IPPROTO_IPV6, IPV6_FREEBIND, 1});
+}
+
+Result<void> set_late_port(int fd) noexcept {
+  return set(fd, {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1});
+}
+
 Result<void> set_icmp_reports(int fd, Family family, bool on) noexcept {
   return family == Family::ipv4 ? set(fd, {IPPROTO_IP, IP_RECVERR, on ? 1 : 0})
                                 : set(fd, {IPPROTO_IPV6, IPV6_RECVERR, on ? 1 : 0});

@@ -27,6 +27,13 @@ namespace stile::sys {
 /// Several workers of one process listen on one endpoint; only for those.
 [[nodiscard]] Result<void> set_reuse_port(int fd) noexcept;
 
+/// It may be bound to an address that no interface bears, of a prefix that is routed to this host, say.
+[[nodiscard]] Result<void> set_free_bind(int fd, Family family) noexcept;
+
+/// Binding to an address and port 0 chooses no port yet: connecting does, and needs it to be free for that one peer
+/// only.
+[[nodiscard]] Result<void> set_late_port(int fd) noexcept;
+
 /// On while dialling: ICMP errors are kept with type and code, which tells them from local refusals (protocol
 /// reference, section 2.5). Off once connected: with it on, one transient or forged ICMP message would fail an
 /// established connection, which RFC 1122 section 4.2.3.9 wants kept.

@@ -41,6 +41,14 @@ udp:  allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to udp 192.0.2.0/24, 200
 probes: allow anyone from 203.0.113.0/24 to ping 192.0.2.0/24, 198.51.100.2
 )";
 
+/// The same with numbers that hold everybody back and forbid nobody.
+inline constexpr std::string_view metered_rules = R"(
+tcp:  allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to tcp 192.0.2.0/24 rate 1MB/s rate per tunnel up 300KB/s sessions 1000 quota 1TB/day idle 10m
+bind: allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to bind 192.0.2.0/24, 2001:db8:a::/48 rate per user 2MB/s
+udp:  allow anyone from 203.0.113.0/24, 2001:db8:c::/48 to udp 192.0.2.0/24, 2001:db8:a::/48 rate 1GB/s quota 1TB/month
+probes: allow anyone from 203.0.113.0/24 to ping 192.0.2.0/24, 198.51.100.2
+)";
+
 /// 0 to nearly a megabyte.
 [[nodiscard]] std::string random_octets(engine::Prng& prng);
 [[nodiscard]] bool is_prefix(const std::string& part, const std::string& whole);

@@ -58,7 +58,8 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed
   auto common = std::make_shared<server::Common>();
   common->limits.drain = std::chrono::seconds(1);
   common->accounting_interim = std::chrono::seconds(7);
-  common->policy = std::make_shared<const policy::Policy>(std::move(*policy::Policy::compile(rules)));
+  common->policy = std::make_shared<const policy::Policy>(
+      std::move(*policy::Policy::compile(seed % 3 == 0 ? metered_rules : rules)));
   common->own.sockets = {server_endpoint, server_endpoint6};
   common->live_sockets = std::make_shared<relay::LiveSockets>();
   common->probe_gate = std::make_shared<server::ProbeGate>();

@@ -60,6 +60,17 @@ bool concerns_one_connection(int errno_value) noexcept {
   }
 }
 
+/// The port is chosen when the connection's other end is known, so that as many fit as without an address.
+Result<void> bind_to(const Egress& from, int fd) noexcept {
+  if (from.foreign) {
+    if (auto set = sys::set_free_bind(fd, from.address.family()); !set) return set;
+  }
+  if (auto set = sys::set_late_port(fd); !set) return set;
+  const sys::SocketAddress address{{from.address, 0}};
+  if (::bind(fd, &address.generic, address.length) == -1) return last_error();
+  return {};
+}
+
 /// The ICMP message that ended a connection attempt; none where the peer or this host itself refused.
 std::optional<IcmpReport> read_icmp_report(int fd) noexcept {
   std::uint8_t octet = 0;  // what it quotes is of no interest
@@ -75,6 +86,9 @@ Result<EpollEngine::OpenListener> EpollEngine::open_listener(const Endpoint& loc
   if (auto set = sys::set_reuse_address(fd->get()); !set) return std::unexpected(set.error());
   if (options.reuse_port) {
     if (auto set = sys::set_reuse_port(fd->get()); !set) return std::unexpected(set.error());
+  }
+  if (options.foreign) {
+    if (auto set = sys::set_free_bind(fd->get(), local.address.family()); !set) return std::unexpected(set.error());
   }
   sys::SocketAddress address{local};
   if (::bind(fd->get(), &address.generic, address.length) == -1) return last_error();
@@ -131,12 +145,17 @@ bool EpollEngine::shed_one(Socket& listener) {
   return shed;
 }
 
-std::expected<void, ConnectFailure> EpollEngine::connect(Socket& socket, const Endpoint& peer) {
+std::expected<void, ConnectFailure> EpollEngine::connect(Socket& socket, const Endpoint& peer, const Egress* from) {
   STILE_ASSERT(!socket.is_open() && !socket.pending());
   const auto failure = [](const Error& error) { return std::unexpected(ConnectFailure{error, std::nullopt}); };
   auto fd = stream_socket(peer.address, sys::set_early_stream_options);
   if (!fd) return failure(fd.error());
   if (auto set = sys::set_icmp_reports(fd->get(), peer.address.family(), true); !set) return failure(set.error());
+  if (from != nullptr) {
+    if (auto bound = bind_to(*from, fd->get()); !bound) {
+      return std::unexpected(ConnectFailure{.error = bound.error(), .icmp = std::nullopt, .egress = true});
+    }
+  }
   const sys::SocketAddress address{peer};
   // Not repeated after EINTR: the attempt goes on then, as it does after EINPROGRESS.
   const int result = ::connect(fd->get(), &address.generic, address.length);

@@ -111,7 +111,9 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<void> listen(Socket& listener, const Endpoint& local, const ListenOptions& options) override;
   [[nodiscard]] Result<Endpoint> try_accept(Socket& listener, Socket& accepted) override;
   bool shed_one(Socket& listener) override;
-  [[nodiscard]] std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer) override;
+  using Engine::connect;
+  [[nodiscard]] std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer,
+                                                            const Egress* from) override;
   [[nodiscard]] std::expected<void, ConnectFailure> connect_result(Socket& socket) override;
   void wait(Socket& socket, Interest interest) override;
   [[nodiscard]] Result<std::size_t> receive(Socket& socket, MutableBytes into) override;
@@ -131,7 +133,8 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> splice_in(Socket& from, Pipe& pipe, std::size_t octets_max) override;
   [[nodiscard]] Result<std::size_t> splice_out(Pipe& pipe, Socket& to) override;
 
-  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local) override;
+  using Engine::open_udp;
+  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local, bool foreign) override;
   [[nodiscard]] Result<void> use_trains(Socket& socket) override;
   [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
   [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;

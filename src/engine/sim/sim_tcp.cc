@@ -114,13 +114,16 @@ std::optional<int> SimEngine::listener_for(const Endpoint& destination) {
 
 // ── connecting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-std::expected<void, ConnectFailure> SimEngine::connect(Socket& socket, const Endpoint& peer) {
+std::expected<void, ConnectFailure> SimEngine::connect(Socket& socket, const Endpoint& peer, const Egress* from) {
   const auto failure = [](const Error& error) { return std::unexpected(ConnectFailure{error, std::nullopt}); };
   if (const auto error = injected()) return failure(*error);
   if (!room_for(1)) return failure(sys::make_error(EMFILE));
   const SimBehaviour& behaviour = behaviour_of(peer.address);
   if (behaviour.answer == SimBehaviour::Answer::local_error) return failure(behaviour.error);
-  const Address source = source_for(peer.address);
+  if (from != nullptr && !from->foreign && !is_here(from->address)) {
+    return std::unexpected(ConnectFailure{sys::make_error(EADDRNOTAVAIL), std::nullopt, true});
+  }
+  const Address source = from != nullptr ? from->address : source_for(peer.address);
   const auto port = free_port(source, tcp_in_use_);
   if (!port) return failure(sys::make_error(EADDRNOTAVAIL));
 

@@ -19,7 +19,7 @@ std::unexpected<Error> os_error(int errno_value) noexcept {
 
 }  // namespace
 
-Result<void> SimEngine::open_udp(Socket& socket, const Endpoint& local) {
+Result<void> SimEngine::open_udp(Socket& socket, const Endpoint& local, bool) {
   if (const auto error = injected()) return std::unexpected(*error);
   if (!room_for(1)) return os_error(EMFILE);
   Endpoint bound = local;
