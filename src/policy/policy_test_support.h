@@ -1,6 +1,8 @@
 // Short forms for the tests of this room: addresses, targets and identities from text. Not part of the product.
 #pragma once
 
+#include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -47,6 +49,46 @@ inline Policy compiled(std::string_view rules) {
   auto policy = Policy::compile(rules);
   STILE_ASSERT(policy.has_value());
   return std::move(*policy);
+}
+
+// Every IPv6 form that carries `quad`, security reference 3.3; the first is mapped and thus the same address.
+inline std::vector<Address> encodings(std::array<std::uint8_t, 4> quad) {
+  const auto filled = [](std::initializer_list<std::pair<std::size_t, std::uint8_t>> octets) {
+    std::array<std::uint8_t, 16> address{};
+    for (const auto& [at, value] : octets) address[at] = value;
+    return Address::v6(address);
+  };
+  const auto [a, b, c, d] = quad;
+  const auto inverse = [](std::uint8_t octet) { return static_cast<std::uint8_t>(~octet); };
+  return {
+      filled({{10, 0xff}, {11, 0xff}, {12, a}, {13, b}, {14, c}, {15, d}}),
+      filled({{8, 0xff}, {9, 0xff}, {12, a}, {13, b}, {14, c}, {15, d}}),
+      filled({{12, a}, {13, b}, {14, c}, {15, d}}),
+      filled({{1, 0x64}, {2, 0xff}, {3, 0x9b}, {12, a}, {13, b}, {14, c}, {15, d}}),
+      filled({{1, 0x64}, {2, 0xff}, {3, 0x9b}, {5, 1}, {6, a}, {7, b}, {9, c}, {10, d}}),
+      filled({{1, 0x64}, {2, 0xff}, {3, 0x9b}, {5, 1}, {7, a}, {9, b}, {10, c}, {11, d}}),
+      filled({{1, 0x64}, {2, 0xff}, {3, 0x9b}, {5, 1}, {9, a}, {10, b}, {11, c}, {12, d}}),
+      filled({{1, 0x64}, {2, 0xff}, {3, 0x9b}, {5, 1}, {12, a}, {13, b}, {14, c}, {15, d}}),
+      filled({{0, 0x20}, {1, 0x02}, {2, a}, {3, b}, {4, c}, {5, d}, {15, 1}}),
+      filled({{0, 0x20}, {1, 0x01}, {4, a}, {5, b}, {6, c}, {7, d}, {12, 0xf7}, {13, 0xf7}, {14, 0xf7}, {15, 0xf7}}),
+      filled({{0, 0x20},
+              {1, 0x01},
+              {4, 8},
+              {5, 8},
+              {6, 8},
+              {7, 8},
+              {12, inverse(a)},
+              {13, inverse(b)},
+              {14, inverse(c)},
+              {15, inverse(d)}}),
+      filled({{0, 0x26}, {1, 0x06}, {2, 0x47}, {10, 0x5e}, {11, 0xfe}, {12, a}, {13, b}, {14, c}, {15, d}}),
+      filled({{0, 0x26}, {1, 0x06}, {2, 0x47}, {8, 2}, {10, 0x5e}, {11, 0xfe}, {12, a}, {13, b}, {14, c}, {15, d}}),
+  };
+}
+
+inline std::array<std::uint8_t, 4> quad_of(const Address& v4) {
+  const ConstBytes octets = v4.octets();
+  return {octets[0], octets[1], octets[2], octets[3]};
 }
 
 // One client at one place asking a policy, with everything changeable.
