@@ -222,6 +222,7 @@ void Connection::start_http() {
                         .peer = peer_,
                         .over_unix = over_unix_,
                         .proxied = session_.proxied() != nullptr,
+                        .accountable = accountable(),
                         .who = session_.without_credentials(),
                         .session = id_,
                         .began = began_},
@@ -231,6 +232,8 @@ void Connection::start_http() {
 }
 
 void Connection::perform(const session::Close& action, Next&) {
+  // At once: what the client does with the reply is not waited for. Not one octet is no mistake.
+  if (accountable() && session_.octets_received() > 0) worker_.penalise(peer_.address, action.reason);
   if (action.how == session::Close::How::silent) return finish(action.reason);
   if (association_ == nullptr) claim_.release();
   end_reason_ = action.reason;
@@ -671,12 +674,17 @@ void Connection::leave_handshake() noexcept {
   worker_.counters_.handshakes_open.subtract();
 }
 
+// A load balancer is not to blame for its clients, nor for its own checks.
+bool Connection::accountable() const noexcept {
+  const wire::ProxyHeader* const proxied = session_.proxied();
+  return proxied == nullptr ? !header_due_ : proxied->connection.has_value();
+}
+
 void Connection::report_end(Reason reason) {
   worker_.counters_.end(reason);
   if (is_denial(reason)) worker_.counters_.denied.add();
   // Not one octet: a health probe or a browser's spare connection, which is only counted.
   if (session_.octets_received() == 0) return;
-  if (!header_due_) worker_.penalise(peer_.address, reason);
   // Who is turned away for what is in the log already does not fill it.
   if (worker_.reporter_ == nullptr || reason == Reason::auth_penalty) return;
   const std::unique_ptr<SessionInfo> about = info();

@@ -132,6 +132,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   [[nodiscard]] std::optional<relay::AssociationRequest> association_request(const Target* claimed) const;
   void leave_handshake() noexcept;
   void finish(Reason reason);
+  [[nodiscard]] bool accountable() const noexcept;
   void report_end(Reason reason);
   [[nodiscard]] std::unique_ptr<SessionInfo> info() const;
   [[nodiscard]] Grounds grounds() const;

@@ -120,6 +120,7 @@ bool HttpForward::obey() {
       open();
       return true;
     case HttpPhase::answering:
+      charge(exchange_.reason());  // at once: what the client does with the answer is not waited for
       if (taken) settle();
       return taken;
     case HttpPhase::tunnel:

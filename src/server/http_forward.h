@@ -31,6 +31,7 @@ struct HttpClient {
   Endpoint peer;                         // the client's own
   bool over_unix = false;                // and it has no address
   bool proxied = false;                  // a PROXY header named it
+  bool accountable = true;               // its mistakes count for `peer`
   Identity who = Identity::anonymous();  // whom a client without credentials is taken for
   std::uint64_t session = 0;
   Instant began{};  // accepted: the first head is due before the handshake's deadline
@@ -110,6 +111,7 @@ class HttpForward final : private ReachOwner {
   void begin_session();
   void settle();
   void report_end(Reason reason);
+  void charge(Reason reason) noexcept;
   [[nodiscard]] std::unique_ptr<SessionInfo> info() const;
   [[nodiscard]] Grounds grounds() const;
   [[nodiscard]] std::string url_of(const wire::HttpRequestHead& request) const;
@@ -170,6 +172,7 @@ class HttpForward final : private ReachOwner {
   bool origin_deaf_ = false;  // it took no more, and is read to its end
   bool reach_due_ = false;    // the old origin's wait has to end before another is dialled
   bool admitted_ = false;     // session.start was said
+  bool charged_ = false;      // what the request in hand did wrong counts already
   bool tunnel_due_ = false;   // the relay starts as soon as both waits are cancelled
   bool draining_ = false;     // FIN went out; input is discarded until the client's
   bool ending_ = false;

@@ -19,6 +19,12 @@ void HttpForward::begin_session() {
   worker_.report(record, *info());
 }
 
+// A first request without credentials is how HTTP asks what is needed: no mistake.
+void HttpForward::charge(Reason reason) noexcept {
+  if (reason == Reason::none || std::exchange(charged_, true)) return;
+  if (about_.accountable && reason != Reason::method_none) worker_.penalise(about_.peer.address, reason);
+}
+
 /// The request in hand was answered, and the client has taken the answer.
 void HttpForward::settle() {
   report_end(exchange_.reason());
@@ -36,6 +42,7 @@ void HttpForward::settle() {
   detail_.reset();
   let_go_of_terms();
   claim_.release();
+  charged_ = false;
   exchange_.settled();
   track();
 }
@@ -44,8 +51,7 @@ void HttpForward::report_end(Reason reason) {
   observe::Counters& counters = worker_.counters_;
   counters.end(reason);
   if (is_denial(reason) && !admitted_) counters.denied.add();
-  // A first request without credentials is how HTTP asks what is needed: no mistake.
-  if (reason != Reason::method_none) worker_.penalise(about_.peer.address, reason);
+  charge(reason);
   const std::unique_ptr<SessionInfo> about = worker_.reporter_ == nullptr ? nullptr : info();
   const bool admitted = std::exchange(admitted_, false);
   if (admitted) {
