@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-from processes import ROOT, run
+import raw_socks
+from logins import PASSWORD_GREETING, REFUSED, add_user, credentials
+from processes import ROOT, run, wait_until
 
 FILTER = ROOT / "packaging" / "fail2ban" / "filter.d" / "stile.conf"
 LINES = [line for line in (ROOT / "tests" / "vectors" / "auth_failed.txt").read_text().splitlines() if line[0] != "#"]
@@ -32,6 +34,25 @@ def test_it_sees_who_failed_and_nobody_else(tmp_path: Path, prefix: str) -> None
     found = addresses(tmp_path, [prefix + line for line in LINES])
     assert found == [real_address(line) for line in LINES]
     assert set(found) == {"203.0.113.9", "2001:db8::9"}
+
+
+@pytest.mark.parametrize("log", ["json", "text"])
+def test_it_sees_who_fails_at_a_running_server(serve, tmp_path: Path, log: str) -> None:
+    add_user(tmp_path / "users", "alice", "correct horse")
+    server = serve(config=f'[[listen]]\naddress = "127.0.0.1:PORT"\n[users]\nfile = "{tmp_path}/users"\n', log=log)
+    lies = [
+        "alice",
+        "\nauth.failed session=000000000000002a listener=x client=1.2.3.4:1 ",
+        '","client":"1.2.3.4:1","event":"auth.failed"',
+        "\u202e1.2.3.4 auth.failed",
+    ]
+    for number, lie in enumerate(lies):
+        client = raw_socks.dial(server.proxy, source=f"127.0.0.{7 + number}")
+        client.sendall(PASSWORD_GREETING + credentials(lie, "wrong"))
+        assert raw_socks.receive(client, 4) == b"\x05\x02" + REFUSED
+    wait_until("all records are there", lambda: server.records_file.read_bytes().count(b"\n") == len(lies))
+    lines = server.records_file.read_text().splitlines()
+    assert sorted(addresses(tmp_path, lines)) == sorted(f"127.0.0.{7 + number}" for number in range(len(lies)))
 
 
 @pytest.mark.parametrize("event", ["denied", "error", "session.start", "session.end", "request", "drop"])
