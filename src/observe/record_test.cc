@@ -147,7 +147,7 @@ TEST(Record, HostileNamesStayInsideTheirJsonString) {
 // What the fail2ban filter under packaging/ is judged by (tests/e2e/fail2ban_test.py): whoever fails to log in,
 // whatever the name, is told from everybody else, in either form.
 TEST(Record, FailedLoginsAreThoseOfTheVectors) {
-  std::ifstream file("tests/vectors/auth_failed.txt");
+  std::ifstream file("tests/vectors/auth_failed.records");
   std::vector<std::string> expected;
   for (std::string line; std::getline(file, line);) {
     if (!line.starts_with('#')) expected.push_back(line + '\n');

@@ -11,7 +11,7 @@ from logins import PASSWORD_GREETING, REFUSED, add_user, credentials
 from processes import ROOT, run, wait_until
 
 FILTER = ROOT / "packaging" / "fail2ban" / "filter.d" / "stile.conf"
-LINES = [line for line in (ROOT / "tests" / "vectors" / "auth_failed.txt").read_text().splitlines() if line[0] != "#"]
+LINES = [line for line in (ROOT / "tests" / "vectors" / "auth_failed.records").read_text().splitlines() if line[0] != "#"]
 
 
 def addresses(folder: Path, lines: list[str]) -> list[str]:
