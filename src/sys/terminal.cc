@@ -81,7 +81,7 @@ bool say(int terminal, std::string_view text) {
 }
 
 std::expected<Secret, NoLine> read_keys(int terminal, std::size_t octets_max) {
-  SecretLine line(octets_max + 1);
+  SecretLine line(octets_max);
   while (true) {
     const auto key = read_octet(terminal);
     if (!key) return std::unexpected(key.error());
@@ -112,7 +112,7 @@ bool is_terminal(int descriptor) noexcept {
 }
 
 std::expected<Secret, NoLine> read_secret_line(int descriptor, std::size_t octets_max) {
-  SecretLine line(octets_max + 1);
+  SecretLine line(octets_max);
   while (true) {
     const auto octet = read_octet(descriptor);
     if (!octet && octet.error() == NoLine::ended && !line.empty()) return line.secret();

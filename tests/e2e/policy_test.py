@@ -39,10 +39,10 @@ def test_a_list_is_read_beside_the_file_and_again_with_a_reload(serve, tmp_path,
     assert code(server, target.host, target.port) == 0
     blocked.write_text("127.0.0.0/8\n")
     server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: code(server, target.host, target.port) == DENIED)
+    wait_until("the new list decides", lambda: code(server, target.host, target.port) == DENIED)
     blocked.write_text("127.0.0.1/8\n")
     server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: f"{blocked}:1:1: '127.0.0.1/8' has bits set beyond its prefix length" in server.errors())
+    wait_until("the fault is told", lambda: f"{blocked}:1:1: '127.0.0.1/8' has bits set beyond its prefix length" in server.errors())
     assert code(server, target.host, target.port) == DENIED, "the old list is in force"
 
 
@@ -52,7 +52,7 @@ def test_an_expectation_that_fails_keeps_a_server_from_starting(tmp_path) -> Non
         run = stile(command, "--config", file)
         assert run.returncode == BAD_CONFIGURATION
         expected = f"{file}:3:1: expected 'anyone may connect www.example.com:443', but 'no' (line 6) denies it\n"
-        assert run.stderr.endswith(expected), run.stderr
+        assert expected in run.stderr, run.stderr
 
 
 def test_an_expectation_that_fails_keeps_the_policy_in_force(serve, tmp_path, origin) -> None:
@@ -61,7 +61,7 @@ def test_an_expectation_that_fails_keeps_the_policy_in_force(serve, tmp_path, or
     broken = "rules = 'deny anyone to any'\nexpect = 'anyone may connect 127.0.0.1:1'\n"
     server.config_file.write_text(f"{LISTENER.replace('PORT', str(server.proxy[1]))}[policy]\n{broken}")
     server.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "expected 'anyone may connect 127.0.0.1:1', but 'rule 1' (line 4) denies it" in server.errors())
+    wait_until("the failure is told", lambda: "expected 'anyone may connect 127.0.0.1:1', but 'rule 1' (line 4) denies it" in server.errors())
     assert code(server, target.host, target.port) == 0
 
 

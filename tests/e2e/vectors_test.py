@@ -317,7 +317,7 @@ ELSEWHERE = {
     "M": "what a client reads", "P": "what a client reads", "V": "what a client reads", "B": "what a client reads",
     "R": "what an upstream answers", "L": "lines for people, not requests",
     "A": "needs a password listener", "C2": "needs a password listener", "C3": "needs a password listener",
-    "W": "needs Kerberos", "U": "datagrams, below",
+    "T": "what a tunnel carries", "W": "needs Kerberos", "U": "datagrams, below",
 }  # fmt: skip
 
 
