@@ -79,6 +79,8 @@ class Crowd final : public TunnelOwner {
 
   void tunnel_ended(const TunnelEnd& end) noexcept override { ends.push_back(end); }
   void quota_exceeded() noexcept override { ++exceeded; }
+  void request_seen(void*, const wire::HttpSighting&) noexcept override {}
+  void hello_seen(void*, const wire::TlsClientHello&) noexcept override {}
   void on_tick(engine::Status) { engine.stop(); }
 
   void open(Relay& relay, std::unique_ptr<Terms> terms) {
@@ -87,7 +89,7 @@ class Crowd final : public TunnelOwner {
     engine::Socket to_target;
     connect(pair.client, to_client);
     connect(pair.target, to_target);
-    relay.start(to_client, to_target, {}, nullptr, std::move(terms));
+    relay.start(to_client, to_target, {}, nullptr, Watch::nothing, std::move(terms));
   }
   void connect(Peer& peer, engine::Socket& server_side) {
     ASSERT_TRUE(engine.listen(accept_, {Address::v4(127, 0, 0, 1), 0}, {}).has_value());
@@ -347,7 +349,7 @@ TYPED_TEST(MeteredTunnel, LosesNothing) {
   auto terms = std::make_unique<Terms>();
   terms->up.draw_on(slow);
   terms->down.draw_on(fast);
-  rig.begin({}, std::move(terms));
+  rig.begin({}, Watch::nothing, std::move(terms));
   rig.client.send(up);
   rig.target.send(down);
   rig.client.fin();

@@ -33,6 +33,8 @@ const std::string connect = "\x05\x01\x00"s + "\x05\x01\x00\x01\xC0\x00\x02\x0A\
 const std::string header_out = "PROXY TCP4 203.0.113.9 192.0.2.10 5000 80\r\n";
 
 struct Ledger final : Reporter {
+  bool account(observe::AccountingKind, const observe::Record&) noexcept override { return true; }
+  [[nodiscard]] bool refuses() const noexcept override { return false; }
   struct Entry {
     observe::Event event;
     Reason reason;

@@ -38,6 +38,8 @@ std::string connect_to(std::uint8_t host) {
 const std::string associate = greeting + "\x05\x03\x00\x01\x7F\x00\x00\x01\x13\x88"s;
 
 struct Records final : Reporter {
+  bool account(observe::AccountingKind, const observe::Record&) noexcept override { return true; }
+  [[nodiscard]] bool refuses() const noexcept override { return false; }
   struct Entry {
     observe::Event event;
     Reason reason;

@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <optional>
+#include <memory>
 
 namespace stile::sys {
 namespace {
@@ -29,7 +29,7 @@ class FileLockTest : public testing::Test {
 };
 
 TEST_F(FileLockTest, OneHoldsIt) {
-  std::optional<FileLock> held = FileLock::take(path_).value();
+  auto held = std::make_unique<FileLock>(FileLock::take(path_).value());
   const auto second = FileLock::take(path_);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().kind, ErrorKind::would_block);
