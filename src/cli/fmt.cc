@@ -1,6 +1,5 @@
 // stile fmt
 #include <fmt/core.h>
-#include <sys/stat.h>
 
 #include <cstdio>
 #include <filesystem>

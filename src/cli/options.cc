@@ -179,7 +179,6 @@ constexpr std::array bench_flags{
     help};
 constexpr std::array user_flags{Flag{.name = "--file",
                                      .value = "FILE",
-                                     .environment = "STILE_USERS",
                                      .help = "the users file; add makes one where there is none",
                                      .names_a_file = true},
                                 Flag{.name = "--group",

@@ -182,8 +182,8 @@ int list(const Task& task) {
 
 }  // namespace
 
-int run_user(const Arguments& arguments, const Environment& environment) {
-  Task task{.file = arguments.value("--file").value_or(environment("STILE_USERS").value_or("")),
+int run_user(const Arguments& arguments, const Environment&) {
+  Task task{.file = arguments.value("--file").value_or(""),
             .name = arguments.second_operand,
             .groups = {},
             .json = arguments.has("--json")};

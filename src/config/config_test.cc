@@ -167,8 +167,7 @@ TEST(Config, KeysOfThingsThatDoNotExistAreUnknown) {
   for (const std::string_view text : {"[[upstream]]\nname = \"x\"", "protocols = [\"socks5\"]"}) {
     EXPECT_NE(faults(text).find("unknown key"), std::string::npos) << text;
   }
-  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\ntls = \"x\""),
-            "3:1: unknown key 'tls' in [[listen]]\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\ntls = \"x\""), "3:1: unknown key 'tls' in [[listen]]\n");
 }
 
 TEST(Config, AllFaultsAreReportedInFileOrder) {
@@ -449,6 +448,7 @@ TEST(Override, LaterSourcesWin) {
   EXPECT_EQ(text,
             "workers=2 <stile.toml:2>\n"
             "log=text <environment STILE_LOG>\n"
+            "log_query=omit <default>\n"
             "listen[0].address=127.0.0.1:1 <flag --listen>\n"
             "listen[0].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
             "listen[0].auth=[\"none\"] <default>\n"
@@ -482,14 +482,16 @@ TEST(Override, LaterSourcesWin) {
             "limits.sessions_per_user=4096 <default>\n"
             "limits.udp_associations_per_user=64 <default>\n"
             "limits.penalty_exempt=[] <default>\n"
+            "accounting.interim=1m <default>\n"
+            "accounting.on_failure=drop <default>\n"
             "engine.spin=20us <default>\n");
 }
 
 TEST(Override, ListenersOfAFileGiveWayWithTheirOrigins) {
   Config config = accepted("[[listen]]\naddress = \"127.0.0.1:7\"\n");
-  EXPECT_EQ(effective(config)[2].origin, "stile.toml:2");
+  EXPECT_EQ(effective(config)[3].origin, "stile.toml:2");
   ASSERT_TRUE(set(config, "listen", {"127.0.0.1:8"}, {Origin::Source::flag, 0, "--listen"}));
-  EXPECT_EQ(effective(config)[2].origin, "flag --listen");
+  EXPECT_EQ(effective(config)[3].origin, "flag --listen");
 }
 
 TEST(Override, ValuesOfTablesThatRepeatAreShownOneByOne) {

@@ -99,8 +99,8 @@ struct Asker {
 
   [[nodiscard]] Verdict verdict(const Policy& policy, Command command, const Target& target,
                                 std::optional<Address> candidate = std::nullopt) const {
-    return policy.decide({.who = &who, .source = source, .command = command, .target = &target, .candidate = candidate},
-                         own);
+    return policy.decide(
+        {.who = &who, .source = source, .command = command, .target = &target, .candidate = candidate, .at = {}}, own);
   }
   // A literal, or a name that resolved to `resolved`.
   [[nodiscard]] Verdict tcp(const Policy& policy, std::string_view host, std::uint16_t port,

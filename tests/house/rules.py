@@ -35,7 +35,7 @@ LIBRARIES = {
     "fmt": {"config", "observe", "server", "cli"},
     "spdlog": {"observe"},
     "toml++": {"config"},
-    "nlohmann": {"observe", "cli"},
+    "nlohmann": {"observe", "admin", "cli"},
     "CLI": {"cli"},
     "ares.h": {"resolve"},
     "ares_dns.h": {"resolve"},
