@@ -209,7 +209,8 @@ bool Accounting::write(AccountingKind kind, const Record& record) noexcept {
   bool taken = false;
   try {
     taken = writer_->append(entry_of(kind, record));
-  } catch (...) {  // no memory for one entry: it is lost, the session goes on
+  } catch (...) {
+    taken = false;  // no memory for one entry: it is lost, the session goes on
   }
   if (!taken && kind != AccountingKind::interim) writer_->lose(1);
   return taken;
