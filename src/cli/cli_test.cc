@@ -470,7 +470,7 @@ TEST(Explain, GroupsComeFromTheUsersFile) {
 }
 
 TEST(Explain, EachAddressOfANameIsDecided) {
-  const ConfigFile file("[policy]\nrules = 'allow anyone from 192.0.2.0/24 to private'\n");
+  const ConfigFile file("[policy]\nrules = 'allow anyone to *.example.com'\n");
   const Output output = run_and_capture(
       {"explain", "--config", file.path(), "--target", "www.example.com:443", "--resolving-to", "10.0.0.1", "--json"});
   const auto object = nlohmann::json::parse(output.out);

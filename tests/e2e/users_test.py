@@ -344,7 +344,9 @@ def test_a_penalty_is_the_sources_own(serve, lab: Lab, users: Path) -> None:
         assert attempt("10.78.0.1", "10.78.0.2", SECRETS[0]) == b"\x05\x02" + GRANTED
         tries += tries_until_turned_away("fd78::1", "fd78::66")
         assert attempt("fd78::1", "fd78::2", SECRETS[0]) == b"", "of IPv6 a source is a /64"
-    assert len([record for record in server.records() if record["event"] == "auth.failed"]) == tries, "who is turned away is no record"
+    failed = lambda: [record for record in server.records() if record["event"] == "auth.failed"]  # noqa: E731
+    wait_until("each failure is recorded", lambda: len(failed()) >= tries)
+    assert len(failed()) == tries, "who is turned away is no record"
 
 
 # --- the command ----------------------------------------------------------------------------------------------------
