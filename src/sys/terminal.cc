@@ -22,7 +22,7 @@ constexpr char rub_out = 0x7F;
 class SecretLine {
  public:
   explicit SecretLine(std::size_t octets_max) { octets_.reserve(octets_max + 1); }
-  ~SecretLine() { wipe({reinterpret_cast<std::uint8_t*>(octets_.data()), octets_.size()}); }
+  ~SecretLine() { clear(); }
   SecretLine(const SecretLine&) = delete;
   SecretLine& operator=(const SecretLine&) = delete;
 
@@ -33,13 +33,18 @@ class SecretLine {
     return true;
   }
   void take_back() noexcept {
-    if (!octets_.empty()) octets_.pop_back();
+    if (!octets_.empty()) shrink_to(octets_.size() - 1);
   }
-  void clear() noexcept { octets_.clear(); }
+  void clear() noexcept { shrink_to(0); }
   [[nodiscard]] Secret secret() const { return Secret({octets_.data(), octets_.size()}); }
   [[nodiscard]] bool empty() const noexcept { return octets_.empty(); }
 
  private:
+  void shrink_to(std::size_t size) noexcept {
+    wipe({reinterpret_cast<std::uint8_t*>(octets_.data()) + size, octets_.size() - size});
+    octets_.resize(size);
+  }
+
   std::vector<char> octets_;
 };
 
