@@ -33,6 +33,18 @@ bool admits_anonymous(const policy::Rule& rule) {
   });
 }
 
+void add_quota_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  if (!config.accounting.file.empty()) return;
+  const policy::RuleSet& set = config.policy->rule_set();
+  for (std::size_t i = 0; i < set.rules.size(); ++i) {
+    if (config.policy->options(static_cast<int>(i)).quotas.empty()) continue;
+    cautions.push_back({config.policy_rules_line + set.infos[i].line - 1, 1,
+                        fmt::format("'{}': its quota begins anew whenever the server starts (name a [accounting] file, "
+                                    "from which the server knows what was used)",
+                                    set.infos[i].name)});
+  }
+}
+
 void add_rule_cautions(const Config& config, std::vector<ConfigError>& cautions) {
   const auto file_line = [&](int rules_line) { return config.policy_rules_line + rules_line - 1; };
   for (const policy::RuleError& warning : config.policy->warnings()) {
@@ -135,6 +147,7 @@ std::vector<ConfigError> cautions(const Config& config) {
   std::vector<ConfigError> cautions;
   if (config.policy != nullptr) {
     add_rule_cautions(config, cautions);
+    add_quota_cautions(config, cautions);
   } else {
     add_loopback_cautions(config, cautions);
     add_useless_login_cautions(config, cautions);

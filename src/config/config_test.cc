@@ -438,6 +438,15 @@ TEST(Cautions, RulesThatReachAbusedPortsAreNamed) {
   EXPECT_EQ(places("allow anyone from 10.0.0.0/8 to udp public"), "");
 }
 
+TEST(Cautions, AQuotaWithoutAccountsIsNamed) {
+  const std::string rules = "[policy]\nrules = '''\nweb: allow authenticated to public quota 1GB/day\n'''\n";
+  const auto list = cautions(accepted(rules));
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_EQ(list[0].line, 3);
+  EXPECT_NE(list[0].message.find("'web': its quota begins anew"), std::string::npos);
+  EXPECT_TRUE(cautions(accepted(rules + "[accounting]\nfile = 'accounts.db'\n")).empty());
+}
+
 TEST(Override, LaterSourcesWin) {
   Config config = accepted("log = \"json\"\nworkers = 2\n[limits]\nidle = \"1h\"\n");
   ASSERT_TRUE(set(config, "log", {"text"}, {Origin::Source::environment, 0, "STILE_LOG"}));

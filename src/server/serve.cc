@@ -146,6 +146,7 @@ class Server final : public Control {
  private:
   bool prepare();
   bool open_accounting();
+  void remember_quotas();
   bool recruit();
   bool listen();
   void hand_over(OpenedListener& opened);
@@ -181,6 +182,7 @@ class Server final : public Control {
   std::shared_ptr<relay::LiveSockets> live_sockets_ = std::make_shared<relay::LiveSockets>();
   std::shared_ptr<ProbeGate> probe_gate_ = std::make_shared<ProbeGate>();
   std::shared_ptr<Usage> usage_ = std::make_shared<Usage>(local_periods);
+  SpentSince spent_since_;  // absent: no accounts are kept
   std::vector<Cidr> own_addresses_;
   std::optional<sys::SignalQueue> signals_;
   std::optional<sys::OwnAddressMonitor> own_monitor_;
@@ -228,6 +230,7 @@ bool Server::prepare() {
   }
   sink_ = std::move(*sink);
   if (!open_accounting()) return false;
+  remember_quotas();
   if (sink_->wants_records() || accounting_ != nullptr) {
     reporter_ = std::make_unique<SinkReporter>(*sink_, accounting_.get(), config_.accounting.refuse_new);
   }
@@ -246,11 +249,30 @@ bool Server::open_accounting() {
     return false;
   }
   accounting_ = std::move(*opened);
+  spent_since_ = [this, file](WallTime since) {
+    std::vector<Spent> spent;
+    auto usages = observe::AccountingStore::usage_of_rules(file, since);
+    if (!usages) {
+      diagnostics_.warning(fmt::format("quotas begin anew: cannot read {}", file), usages.error().why,
+                           usages.error().cure);
+      return spent;
+    }
+    for (observe::RuleUsage& usage : *usages) {
+      spent.push_back({std::move(usage.rule), std::move(usage.user), usage.octets});
+    }
+    return spent;
+  };
   if (const std::uint64_t open = accounting_->left_open(); open > 0) {
     diagnostics_.warning(fmt::format("{} session{} of a server that did not end in order {} accounted for as lost",
                                      open, open == 1 ? "" : "s", open == 1 ? "is" : "are"));
   }
   return true;
+}
+
+// Of the policy in force: what its quotas' users have carried before.
+void Server::remember_quotas() {
+  if (spent_since_ == nullptr || config_.policy == nullptr) return;
+  usage_->remember(*config_.policy, spent_since_, std::chrono::system_clock::now());
 }
 
 bool Server::recruit() {
@@ -517,6 +539,7 @@ std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
   Reloaded reloaded{.generation = ++generation_, .ended = 0, .kept = 0, .notes = fixed_until_restart(next->config)};
   config_ = std::move(next->config);
   users_ = std::move(next->users);
+  remember_quotas();
   const Worker::Enforced enforced = put_in_force(std::move(*changes));
   reloaded.ended = enforced.ended;
   reloaded.kept = enforced.kept;

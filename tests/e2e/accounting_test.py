@@ -10,9 +10,11 @@ import pytest
 import raw_socks
 from datagrams import DatagramEcho
 from http_origins import HttpOrigin, Reader, ask, receive_response
-from origins import echo
+from origins import Origin, echo
 from processes import run, stile, wait_until
 from server import Server
+
+NOT_ALLOWED = 2
 
 
 def config(folder: Path, more: str = "", log: str = "session") -> str:
@@ -95,6 +97,47 @@ def test_an_open_session_is_seen_and_a_crash_loses_it_once(serve, origin, tmp_pa
         after.finish()
         assert query(tmp_path, "SELECT reason, octets_up, octets_down FROM session") == [["lost", "5000", "5000"]]
         assert query(tmp_path, "SELECT count(*) FROM entry WHERE kind = 'stop'") == [["1"]]
+
+
+def carry(server: Server, far: Origin, octets: int) -> None:
+    client = raw_socks.tunnel(server.proxy, far.host, far.port)
+    client.sendall(bytes(octets))
+    raw_socks.receive(client, octets)
+    client.close()
+    server.wait_for_record(event="session.end", bytes_up=octets)
+
+
+@pytest.mark.parametrize("ended", ["in order", "killed"])
+def test_a_quota_is_known_again_after_a_restart(serve, origin, tmp_path: Path, ended: str) -> None:
+    with_quota, far = config(tmp_path, log="session quota 100KB/day"), origin(echo)
+    request = raw_socks.request(far.host, far.port)
+    before = Server(tmp_path / "before", config=with_quota)
+    carry(before, far, 30_000)
+    wait_until("it is in the file", lambda: usage(tmp_path)["total"]["bytes_down"] == 30_000)
+    if ended == "killed":
+        before.process.kill()
+        before.process.wait()
+    else:
+        before.finish()
+
+    after = serve(config=with_quota)
+    client = raw_socks.tunnel(after.proxy, far.host, far.port)
+    client.sendall(bytes(25_000))
+    assert after.wait_for_record(event="session.end")["reason"] == "limit.quota"
+    client.close()
+    assert raw_socks.ask(after.proxy, request)[1].code == NOT_ALLOWED
+    after.finish()
+
+
+def test_a_quota_given_by_a_reload_counts_what_was_carried_before(serve, origin, tmp_path: Path) -> None:
+    server, far = serve(config=config(tmp_path)), origin(echo)
+    carry(server, far, 60_000)
+    wait_until("it is in the file", lambda: usage(tmp_path)["total"]["bytes_down"] == 60_000)
+    server.config_file.write_text(server.config_file.read_text().replace("log session", "quota 100KB/day"))
+    server.process.send_signal(signal.SIGHUP)
+    wait_until("the server has read it", lambda: "reloaded (generation 1)" in server.errors())
+    assert raw_socks.ask(server.proxy, raw_socks.request(far.host, far.port))[1].code == NOT_ALLOWED
+    assert server.wait_for_record(event="denied")["reason"] == "limit.quota"
 
 
 def test_log_none_is_counted_without_its_target(serve, origin, tmp_path: Path) -> None:
