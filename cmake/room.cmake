@@ -40,8 +40,7 @@ function(stile_room name)
   if(STILE_TESTS AND tests)
     add_executable(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE stile_${name} ${room_LIBRARIES} GTest::gtest_main)
-    # Tests take longer to optimise than to run; what they test is optimised in full.
-    target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)
+    stile_test_options(${name}_test)
     # Tests read the tree's own files (vectors, documents) by their paths from its top.
     add_test(NAME unit.${name} COMMAND ${name}_test --gtest_brief=1 WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     if(room_THREADED)
@@ -54,6 +53,11 @@ function(stile_room name)
   foreach(benchmark ${benchmarks})
     stile_benchmark(${benchmark} stile_${name})
   endforeach()
+endfunction()
+
+# Tests take longer to optimise than to run; what they test is optimised in full.
+function(stile_test_options target)
+  target_compile_options(${target} PRIVATE $<IF:$<CONFIG:Release>,-O1,-O0>)
 endfunction()
 
 # A micro-benchmark is run by hand; a test run only sees that it still works.
