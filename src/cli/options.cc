@@ -9,8 +9,9 @@ namespace {
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 12> page_choices{"serve", "check", "explain", "fmt",   "reload",      "user",
-                                                        "usage", "ping",  "trace",   "bench", "completions", "man"};
+constexpr std::array<std::string_view, 13> page_choices{"serve",  "check",       "explain", "fmt",  "import",
+                                                        "reload", "user",        "usage",   "ping", "trace",
+                                                        "bench",  "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -224,6 +225,15 @@ constexpr Command command_rows[] = {
      .example = "stile fmt stile.toml\nstile fmt --check stile.toml",
      .flags = fmt_flags,
      .operand = {.name = "FILE", .help = "the configuration file, where --config does not name it"}},
+    {.name = "import",
+     .summary = "turn a configuration file of Dante's into one of Stile's",
+     .description =
+         "Prints a configuration that decides as the given sockd.conf or danted.conf does, rule by rule, each named "
+         "after its line there. What cannot be said, or means less than it did, is told on standard error with its "
+         "line; nothing becomes wider. Exits with 78 where the file is not understood.",
+     .example = "stile import /etc/danted.conf > stile.toml && stile check --config stile.toml",
+     .flags = help_only,
+     .operand = {.name = "FILE", .help = "Dante's configuration file", .required = true}},
     {.name = "reload",
      .summary = "let the running server read its configuration again",
      .description =

@@ -34,6 +34,7 @@ constexpr Entry entries[] = {
     {"check", run_check},
     {"explain", run_explain},
     {"fmt", run_fmt},
+    {"import", run_import},
     {"reload", run_reload},
     {"user", run_user},
     {"usage", run_usage},

@@ -14,6 +14,7 @@ namespace stile::cli {
 [[nodiscard]] int run_check(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_explain(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_fmt(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_import(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_reload(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_user(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_usage(const Arguments& arguments, const Environment& environment);

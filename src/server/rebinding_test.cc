@@ -134,7 +134,7 @@ class World {
     const Endpoint relay{Address::v4(octet(6), octet(7), octet(8), octet(9)),
                          static_cast<std::uint16_t>(octet(10) << 8 | octet(11))};
     Party& own = parties_.emplace_back();
-    auto datagram = to_octets(wire::encode_udp_header({std::get<HostName>(*canonical_host(name)), 80}).bytes());
+    auto datagram = to_octets(wire::encode_udp_header({std::get<HostName>(*canonical_host(name)), 80}).octets());
     datagram.push_back('x');
     {
       const SimEngine::Bystander ours(engine_);
@@ -230,10 +230,10 @@ std::string host() {
 }
 
 TEST(Rebinding, NoConnectionGoesInside) {
-  const std::array<std::string, 4> ways{
-      "\x05\x01\x00\x05\x01\x00\x03\x0E"s + host() + "\x00\x50"s, "\x04\x01\x00\x50\x00\x00\x00\x01\x00"s + host() + "\x00"s,
-      "CONNECT " + host() + ":80 HTTP/1.1\r\nHost: " + host() + ":80\r\n\r\n",
-      "GET http://" + host() + "/ HTTP/1.1\r\nHost: " + host() + "\r\n\r\n"};
+  const std::array<std::string, 4> ways{"\x05\x01\x00\x05\x01\x00\x03\x0E"s + host() + "\x00\x50"s,
+                                        "\x04\x01\x00\x50\x00\x00\x00\x01\x00"s + host() + "\x00"s,
+                                        "CONNECT " + host() + ":80 HTTP/1.1\r\nHost: " + host() + ":80\r\n\r\n",
+                                        "GET http://" + host() + "/ HTTP/1.1\r\nHost: " + host() + "\r\n\r\n"};
   World world;
   std::array<int, 4> granted{};
   for (int i = 0; i < tries; ++i) {
@@ -251,7 +251,7 @@ TEST(Rebinding, NoConnectionGoesInside) {
 
 TEST(Rebinding, NoAnswerNamesAnInsideAddress) {
   World world;
-  std::size_t answered = 0;
+  int answered = 0;
   for (int i = 0; i < tries / 10; ++i) {
     const std::string octets = world.ask("\x05\x01\x00\x05\xF0\x00\x03\x0E"s + host() + "\x00\x00"s).octets;
     ASSERT_GE(octets.size(), 12U);

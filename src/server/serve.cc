@@ -272,7 +272,8 @@ bool Server::open_accounting() {
 // Of the policy in force: what its quotas' users have carried before.
 void Server::remember_quotas() {
   if (spent_since_ == nullptr || config_.policy == nullptr) return;
-  usage_->remember(*config_.policy, spent_since_, std::chrono::system_clock::now());
+  usage_->remember(*config_.policy, spent_since_,
+                   std::chrono::floor<WallTime::duration>(std::chrono::system_clock::now()));
 }
 
 bool Server::recruit() {

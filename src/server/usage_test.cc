@@ -34,7 +34,7 @@ TEST(Usage, AListenerTakesSoMany) {
   Usage usage;
   std::vector<Claim> claims(4);
   const Holder holder{.listener = &usage.listener("127.0.0.1:1080"), .source = {}, .user = {}};
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(claims[i].enter(usage, holder, small()), Reason::none);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(claims[i].enter(usage, holder, small()), Reason::none);
   EXPECT_EQ(claims[3].enter(usage, holder, small()), Reason::limit_listener);
   EXPECT_FALSE(claims[3].is_held());
   EXPECT_EQ(usage.size(), 0U) << "nothing else was counted";
