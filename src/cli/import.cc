@@ -6,6 +6,7 @@
 #include "base/limits.h"
 #include "cli/run.h"
 #include "config/dante.h"
+#include "sys/errno_table.h"
 #include "sys/file.h"
 
 namespace stile::cli {

@@ -2,15 +2,10 @@
 // with every call made to fail in turn, and Unix-domain sockets.
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/sim/sim_engine.h"
-#include "observe/counters.h"
-#include "resolve/caching_resolver.h"
-#include "resolve/table_resolver.h"
-#include "server/worker.h"
+#include "server/worker_rig_for_tests.h"
 
 namespace stile::server {
 namespace {
@@ -48,29 +43,17 @@ struct Ledger final : Reporter {
   std::vector<Entry> entries;
 };
 
-/// A socket of the test's own, beside what is counted and made to fail.
-struct Party {
-  Party() { socket.bind<&Party::on_ready>(this); }
-  void on_ready(engine::Status) {}
-  engine::Socket socket;
-};
+using Party = TestSocket;
 
-class World {
+class World : public WorkerRig {
  public:
-  explicit World(std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory)
-      : engine_(7), names_(engine_), resolver_(engine_, names_, {}) {
-    engine_.set_own_address(server.address);
-    auto common = std::make_shared<Common>();
-    common->policy = std::make_shared<const policy::Policy>(std::move(*policy::Policy::compile(rules)));
-    common->live_sockets = std::make_shared<relay::LiveSockets>();
+  explicit World(std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory) : WorkerRig(server) {
+    auto common = common_of(rules);
     common->proxy_protocol_to = {{.targets = {{Cidr::host(origin.address), {80, 80}}}, .version = 1}};
-    worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &ledger_, std::move(common));
-    const Admission admission{.protocols = {}, .proxy_protocol_from = {Cidr::host(balancer)}};
-    EXPECT_TRUE(worker_->listen(server, false, admission));
+    start_worker(std::move(common), &ledger_, {.protocols = {}, .proxy_protocol_from = {Cidr::host(balancer)}});
     engine::Socket file;
     EXPECT_TRUE(engine_.listen_local(file, "/run/s", {}));
     worker_->listen_local(file, "unix:/run/s", {});
-    worker_->start();
     const engine::SimEngine::Bystander ours(engine_);
     EXPECT_TRUE(engine_.listen(listener_.socket, origin, {}));
     if (fail_nth != 0) engine_.fail_nth(engine_.calls() + fail_nth, Error{kind, 0});
@@ -82,24 +65,10 @@ class World {
       for (Party* const party : {&client_, &target_, &listener_}) engine_.close(party->socket);
     }
     engine_.run_for(1s);
-    worker_->request_stop();
-    engine_.run_for(10min);
-    worker_.reset();
-    engine::Operation closed;
-    Party nobody;
-    closed.bind<&Party::on_ready>(&nobody);
-    resolver_.close(closed);
-    engine_.run_for(1min);
-    EXPECT_EQ(engine_.open_sockets(), 0U);
-    EXPECT_EQ(engine_.pending_timers(), 0U);
+    end_worker();
   }
 
-  void connect_from(const Address& source) {
-    const engine::SimEngine::Bystander ours(engine_);
-    engine_.connect_from(source);
-    EXPECT_TRUE(engine_.connect(client_.socket, server));
-    engine_.connect_from(std::nullopt);
-  }
+  void connect_from(const Address& source) { WorkerRig::connect_from(source, client_); }
   void connect_as(std::uint32_t user) {
     const engine::SimEngine::Bystander ours(engine_);
     EXPECT_TRUE(engine_.connect_local(client_.socket, "/run/s", user));
@@ -108,8 +77,8 @@ class World {
     engine_.run_for(time);
     const engine::SimEngine::Bystander ours(engine_);
     if (!target_.socket.is_open()) static_cast<void>(engine_.try_accept(listener_.socket, target_.socket));
-    read(client_, client_heard);
-    read(target_, target_heard);
+    if (!receive(client_, client_heard)) client_ended = true;
+    receive(target_, target_heard);
   }
   void say(const std::string& octets) {
     pass(10ms);
@@ -126,25 +95,7 @@ class World {
   bool client_ended = false;
 
  private:
-  void read(Party& party, std::string& heard) {
-    std::array<std::uint8_t, 4096> room;
-    while (party.socket.is_open() && !party.socket.pending()) {
-      const auto count = engine_.receive(party.socket, room);
-      if (!count || *count == 0) {
-        const bool ended = count || count.error().kind != ErrorKind::would_block;
-        if (&party == &client_ && ended) client_ended = true;
-        return;
-      }
-      heard.append(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(*count));
-    }
-  }
-
-  engine::SimEngine engine_;
-  resolve::TableResolver names_;
-  resolve::CachingResolver resolver_;
-  observe::Counters counters_;
   Ledger ledger_;
-  std::unique_ptr<Worker> worker_;
   Party client_;
   Party target_;
   Party listener_;

@@ -6,14 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <string>
 
-#include "engine/sim/sim_engine.h"
-#include "observe/counters.h"
-#include "resolve/caching_resolver.h"
-#include "resolve/table_resolver.h"
-#include "server/worker.h"
+#include "server/worker_rig_for_tests.h"
 
 namespace stile::server {
 namespace {
@@ -39,21 +34,7 @@ std::string connect_of(std::size_t tunnel) {
 }
 constexpr std::size_t replies_octets = 2 + 10;
 
-// Under sanitizers a tunnel takes ten times as long.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool sanitized = true;
-#elif defined(__has_feature)
-constexpr bool sanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool sanitized = false;
-#endif
-
-/// One end of a tunnel, the test's own.
-struct Party {
-  Party() { socket.bind<&Party::on_ready>(this); }
-  void on_ready(engine::Status) {}
-  engine::Socket socket;
-};
+using Party = TestSocket;
 
 /// What one tunnel cost in calls to the engine, as a sum over all of them.
 struct Calls {
@@ -63,18 +44,12 @@ struct Calls {
   std::uint64_t closing = 0;
 };
 
-class Crowd {
+class Crowd : public WorkerRig {
  public:
-  explicit Crowd(std::size_t tunnels) : engine_(7), names_(engine_), resolver_(engine_, names_, {}), clients_(tunnels) {
-    engine_.set_own_address(server.address);
-    auto common = std::make_shared<Common>();
-    common->policy = std::make_shared<const policy::Policy>(
-        std::move(*policy::Policy::compile("all: allow anyone to tcp 192.0.2.0/24")));
-    common->live_sockets = std::make_shared<relay::LiveSockets>();
+  explicit Crowd(std::size_t tunnels) : WorkerRig(server), clients_(tunnels) {
+    auto common = common_of("all: allow anyone to tcp 192.0.2.0/24");
     common->limits.sessions = common->limits.sessions_per_listener = common->limits.sessions_per_source = 1'000'000;
-    worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, nullptr, std::move(common));
-    EXPECT_TRUE(worker_->listen(server, false));
-    worker_->start();
+    start_worker(std::move(common), nullptr);
     const engine::SimEngine::Bystander ours(engine_);
     for (std::size_t first = 0; first < tunnels; first += group_max) {
       EXPECT_TRUE(engine_.listen(origins_.emplace_back().socket, origin_of(first), {}));
@@ -82,20 +57,11 @@ class Crowd {
   }
 
   ~Crowd() {
-    worker_->request_stop();
-    engine_.run_for(10min);
     {
       const engine::SimEngine::Bystander ours(engine_);
       for (Party& listener : origins_) engine_.close(listener.socket);
     }
-    worker_.reset();
-    engine::Operation closed;
-    Party nobody;
-    closed.bind<&Party::on_ready>(&nobody);
-    resolver_.close(closed);
-    engine_.run_for(1min);
-    EXPECT_EQ(engine_.open_sockets(), 0U);
-    EXPECT_EQ(engine_.pending_timers(), 0U);
+    end_worker();
   }
 
   Calls live() {
@@ -126,9 +92,7 @@ class Crowd {
       Party& client = clients_[i];
       {
         const engine::SimEngine::Bystander ours(engine_);
-        engine_.connect_from(source_of(i));
-        ASSERT_TRUE(engine_.connect(client.socket, server));
-        engine_.connect_from(std::nullopt);
+        connect_from(source_of(i), client);
         engine_.set_own_address(own_of(i));
       }
       engine_.run_for(1ms);
@@ -148,12 +112,8 @@ class Crowd {
   template <class From, class To>
   void say_and_hear(From& from, To& to, const std::string& word) {
     for (std::size_t i = 0; i < from.size(); ++i) {
-      {
-        const engine::SimEngine::Bystander ours(engine_);
-        send(from[i], word);
-      }
+      send(from[i], word);
       engine_.run_for(1ms);
-      const engine::SimEngine::Bystander ours(engine_);
       ASSERT_EQ(hear(to[i]), word);
     }
   }
@@ -169,21 +129,12 @@ class Crowd {
     }
   }
 
-  void send(Party& party, const std::string& octets) {
-    const ConstBytes bytes(reinterpret_cast<const std::uint8_t*>(octets.data()), octets.size());
-    ASSERT_EQ(engine_.send(party.socket, bytes).value_or(0), octets.size());
-  }
   std::string hear(Party& party) {
-    std::array<std::uint8_t, 64> buffer;
-    const auto got = engine_.receive(party.socket, buffer);
-    return got ? std::string(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*got)) : std::string();
+    std::string heard;
+    receive(party, heard);
+    return heard;
   }
 
-  engine::SimEngine engine_;
-  resolve::TableResolver names_;
-  resolve::CachingResolver resolver_;
-  observe::Counters counters_;
-  std::unique_ptr<Worker> worker_;
   std::deque<Party> origins_;
   std::deque<Party> clients_;
   std::deque<Party> targets_;

@@ -9,11 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/sim/sim_engine.h"
-#include "observe/counters.h"
-#include "resolve/caching_resolver.h"
-#include "resolve/table_resolver.h"
-#include "server/worker.h"
+#include "server/worker_rig_for_tests.h"
 #include "wire/udp_header.h"
 
 namespace stile::server {
@@ -54,36 +50,24 @@ struct Records final : Reporter {
   std::vector<Entry> entries;
 };
 
-/// A socket of the test's own.
-struct Party {
-  Party() { socket.bind<&Party::on_ready>(this); }
-  void on_ready(engine::Status) {}
-  engine::Socket socket;
+struct Party : TestSocket {
   std::string heard;
   bool ended = false;
   /// Behind the answer to the greeting.
   [[nodiscard]] int reply() const { return heard.size() < 4 ? -1 : static_cast<unsigned char>(heard[3]); }
 };
 
-class World {
+class World : public WorkerRig {
  public:
-  explicit World(const std::string& rules, const config::Limits& limits = {})
-      : engine_(7), names_(engine_), resolver_(engine_, names_, {}) {
-    engine_.set_own_address(server.address);
-    auto common = std::make_shared<Common>();
-    auto policy = policy::Policy::compile(rules);
-    EXPECT_TRUE(policy) << (policy ? "" : policy.error().front().message);
-    common->policy = std::make_shared<const policy::Policy>(std::move(*policy));
-    common->live_sockets = std::make_shared<relay::LiveSockets>();
+  explicit World(const std::string& rules, const config::Limits& limits = {}) : WorkerRig(server) {
+    auto common = common_of(rules);
     common->limits = limits;
     common->own.sockets = {server};
     usage_ = common->usage;
-    worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &records_, std::move(common));
-    EXPECT_TRUE(worker_->listen(server, false));
+    start_worker(std::move(common), &records_);
     engine::Socket file;
     EXPECT_TRUE(engine_.listen_local(file, "/run/s", {}));
     worker_->listen_local(file, "unix:/run/s", {});
-    worker_->start();
     const engine::SimEngine::Bystander ours(engine_);
     for (std::uint8_t host = 0; host < 3; ++host) {
       EXPECT_TRUE(engine_.listen(listeners_.emplace_back().socket, origin(host), {}));
@@ -94,16 +78,7 @@ class World {
     close_all();
     engine_.run_for(1s);
     EXPECT_EQ(usage_->listener(server.to_string()), 0U) << "a session was not given back";
-    worker_->request_stop();
-    engine_.run_for(10min);
-    worker_.reset();
-    engine::Operation closed;
-    Party nobody;
-    closed.bind<&Party::on_ready>(&nobody);
-    resolver_.close(closed);
-    engine_.run_for(1min);
-    EXPECT_EQ(engine_.open_sockets(), 0U);
-    EXPECT_EQ(engine_.pending_timers(), 0U);
+    end_worker();
   }
 
   void close_all() {
@@ -116,12 +91,7 @@ class World {
   /// A client that says this, from this address.
   Party& ask(const std::string& octets, const Address& from = client) {
     Party& party = clients_.emplace_back();
-    {
-      const engine::SimEngine::Bystander ours(engine_);
-      engine_.connect_from(from);
-      EXPECT_TRUE(engine_.connect(party.socket, server));
-      engine_.connect_from(std::nullopt);
-    }
+    connect_from(from, party);
     return begin(party, octets);
   }
   Party& ask_as(std::uint32_t user, const std::string& octets) {
@@ -132,11 +102,7 @@ class World {
     }
     return begin(party, octets);
   }
-  void say(Party& party, const std::string& octets) {
-    const engine::SimEngine::Bystander ours(engine_);
-    const ConstBytes bytes(reinterpret_cast<const std::uint8_t*>(octets.data()), octets.size());
-    EXPECT_EQ(engine_.send(party.socket, bytes).value_or(0), octets.size());
-  }
+  void say(Party& party, const std::string& octets) { send(party, octets); }
   void hang_up(Party& party) {
     {
       const engine::SimEngine::Bystander ours(engine_);
@@ -175,24 +141,11 @@ class World {
     return party;
   }
   void read(Party& party) {
-    std::array<std::uint8_t, 65'536> room;
-    while (party.socket.is_open() && !party.socket.pending() && !party.ended) {
-      const auto count = engine_.receive(party.socket, room);
-      if (!count || *count == 0) {
-        party.ended = count || count.error().kind != ErrorKind::would_block;
-        return;
-      }
-      party.heard.append(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(*count));
-    }
+    if (!party.ended) party.ended = !receive(party, party.heard);
   }
 
-  engine::SimEngine engine_;
-  resolve::TableResolver names_;
-  resolve::CachingResolver resolver_;
-  observe::Counters counters_;
   Records records_;
   std::shared_ptr<Usage> usage_;
-  std::unique_ptr<Worker> worker_;
   std::deque<Party> clients_;
   std::deque<Party> targets_;
   std::deque<Party> listeners_;

@@ -7,15 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/sim/sim_engine.h"
-#include "observe/counters.h"
-#include "resolve/caching_resolver.h"
-#include "resolve/table_resolver.h"
-#include "server/worker.h"
+#include "server/worker_rig_for_tests.h"
 #include "wire/udp_header.h"
 
 namespace stile::server {
@@ -35,19 +30,9 @@ const std::array<Address, 5> inside{Address::v4(127, 0, 0, 1), Address::parse(":
                                     Address::parse("fd00::5").value()};
 constexpr std::string_view name = "rebind.example";
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int tries = 10'000;
-#elif defined(__has_feature)
-constexpr int tries = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ? 10'000 : 100'000;
-#else
-constexpr int tries = 100'000;
-#endif
+constexpr int tries = sanitized ? 10'000 : 100'000;
 
-struct Party {
-  Party() { socket.bind<&Party::on_ready>(this); }
-  void on_ready(engine::Status) {}
-  engine::Socket socket;
-};
+using Party = TestSocket;
 
 /// What a client is told.
 struct Answer {
@@ -58,19 +43,13 @@ struct Answer {
   }
 };
 
-class World {
+class World : public WorkerRig {
  public:
-  World() : engine_(11), names_(engine_), resolver_(engine_, names_, {}) {
-    engine_.set_own_address(server.address);
+  World() : WorkerRig(server) {
     engine_.set_own_address(Address::parse("2600::1").value());
-    auto common = std::make_shared<Common>();
-    common->policy = std::make_shared<const policy::Policy>(
-        std::move(*policy::Policy::compile("all: allow anyone to tcp udp resolve any")));
-    common->live_sockets = std::make_shared<relay::LiveSockets>();
+    auto common = common_of("all: allow anyone to tcp udp resolve any");
     common->own.sockets = {server};
-    worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, nullptr, std::move(common));
-    EXPECT_TRUE(worker_->listen(server, false));
-    worker_->start();
+    start_worker(std::move(common), nullptr);
     const SimEngine::Bystander ours(engine_);
     for (const Endpoint& place : {public_place, public_place6}) {
       EXPECT_TRUE(engine_.listen(outside_.emplace_back().socket, place, {}));
@@ -90,14 +69,7 @@ class World {
         for (Party& party : *group) engine_.close(party.socket);
       }
     }
-    worker_->request_stop();
-    engine_.run_for(10min);
-    worker_.reset();
-    engine::Operation closed;
-    Party nobody;
-    closed.bind<&Party::on_ready>(&nobody);
-    resolver_.close(closed);
-    engine_.run_for(1min);
+    end_worker();
   }
 
   /// A client of its own says this, and hears that until nothing more comes.
@@ -105,7 +77,8 @@ class World {
     Party party;
     connect(party, octets);
     engine_.run_for(300ms);  // longer than an attempt waits before the other family is dialled, too
-    Answer answer{hear(party)};
+    Answer answer;
+    receive(party, answer.octets);
     for (Party& listener : outside_) {
       Party target;
       const SimEngine::Bystander ours(engine_);
@@ -128,7 +101,8 @@ class World {
     Party& control = parties_.emplace_back();
     connect(control, "\x05\x01\x00"s + "\x05\x03\x00\x01\x00\x00\x00\x00\x00\x00"s);
     engine_.run_for(100ms);
-    const std::string reply = hear(control);
+    std::string reply;
+    receive(control, reply);
     ASSERT_EQ(reply.size(), 12U);
     const auto octet = [&](std::size_t i) { return static_cast<std::uint8_t>(reply[i]); };
     const Endpoint relay{Address::v4(octet(6), octet(7), octet(8), octet(9)),
@@ -175,23 +149,9 @@ class World {
   }
   static std::vector<std::uint8_t> to_octets(ConstBytes bytes) { return {bytes.begin(), bytes.end()}; }
   void connect(Party& party, const std::string& octets) {
-    const SimEngine::Bystander ours(engine_);
-    engine_.connect_from(client);
-    ASSERT_TRUE(engine_.connect(party.socket, server));
-    engine_.connect_from(std::nullopt);
+    connect_from(client, party);
     engine_.run_for(10ms);
-    const ConstBytes bytes(reinterpret_cast<const std::uint8_t*>(octets.data()), octets.size());
-    ASSERT_EQ(engine_.send(party.socket, bytes).value_or(0), octets.size());
-  }
-  std::string hear(Party& party) {
-    const SimEngine::Bystander ours(engine_);
-    std::array<std::uint8_t, 4'096> room;
-    std::string heard;
-    for (;;) {
-      const auto count = engine_.receive(party.socket, room);
-      if (!count || *count == 0) return heard;
-      heard.append(room.begin(), room.begin() + static_cast<std::ptrdiff_t>(*count));
-    }
+    send(party, octets);
   }
   int received(Party& port) {
     const SimEngine::Bystander ours(engine_);
@@ -213,11 +173,6 @@ class World {
     }
   }
 
-  SimEngine engine_;
-  TableResolver names_;
-  resolve::CachingResolver resolver_;
-  observe::Counters counters_;
-  std::unique_ptr<Worker> worker_;
   std::deque<Party> outside_;
   std::deque<Party> outside_ports_;
   std::deque<Party> inside_;
