@@ -49,6 +49,7 @@ class World : public WorkerRig {
     engine_.set_own_address(Address::parse("2600::1").value());
     auto common = common_of("all: allow anyone to tcp udp resolve any");
     common->own.sockets = {server};
+    common->udp.mapping_idle = 1s;  // each datagram asks again
     start_worker(std::move(common), nullptr);
     const SimEngine::Bystander ours(engine_);
     for (const Endpoint& place : {public_place, public_place6}) {
