@@ -325,6 +325,24 @@ TEST(MeteredRelay, AResetIsNoticedWhileATurnIsAwaited) {
   EXPECT_EQ(crowd.ends[0].reason, Reason::reset_client);
 }
 
+TEST(MeteredRelay, ATunnelThatFailsInItsTurnGivesTheTurnBack) {
+  int failed = 0;
+  for (std::uint64_t call = 1; call <= 20; ++call) {
+    RateBudget budget(rate);
+    Crowd crowd(1, [&](std::size_t) {
+      auto terms = std::make_unique<Terms>();
+      terms->up.draw_on(budget);
+      return terms;
+    });
+    crowd.engine.fail_nth(crowd.engine.calls() + call, Error{ErrorKind::reset, 0});
+    crowd.send(Way::up, 0, 1'000);
+    crowd.run_for(1s);
+    if (!crowd.ends.empty()) ++failed;
+    EXPECT_LE(budget.reserve(1, crowd.engine.now()), crowd.engine.now()) << call;
+  }
+  EXPECT_GE(failed, 2) << "receiving and sending";
+}
+
 // The contract holds under a rate, copied and spliced alike, on both engines.
 template <class Factory>
 class MeteredTunnel : public testing::Test {

@@ -100,6 +100,7 @@ Tunnel::Progress Tunnel::move_some(Direction& way, engine::Socket& from, engine:
   }
   std::size_t rest = allowed;
   const Progress progress = way.splicing ? splice(way, from, rest) : copy(way, from, to, rest);
+  if (progress == Progress::failed) return progress;  // the end gave back what was reserved, and let go of the flow
   const std::size_t moved = allowed - rest;
   budget -= moved;
   flow->moved(moved);
