@@ -76,7 +76,11 @@ bool Connection::enforce() {
     if (claim_.is_held()) (void)claim(rule_);  // it is there: no number of the new policy ends it
     return true;
   }
-  finish(Reason::policy_changed);
+  if (reach_.pending()) {
+    reach_.cancel(Reason::policy_changed);  // its completion tells the client
+  } else {
+    finish(Reason::policy_changed);
+  }
   return false;
 }
 

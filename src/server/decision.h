@@ -43,6 +43,7 @@ struct Asker {
     case Reason::deny_policy:
     case Reason::deny_unspecified:
     case Reason::deny_self:
+    case Reason::policy_changed:
     case Reason::limit_source:
     case Reason::limit_user:
     case Reason::limit_associations:

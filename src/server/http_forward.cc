@@ -60,7 +60,11 @@ bool HttpForward::enforce() {
   const policy::Verdict verdict = server::decide(*common_, grounds());
   rule_ = verdict.rule;
   if (verdict.decision != policy::Verdict::Decision::deny) return true;
-  finish(Reason::policy_changed);
+  if (reach_.pending()) {
+    reach_.cancel(Reason::policy_changed);  // its completion tells the client
+  } else {
+    finish(Reason::policy_changed);
+  }
   return false;
 }
 

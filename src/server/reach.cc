@@ -31,7 +31,8 @@ policy::Verdict Reach::ask(const Target& target) {
   addresses_.clear();
   target_ = target;
   peer_ = {};
-  canceled_ = redirected_ = stale_ = false;
+  canceled_ = Reason::none;
+  redirected_ = stale_ = false;
   const Address* const literal = target_.address();
   const policy::Verdict verdict = literal != nullptr ? decide(*literal) : owner_.decide(target_, std::nullopt);
   rule_ = verdict.rule;
@@ -64,7 +65,8 @@ void Reach::proceed() {
 }
 
 void Reach::on_resolved(engine::Status) {
-  if (canceled_ || lookup_.canceled()) return finish(Reason::client_reset);
+  if (canceled_ != Reason::none) return finish(canceled_);
+  if (lookup_.canceled()) return finish(Reason::client_reset);
   const resolve::Answer& answer = lookup_.answer();
   if (answer.addresses.empty()) return finish(answer.reason);
   if (redirected_) return dial_redirected(answer.addresses);
@@ -163,7 +165,7 @@ void Reach::dial(std::span<const Endpoint> candidates, std::span<const std::opti
 
 void Reach::on_dialled(engine::Status) {
   if (dial_->reason() == Reason::none) peer_ = dial_->peer();
-  finish(canceled_ ? Reason::client_reset : dial_->reason());
+  finish(canceled_ != Reason::none ? canceled_ : dial_->reason());
 }
 
 // While a name was resolved or a connection made, a new policy may have come.
@@ -201,9 +203,9 @@ Reason Reach::confirm_found() {
   return addresses_.empty() ? Reason::policy_changed : owner_.claim(rule_);
 }
 
-void Reach::cancel() noexcept {
+void Reach::cancel(Reason why) noexcept {
   if (!pending()) return;
-  canceled_ = true;
+  canceled_ = why;
   resolver_.cancel(lookup_);
   if (dial_) dial_->cancel();
 }

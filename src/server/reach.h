@@ -59,8 +59,8 @@ class Reach {
   void find();
   /// `ask`, and `connect` unless it is denied.
   void start(const Target& target, const route::DialLimits& limits);
-  /// The completion, if one is due, still comes, with the reason client_reset. A no-op when nothing is pending.
-  void cancel() noexcept;
+  /// The completion, if one is due, still comes, with this reason. A no-op when nothing is pending.
+  void cancel(Reason why = Reason::client_reset) noexcept;
   [[nodiscard]] bool pending() const noexcept {
     return done_.pending() || lookup_.pending() || (dial_ && dial_->pending());
   }
@@ -127,8 +127,8 @@ class Reach {
   bool allowed_ = false;  // by name alone: the rule redirects
   bool connects_ = false;
   bool redirected_ = false;
-  bool canceled_ = false;
-  bool stale_ = false;  // rules are those of a policy that is gone
+  Reason canceled_ = Reason::none;  // why
+  bool stale_ = false;              // rules are those of a policy that is gone
 };
 
 }  // namespace stile::server

@@ -278,6 +278,19 @@ TEST(Reach, AsksANewPolicyBeforeItSaysThatItIsThere) {
   walker.engine().run_for(1min);
 }
 
+TEST(Reach, IsEndedForAReason) {
+  for (const Target& target : {Target{good, 80}, at_name("good.example")}) {
+    Walker walker;
+    walker.reach().start(target, {});
+    walker.forbidden = good;
+    walker.reach().forget();
+    walker.reach().cancel(Reason::policy_changed);
+    walker.engine().run_for(1min);
+    EXPECT_EQ(walker.reach().reason(), Reason::policy_changed);
+    EXPECT_EQ(walker.reach().rule(), -1) << "no rule of a policy that is gone";
+  }
+}
+
 // The sweep: each operation in turn fails.
 TEST(Reach, SurvivesEachFailure) {
   for (std::uint64_t fail_at = 1; fail_at < 12; ++fail_at) {

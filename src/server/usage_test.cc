@@ -85,7 +85,8 @@ TEST(Usage, AUserTakesSoManyWhereverItComesFrom) {
   EXPECT_EQ(claims[2].enter(usage, there, small()), Reason::limit_user);
   EXPECT_EQ(claims[2].enter(usage, {.listener = nullptr, .source = source, .user = "bob"}, small()), Reason::none)
       << "what failed gave back the source as well";
-  for (std::size_t i = 3; i < 5; ++i) EXPECT_EQ(claims[i].enter(usage, {}, small()), Reason::none) << "nobody in particular";
+  for (std::size_t i = 3; i < 5; ++i)
+    EXPECT_EQ(claims[i].enter(usage, {}, small()), Reason::none) << "nobody in particular";
 }
 
 TEST(Usage, AUserTakesSoManyAssociations) {

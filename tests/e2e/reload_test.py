@@ -96,6 +96,26 @@ def test_a_session_that_is_no_longer_allowed_ends(serve, tmp_path, origin, echo_
     assert reloadable.server.wait_for_record(event="session.end")["reason"] == "policy.changed"
 
 
+def test_who_waits_for_a_target_is_told(serve, tmp_path) -> None:
+    """The target's queue is full: what is dialled there stays on its way."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.socket() as filler:
+        filler.connect(full.getsockname())
+        host, port = full.getsockname()
+        reloadable = Reloadable(serve, tmp_path, ALL)
+        before = reloadable.server.settled_sockets()
+        clients = [raw_socks.dial(reloadable.server.proxy) for _ in range(2)]
+        clients[0].sendall(b"\x05\x01\x00" + raw_socks.request(host, port))
+        clients[1].sendall(f"CONNECT {host}:{port} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+        wait_until("both are on their way", lambda: reloadable.server.sockets() == before + 4)
+        reloadable.write(NOTHING)
+        assert reloadable.reloaded()["sessions_ended"] == 2
+        assert raw_socks.receive(clients[0], 2) == b"\x05\x00"
+        assert raw_socks.receive_reply(clients[0]).code == DENIED
+        assert raw_socks.receive_all(clients[1]).startswith(b"HTTP/1.1 403 ")
+        for protocol in ("socks5", "http"):
+            assert reloadable.server.wait_for_record(protocol=protocol, event="denied")["reason"] == "policy.changed"
+
+
 def test_sessions_are_kept_where_the_file_says_so(serve, tmp_path, echo_origin) -> None:
     keep = 'on_reload = "keep"\n'
     reloadable = Reloadable(serve, tmp_path, ALL, keep)
