@@ -18,6 +18,7 @@ import argparse
 import base64
 import json
 import multiprocessing
+import multiprocessing.synchronize
 import os
 import random
 import socket
