@@ -99,7 +99,7 @@ def test_an_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
         # A disturbed sample is taken three times at most: with the fourth generator, one has been kept.
         wait_until("a second sample begins", lambda: generators(process.pid) > 3, 60)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=300)
     assert process.returncode == 0 and b"Interrupted" in err, err
     results = json.loads((folder / "results.json").read_text())
     assert results["complete"] is False and results["samples"]

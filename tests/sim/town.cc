@@ -85,15 +85,16 @@ void Town::add_random(engine::Prng& prng, std::string_view only) {
   conversations_.back()->begin();
 }
 
-// In every third town one or two that change nothing, in every eighth of those the last one allows nothing.
+// In every third town some that change nothing, in every third of those the last one allows nothing.
 std::vector<Town::Reload> Town::draw_reloads(std::uint64_t seed) {
   engine::Prng prng(seed ^ 0x72656c6f6164);
   std::vector<Reload> reloads;
   if (prng.below(3) != 0) return reloads;
-  for (std::uint64_t count = 1 + prng.below(2); count > 0; --count) {
-    reloads.push_back({std::chrono::microseconds(prng.below(4'000'000)), true});
+  for (std::uint64_t count = 1 + prng.below(4); count > 0; --count) {
+    // As likely within a millisecond as within a second: most of what may go wrong is over soon.
+    reloads.push_back({std::chrono::microseconds(prng.below(std::uint64_t{1} << (4 + prng.below(19)))), true});
   }
-  reloads.back().allows = prng.below(8) != 0;
+  reloads.back().allows = prng.below(3) != 0;
   return reloads;
 }
 
