@@ -34,7 +34,7 @@ TEST(Usage, AListenerTakesSoMany) {
   Usage usage;
   std::vector<Claim> claims(4);
   const Holder holder{.listener = &usage.listener("127.0.0.1:1080"), .source = {}, .user = {}};
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(claims[i].enter(usage, holder, small()), Reason::none);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(claims[i].enter(usage, holder, small()), Reason::none);
   EXPECT_EQ(claims[3].enter(usage, holder, small()), Reason::limit_listener);
   EXPECT_FALSE(claims[3].is_held());
   EXPECT_EQ(usage.size(), 0U) << "nothing else was counted";
@@ -85,7 +85,7 @@ TEST(Usage, AUserTakesSoManyWhereverItComesFrom) {
   EXPECT_EQ(claims[2].enter(usage, there, small()), Reason::limit_user);
   EXPECT_EQ(claims[2].enter(usage, {.listener = nullptr, .source = source, .user = "bob"}, small()), Reason::none)
       << "what failed gave back the source as well";
-  for (int i = 3; i < 5; ++i) EXPECT_EQ(claims[i].enter(usage, {}, small()), Reason::none) << "nobody in particular";
+  for (std::size_t i = 3; i < 5; ++i) EXPECT_EQ(claims[i].enter(usage, {}, small()), Reason::none) << "nobody in particular";
 }
 
 TEST(Usage, AUserTakesSoManyAssociations) {
@@ -151,7 +151,7 @@ TEST(Usage, SessionsShareTheRatesOfTheirScope) {
   std::vector<Session> sessions(3);
   std::vector<std::unique_ptr<relay::Terms>> terms;
   const char* const users[] = {"alice", "alice", "bob"};
-  for (int i = 0; i < 3; ++i) {
+  for (std::size_t i = 0; i < 3; ++i) {
     ASSERT_EQ(sessions[i].enter(usage, options, users[i]), Reason::none);
     terms.push_back(sessions[i].claim.terms(1, options));
   }
