@@ -15,6 +15,7 @@
 #include "auth/verifier.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "protect/line.h"
 #include "relay/udp_association.h"
 #include "resolve/resolver.h"
 #include "server/bind_wait.h"
@@ -144,8 +145,8 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   Connection* previous_ = nullptr;
   Connection* next_ = nullptr;
 
-  engine::Socket client_;
-  engine::Socket target_;
+  protect::Line client_;
+  protect::Line target_;
   engine::Timer deadline_;  // of the handshake; later of the drain after a failure reply
   /// A login and what it is about.
   struct LoginUnderWay {
@@ -188,6 +189,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   bool probing_ = false;      // a run of probes writes to the client until one of them ends it
   bool probed_ = false;       // such a session began: its records are its own
   bool draining_ = false;     // a failure reply went out; input is discarded until FIN
+  bool fin_due_ = false;      // what protects the client's stream has not sent its end yet
   bool ending_ = false;
 };
 
