@@ -9,6 +9,7 @@
 namespace stile {
 
 void wipe(MutableBytes octets) noexcept {
+  if (octets.empty()) return;  // which may point nowhere
   ::explicit_bzero(octets.data(), octets.size());
 }
 

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "auth/authenticator.h"
 #include "config/loopback.h"
 #include "server/decision.h"
 #include "server/http_forward.h"
@@ -24,11 +25,13 @@ bool has_unknown_flags(const session::SessionRequest& request) {
 
 }  // namespace
 
-Connection::Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules)
+Connection::Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules,
+                       std::shared_ptr<const protect::TlsServer> tls)
     : worker_(worker),
       common_(worker.common_),
       reach_(worker.engine_, worker.resolver_, *this),
       session_(rules),
+      tls_(std::move(tls)),
       local_(arrival.local),
       peer_(arrival.client),
       id_(worker.engine_.random()),
@@ -243,6 +246,34 @@ void Connection::perform(const session::Close& action, Next&) {
   client_.wait(worker_.engine_, engine::Interest::writable);
 }
 
+void Connection::perform(const session::Protect& action, Next& next) {
+  auto transform = tls_->accept();
+  if (transform == nullptr) {
+    next = session::Failed{Reason::no_resources};
+    return;
+  }
+  transform_ = transform.get();
+  client_.protect(std::move(transform), action.received);
+  secure();
+}
+
+// The TLS handshake, under the deadline that covers all of the client's conversation.
+void Connection::secure() {
+  const auto done = client_.establish(worker_.engine_);
+  if (!done && done.error().kind == ErrorKind::would_block) {
+    return client_.wait(worker_.engine_, engine::Interest::readable);
+  }
+  const std::string name = done ? transform_->peer_name() : std::string();
+  transform_ = nullptr;
+  tls_.reset();
+  if (done) {
+    return drive(
+        session::Protected{name.empty() ? std::nullopt : std::optional(auth::Authenticator::certificate_user(name))});
+  }
+  if (client_.failure() == Reason::none) return drive(session::ClientFailed{});
+  drive(session::Failed{client_.failure()});
+}
+
 // ── the client's socket ─────────────────────────────────────────────────────────────────────────────────────────────
 
 void Connection::on_client_ready(engine::Status) {
@@ -254,6 +285,7 @@ void Connection::on_client_ready(engine::Status) {
   if (controlling_) return watch_control();
   if (probing_) return watch_probes();
   if (draining_) return discard_input();
+  if (transform_ != nullptr) return secure();
   if (reading_) return receive();
   if (!worker_.engine_.failed(client_.socket())) return watch_client();
   drive(session::ClientFailed{});

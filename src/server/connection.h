@@ -16,6 +16,7 @@
 #include "base/reason.h"
 #include "engine/engine.h"
 #include "protect/line.h"
+#include "protect/tls.h"
 #include "relay/udp_association.h"
 #include "resolve/resolver.h"
 #include "server/bind_wait.h"
@@ -37,7 +38,9 @@ struct Arrival {
 
 class Connection final : private relay::AssociationOwner, private ProbeClient, private ReachOwner {
  public:
-  Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules);
+  /// `tls`: what the listener speaks; nullptr: nothing of the kind.
+  Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules,
+             std::shared_ptr<const protect::TlsServer> tls);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -83,7 +86,9 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   void perform(const session::StartAssociation& action, Next& next);
   void perform(const session::StartHttp& action, Next& next);
   void perform(const session::Close& action, Next& next);
+  void perform(const session::Protect& action, Next& next);
 
+  void secure();
   void receive();
   [[nodiscard]] bool send_rest();
   void after_flush();
@@ -163,6 +168,8 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   std::map<std::pair<std::uint64_t, int>, relay::DatagramTerms>
       datagram_terms_;  // likewise: of each rule that holds it to something
   session::ServerSession session_;
+  std::shared_ptr<const protect::TlsServer> tls_;     // until the handshake is over
+  const protect::TlsTransform* transform_ = nullptr;  // the client's stream's own, during the handshake
 
   Endpoint local_;
   Endpoint peer_;
