@@ -167,7 +167,8 @@ TEST(Config, KeysOfThingsThatDoNotExistAreUnknown) {
   for (const std::string_view text : {"[[upstream]]\nname = \"x\"", "protocols = [\"socks5\"]"}) {
     EXPECT_NE(faults(text).find("unknown key"), std::string::npos) << text;
   }
-  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\ntls = \"x\""), "3:1: unknown key 'tls' in [[listen]]\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\ncolour = \"x\""),
+            "3:1: unknown key 'colour' in [[listen]]\n");
 }
 
 TEST(Config, AllFaultsAreReportedInFileOrder) {
@@ -345,7 +346,7 @@ TEST(Tls, FaultsAreLocated) {
             "4:1: listen.auth: nobody is asked for a certificate (add client_ca to the listener's `tls`)\n");
   EXPECT_EQ(
       fault("{ certificate = 'c', key = 1 }"),
-      "3:7: listen.tls: it takes a certificate and its key\n3:28: listen.tls: expected a file for key, not a whole "
+      "3:7: listen.tls: it takes a certificate and its key\n3:34: listen.tls: expected a file for key, not a whole "
       "number\n");
 }
 

@@ -60,14 +60,14 @@ TEST(ServerSession, InsideTlsThereIsNoOther) {
   Conversation conversation({}, tls_rules(wire::TlsUse::required));
   conversation.arrive(hello);
   conversation.arrive(hello);
-  EXPECT_EQ(conversation.transcript(), "protect\nclose proto.off\n");
+  EXPECT_EQ(conversation.transcript(), "protect\nclose proto.off silently\n");
 }
 
 TEST(ServerSession, PlaintextIsRefusedWhereTlsIsRequired) {
   for (const Octets& octets : {greeting + request_v4, request4, Octets{'G', 'E', 'T', ' '}}) {
     Conversation conversation({}, tls_rules(wire::TlsUse::required));
     conversation.arrive(octets);
-    EXPECT_EQ(conversation.transcript(), "close tls.missing\n");
+    EXPECT_EQ(conversation.transcript(), "close tls.missing silently\n");
   }
   Conversation either({}, tls_rules(wire::TlsUse::optional));
   either.arrive(greeting + request_v4);
