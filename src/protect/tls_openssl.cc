@@ -482,7 +482,7 @@ std::expected<std::shared_ptr<const TlsClient>, TlsFault> TlsClient::create(cons
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
   if (!ca) {
     if (SSL_CTX_set_default_verify_paths(context) != 1) {
-      return fault(TlsFile::client_ca, "this system's CAs cannot be read", "name a file with --ca");
+      return fault(TlsFile::client_ca, "this system's CAs cannot be read");
     }
   } else if (auto trusted = trust(context, *ca); !trusted) {
     return std::unexpected(std::move(trusted.error()));
