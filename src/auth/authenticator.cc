@@ -10,6 +10,12 @@ Identity Authenticator::local_user(std::uint32_t uid) {
   return identity;
 }
 
+Identity Authenticator::certificate_user(const std::string& name) {
+  Identity identity("cert:" + name, {});
+  identity.method_ = "certificate";
+  return identity;
+}
+
 Identity Authenticator::password_user(const UserRecord& record) {
   Identity identity(record.name, record.groups);
   identity.method_ = "password";

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "auth/users.h"
 #include "base/identity.h"
@@ -15,6 +16,9 @@ class Authenticator {
   /// The user at the other end of a Unix-domain socket, for whom the kernel vouches (SO_PEERCRED). Rules name it
   /// `uid:1000`; no password file can hold such a name, since a colon ends a name there.
   [[nodiscard]] static Identity local_user(std::uint32_t uid);
+  /// Who has shown a certificate of a CA that the listener trusts, which names it so. Rules name it `cert:NAME`, and again
+  /// no password file can hold that.
+  [[nodiscard]] static Identity certificate_user(const std::string& name);
   /// Somebody whose password was verified against this record.
   [[nodiscard]] static Identity password_user(const UserRecord& record);
 

@@ -15,12 +15,13 @@
 
 namespace stile {
 
-/// `none`: clients that show nothing are admitted, as anonymous or as whom the kernel names.
-enum class AuthMethod : std::uint8_t { none, password };
-inline constexpr std::size_t auth_method_count = static_cast<std::size_t>(AuthMethod::password) + 1;
+/// `none`: clients that show nothing are admitted, as anonymous or as whom the kernel names. `certificate`: as whom the
+/// certificate names that they have shown in the TLS handshake; nothing more is asked of them.
+enum class AuthMethod : std::uint8_t { none, password, certificate };
+inline constexpr std::size_t auth_method_count = static_cast<std::size_t>(AuthMethod::certificate) + 1;
 
 [[nodiscard]] constexpr std::string_view name(AuthMethod method) noexcept {
-  constexpr std::array<std::string_view, auth_method_count> names{"none", "password"};
+  constexpr std::array<std::string_view, auth_method_count> names{"none", "password", "certificate"};
   return names[static_cast<std::size_t>(method)];
 }
 
@@ -46,6 +47,10 @@ class AuthMethods {
   [[nodiscard]] constexpr bool empty() const noexcept { return count_ == 0; }
   [[nodiscard]] constexpr bool admits(AuthMethod method) const noexcept {
     return std::ranges::find(in_order(), method) != in_order().end();
+  }
+  /// Clients without a user and password are admitted.
+  [[nodiscard]] constexpr bool admits_without_password() const noexcept {
+    return admits(AuthMethod::none) || admits(AuthMethod::certificate);
   }
   [[nodiscard]] constexpr std::span<const AuthMethod> in_order() const noexcept {
     return std::span(order_).first(count_);

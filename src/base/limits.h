@@ -162,6 +162,15 @@ inline constexpr std::size_t http_read_octets = 64 * KiB;  // at a time, from ei
 // A TLS ClientHello, without its records' headers. Those of browsers take less than 2 KiB, with post-quantum keys.
 inline constexpr std::size_t tls_hello_octets_max = 16 * KiB;
 
+// A protected stream: what is read for its transform at a time, and what is sealed before it is sent. So much, and one
+// message that is not complete, a slow reader or writer can make it hold.
+inline constexpr std::size_t protected_read_octets = 32 * KiB;
+inline constexpr std::size_t protected_send_octets = 64 * KiB;
+// TLS: the files that a configuration names, the certificates of a chain, and the name in a client's certificate.
+inline constexpr std::size_t tls_file_octets_max = 4 * MiB;
+inline constexpr std::size_t tls_chain_max = 16;
+inline constexpr std::size_t tls_name_octets_max = 255;
+
 // The load generator.
 inline constexpr std::size_t bench_connections_max = 100'000;
 inline constexpr std::size_t bench_message_octets_max = 256 * KiB;

@@ -62,7 +62,17 @@ enum class Reason : std::uint8_t {
   http_incomplete,    // the origin ended inside its answer
   http_unavailable,   // the origin did not answer in time
   tls_hello,          // a ClientHello that breaks its format
-  ping_line,          // a line of PING or TRACEROUTE that no server of ours writes
+  tls_missing,        // a listener that speaks TLS only was spoken to in plain
+  tls_version,        // no version of TLS in common: 1.2 and 1.3 are spoken
+  tls_handshake,      // the TLS handshake failed otherwise
+  tls_record,         // a TLS record that cannot be trusted, behind the handshake
+  tls_truncated,      // the connection ended without the TLS stream's end
+  tls_certificate_missing,    // the peer has shown no certificate
+  tls_certificate_untrusted,  // its certificate leads to no CA that counts here
+  tls_certificate_expired,    // its certificate has expired, or is not valid yet
+  tls_certificate_revoked,    // its certificate is on the revocation list
+  tls_certificate_name,       // its certificate bears no name that could be used, or another one
+  ping_line,                  // a line of PING or TRACEROUTE that no server of ours writes
   eof_greeting,
   eof_auth,
   eof_request,

@@ -6,6 +6,7 @@
 
 #include "cli/pages.h"
 #include "observe/accounting_store.h"
+#include "protect/tls.h"
 
 namespace stile::cli {
 namespace {
@@ -116,10 +117,11 @@ std::string version_text() {
 #else
   constexpr std::string_view build = "dynamic";
 #endif
+  const std::string_view tls = protect::has_tls() ? " tls" : "";
   const std::string_view accounting = observe::AccountingStore::built_in() ? " accounting" : "";
   return fmt::format(
-      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy{}\n",
-      STILE_VERSION, compiler_text(), build, accounting);
+      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy{}{}\n",
+      STILE_VERSION, compiler_text(), build, accounting, tls);
 }
 
 }  // namespace stile::cli

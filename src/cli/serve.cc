@@ -39,13 +39,13 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
   if (!settings->file.empty()) {
     load = [&]() -> std::expected<server::Configuration, std::vector<std::string>> {
       auto next = load_server_settings(arguments, environment);
-      if (next) return server::Configuration{std::move(next->config), std::move(next->users)};
+      if (next) return server::Configuration{std::move(next->config), std::move(next->users), std::move(next->tls)};
       std::vector<std::string> messages;
       for (const Fault& fault : next.error().faults) messages.push_back(to_text(fault));
       return std::unexpected(std::move(messages));
     };
   }
-  return server::serve({settings->config, settings->users}, std::move(load),
+  return server::serve({settings->config, settings->users, settings->tls}, std::move(load),
                        [&](server::Control& control) { return open_control_socket(settings->config.admin, control); });
 }
 

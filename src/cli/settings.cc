@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <array>
 #include <cstdlib>
 #include <iterator>
 
@@ -64,6 +65,52 @@ std::expected<std::shared_ptr<const auth::Users>, BadSettings> load_users(const 
     bad.faults.push_back({error.line == 0 ? "" : path, error.line, error.column, std::move(error.message)});
   }
   return std::unexpected(std::move(bad));
+}
+
+Fault tls_fault(const config::Config& config, const std::string& file, std::size_t listener, std::string message) {
+  const auto origin = config.origins.find(fmt::format("listen[{}].tls", listener));
+  return {file, origin == config.origins.end() ? 0 : origin->second.line, 1, "listen.tls: " + std::move(message)};
+}
+
+std::expected<std::shared_ptr<const protect::TlsServer>, std::string> load_tls(const config::Tls& tls,
+                                                                               const std::string& file) {
+  const auto message = [](std::string_view path, std::string_view why, std::string_view cure) {
+    return fmt::format("cannot use {}: {}{}", path, why, cure.empty() ? "" : fmt::format(" ({})", cure));
+  };
+  const std::array paths{&tls.certificate, &tls.key, &tls.client_ca, &tls.crl};  // as protect::TlsFile
+  std::array<std::string, paths.size()> texts;
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (paths[i]->empty()) continue;
+    auto text = sys::read_trusted_file(beside(file, *paths[i]), limits::tls_file_octets_max);
+    if (!text) return std::unexpected(message(*paths[i], text.error().why, text.error().cure));
+    texts[i] = *std::move(text);
+  }
+  protect::TlsServerTexts given{
+      .certificate = std::move(texts[0]), .key = Secret(texts[1]), .client_ca = {}, .crl = {}};
+  wipe({reinterpret_cast<std::uint8_t*>(texts[1].data()), texts[1].size()});
+  if (!tls.client_ca.empty()) given.client_ca = std::move(texts[2]);
+  if (!tls.crl.empty()) given.crl = std::move(texts[3]);
+  auto server = protect::TlsServer::create(given);
+  if (server) return *std::move(server);
+  const protect::TlsFault& fault = server.error();
+  return std::unexpected(message(*paths[static_cast<std::size_t>(fault.file)], fault.why, fault.cure));
+}
+
+std::expected<server::TlsServers, BadSettings> load_all_tls(const config::Config& config, const std::string& file) {
+  server::TlsServers servers;
+  BadSettings bad;
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const config::Tls& tls = config.listeners[i].tls;
+    if (!tls.is_on() || servers.contains(tls)) continue;
+    auto server = load_tls(tls, file);
+    if (server) {
+      servers.emplace(tls, *std::move(server));
+    } else {
+      bad.faults.push_back(tls_fault(config, file, i, std::move(server.error())));
+    }
+  }
+  if (!bad.faults.empty()) return std::unexpected(std::move(bad));
+  return servers;
 }
 
 // The environment has one text where the command line has a list.
@@ -141,7 +188,9 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
   auto users = load_users(*config, path);
   if (!users) return std::unexpected(std::move(users.error()));
   if (!config->accounting.file.empty()) config->accounting.file = beside(path, config->accounting.file);
-  return Settings{std::move(*config), path, std::move(*users)};
+  auto tls = load_all_tls(*config, path);
+  if (!tls) return std::unexpected(std::move(tls.error()));
+  return Settings{std::move(*config), path, std::move(*users), std::move(*tls)};
 }
 
 std::optional<std::vector<std::string>> Settings::groups_of(const std::string& user) const {

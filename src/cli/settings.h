@@ -14,6 +14,7 @@
 #include "auth/users.h"
 #include "cli/options.h"
 #include "config/config.h"
+#include "server/control.h"
 
 namespace stile::cli {
 
@@ -38,6 +39,7 @@ struct Settings {
   config::Config config;
   std::string file;                          // empty: none
   std::shared_ptr<const auth::Users> users;  // nullptr: the configuration names no file of users
+  server::TlsServers tls;
 
   /// As that file has them; nothing where it does not know the user.
   [[nodiscard]] std::optional<std::vector<std::string>> groups_of(const std::string& user) const;

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <string_view>
+#include <utility>
 
 #include "base/duration.h"
 #include "config/keys.h"
@@ -61,6 +63,10 @@ void add_contradictions_of_listener(const Config& config, std::size_t index, std
     errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
                       "listen.auth: nobody has a password (add [users] with a file, which 'stile user add' makes)"});
   }
+  if (listener.auth.admits(AuthMethod::certificate) && listener.tls.client_ca.empty()) {
+    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
+                      "listen.auth: nobody is asked for a certificate (add client_ca to the listener's `tls`)"});
+  }
   if (listener.is_unix()) return;
   for (const std::string_view key : {"mode", "owner", "group"}) {
     const int line = line_of(config, fmt::format("listen[{}].{}", index, key));
@@ -92,6 +98,24 @@ void add_lists(const Config& config, const Key& key, std::vector<EffectiveValue>
   }
 }
 
+// Likewise: "listen[0].tls.key".
+void add_tls(const Config& config, std::size_t index, std::vector<EffectiveValue>& values) {
+  const Tls& tls = config.listeners[index].tls;
+  const std::string key = fmt::format("listen[{}].tls", index);
+  for (const auto& [name, file] : {std::pair<std::string_view, std::string>{"certificate", tls.certificate},
+                                   {"key", tls.key},
+                                   {"client_ca", tls.client_ca},
+                                   {"crl", tls.crl}}) {
+    if (file.empty()) continue;
+    values.push_back({.key = fmt::format("{}.{}", key, name), .value = file, .origin = describe(config, key)});
+  }
+  if (!tls.is_on()) return;
+  values.push_back({.key = key + ".optional",
+                    .value = tls.optional ? "true" : "false",
+                    .form = EffectiveValue::Form::number,
+                    .origin = describe(config, key)});
+}
+
 }  // namespace
 
 Config zero_configuration() {
@@ -121,6 +145,7 @@ std::expected<void, std::string> set(Config& config, std::string_view key, const
 
 AuthMethods auth_of(const Config& config, const Listener& listener) noexcept {
   if (!listener.auth.empty()) return listener.auth;
+  if (!listener.tls.client_ca.empty()) return {AuthMethod::certificate};
   return {config.users.file.empty() ? AuthMethod::none : AuthMethod::password};
 }
 
@@ -195,6 +220,10 @@ std::vector<EffectiveValue> effective(const Config& config) {
         if (may_be_absent && value_text(key, config, i).empty()) continue;
         if (key.type == KeyType::lists) {
           add_lists(config, key, values);
+          continue;
+        }
+        if (key.type == KeyType::tls) {
+          add_tls(config, i, values);
           continue;
         }
         const std::string name = table.repeats ? fmt::format("{}[{}].{}", table.name, i, key.name) : path(key);

@@ -167,7 +167,8 @@ TEST(Config, KeysOfThingsThatDoNotExistAreUnknown) {
   for (const std::string_view text : {"[[upstream]]\nname = \"x\"", "protocols = [\"socks5\"]"}) {
     EXPECT_NE(faults(text).find("unknown key"), std::string::npos) << text;
   }
-  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\ntls = \"x\""), "3:1: unknown key 'tls' in [[listen]]\n");
+  EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\ncolour = \"x\""),
+            "3:1: unknown key 'colour' in [[listen]]\n");
 }
 
 TEST(Config, AllFaultsAreReportedInFileOrder) {
@@ -324,9 +325,34 @@ TEST(Auth, OmittedItIsAPasswordWhereThereAreUsers) {
   EXPECT_EQ(auth_of(both, both.listeners[0]), (AuthMethods{AuthMethod::none, AuthMethod::password}));
 }
 
+TEST(Tls, AClientsCertificateIsHowItShowsWhoItIs) {
+  const std::string listener =
+      "[[listen]]\naddress = '127.0.0.1:1'\ntls = { certificate = 'c', key = 'k', client_ca = 'a' }\n";
+  const Config config = accepted(listener + "[users]\nfile = 'u'\n");
+  EXPECT_EQ(auth_of(config, config.listeners[0]), AuthMethods{AuthMethod::certificate});
+  EXPECT_FALSE(sends_passwords_in_clear(config, config.listeners[0]));
+}
+
+TEST(Tls, FaultsAreLocated) {
+  const auto fault = [](const std::string& tls, const std::string& more = "") {
+    return faults("[[listen]]\naddress = '127.0.0.1:1'\ntls = " + tls + "\n" + more);
+  };
+  EXPECT_EQ(fault("{ certificate = 'c' }"), "3:7: listen.tls: it takes a certificate and its key\n");
+  EXPECT_EQ(fault("{ certificate = 'c', key = 'k', crl = 'l' }"),
+            "3:7: listen.tls: crl lists certificates of clients, which only client_ca asks for\n");
+  EXPECT_EQ(fault("{ certificate = 'c', key = 'k', client_ca = 'a', optional = true }"),
+            "3:7: listen.tls: where every client is to show a certificate (client_ca), TLS is not optional\n");
+  EXPECT_EQ(fault("{ certificate = 'c', key = 'k' }", "auth = 'certificate'\n"),
+            "4:1: listen.auth: nobody is asked for a certificate (add client_ca to the listener's `tls`)\n");
+  EXPECT_EQ(
+      fault("{ certificate = 'c', key = 1 }"),
+      "3:7: listen.tls: it takes a certificate and its key\n3:34: listen.tls: expected a file for key, not a whole "
+      "number\n");
+}
+
 TEST(Auth, FaultsAreLocated) {
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['pasword']\n"),
-            "3:9: listen.auth: expected password or none\n");
+            "3:9: listen.auth: expected password, certificate or none\n");
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['none', 'none']\n"),
             "3:17: listen.auth: none stands twice\n");
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = []\n"), "3:8: listen.auth: the list is empty\n");

@@ -92,11 +92,12 @@ constexpr Key key_rows[] = {
      .type = KeyType::auth,
      .default_text = "none",
      .help =
-         "How clients show who they are, in order of preference: `password`, which needs `[users]`, or `none`, for "
-         "those "
+         "How clients show who they are, in order of preference: `password`, which needs `[users]`, `certificate`, "
+         "which needs `client_ca` in `tls` and nothing more of the client, or `none`, for those "
          "that show nothing and count as anonymous, or over a Unix-domain socket as whom the kernel names. Left out, "
          "it "
-         "is `password` where there are `[users]`, else `none`. Without `none` SOCKS4 is off, since its user id proves "
+         "is `certificate` where `tls` has a `client_ca`, `password` where there are `[users]`, else `none`. Without "
+         "`none` and `certificate` SOCKS4 is off, since its user id proves "
          "nothing, and HTTP clients without credentials are asked for them (407).",
      .example = "\"none\""},
     {.table = "listen",
@@ -108,6 +109,21 @@ constexpr Key key_rows[] = {
          "and the client that it names is the one that rules, records and UDP are about. A connection without it is "
          "closed, and from all other sources the header is refused. Needs a `[policy]` that names these clients.",
      .example = "[\"10.0.0.5\", \"10.0.1.0/24\"]"},
+    {.table = "listen",
+     .name = "tls",
+     .type = KeyType::tls,
+     .default_text = "",
+     .help =
+         "The listener speaks TLS 1.2 and 1.3, and whoever speaks plain is closed without a word. `certificate` and "
+         "`key` are files in PEM, the certificates of the CAs in between behind the server's own. With `client_ca` "
+         "every "
+         "client shows a certificate of one of these CAs, and none that `crl` lists; `auth` is then `certificate` "
+         "unless "
+         "it says otherwise, and rules name the client `cert:NAME`, by the first URI, else DNS name, else e-mail "
+         "address "
+         "of the certificate's subjectAltName. With `optional = true` plaintext is admitted as well. Datagrams of UDP "
+         "ASSOCIATE stay plain. `stile reload` reads the files again.",
+     .example = "{ certificate = \"tls.pem\", key = \"tls.key\", client_ca = \"ca.pem\" }"},
     {.table = "listen",
      .name = "mode",
      .type = KeyType::mode,

@@ -38,6 +38,7 @@ enum class KeyType : std::uint8_t {
   socket,     // "unix:/PATH"
   file,       // a path; a relative one begins at the folder of the configuration file
   auth,       // a list of methods, in order of preference
+  tls,        // a table of files
 };
 
 /// A list in the file; one string is as good as a list of one.
@@ -98,8 +99,8 @@ struct Table {
 [[nodiscard]] std::string_view word(LogFormat format) noexcept;
 
 /// Reads one value and stores it; the message of a failure says what is expected. A key of a table that repeats goes
-/// into the last one of `config`, which must be there. Not for `rules`, `expect` and `lists`, which are more than one
-/// value; `store_text` not for lists.
+/// into the last one of `config`, which must be there. Not for `rules`, `expect`, `lists` and `tls`, which are more
+/// than one value; `store_text` not for lists.
 [[nodiscard]] std::expected<void, std::string> store_text(const Key& key, std::string_view text, Config& config);
 [[nodiscard]] std::expected<void, std::string> store_number(const Key& key, std::int64_t number, Config& config);
 

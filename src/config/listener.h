@@ -2,6 +2,7 @@
 // Tested in config_test.cc.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -34,6 +35,18 @@ struct SocketFile {
 /// What sockaddr_un holds besides its NUL (unix(7)).
 inline constexpr std::size_t socket_path_octets_max = 107;
 
+/// The files of a listener that speaks TLS, in PEM; paths as the configuration names them.
+struct Tls {
+  std::string certificate;  // empty: it speaks none
+  std::string key;
+  std::string client_ca;  // empty: clients need no certificate
+  std::string crl;
+  bool optional = false;  // plaintext is admitted as well
+
+  [[nodiscard]] bool is_on() const noexcept { return !certificate.empty(); }
+  friend auto operator<=>(const Tls&, const Tls&) = default;
+};
+
 /// The path behind "unix:".
 [[nodiscard]] inline std::string socket_path(std::string_view where) {
   constexpr std::string_view prefix = "unix:";
@@ -55,6 +68,7 @@ struct Listener {
   AuthMethods auth;                       // empty: the file does not say (config::auth_of)
   std::vector<Cidr> proxy_protocol_from;  // these sources begin with a PROXY header, all others must not
   SocketFile file;
+  Tls tls;
 
   [[nodiscard]] bool is_unix() const noexcept { return !file.path.empty(); }
   /// As `address` has it in the file: "127.0.0.1:1080" or "unix:/run/stile.sock".

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -262,6 +263,8 @@ class Reader {
         return read_expectations(*key, node, place);
       case KeyType::lists:
         return read_lists(*key, node, place);
+      case KeyType::tls:
+        return read_tls(*key, node, place);
       case KeyType::number:
         if (!node.is_integer()) return wrong_type(*key, node, "a whole number without quotes");
         return stored(*key, place, store_number(*key, node.ref<std::int64_t>(), config_));
@@ -369,6 +372,43 @@ class Reader {
     for (policy::RuleError& e : list.error()) {
       errors_.push_back({e.line, e.column, std::move(e.message), file->path});
     }
+  }
+
+  void read_tls(const Key& key, const toml::node& node, Place place) {
+    const toml::table* const values = node.as_table();
+    if (values == nullptr) return wrong_type(key, node, fmt::format("files such as {}", key.example));
+    Tls& tls = config_.listeners.back().tls;
+    for (const auto& [name, value] : *values) read_tls_value(key, name, value, tls);
+    const bool whole = tls.is_on() && !tls.key.empty();
+    if (!whole) fail(place, fmt::format("{}: it takes a certificate and its key", path(key)));
+    if (tls.client_ca.empty() && !tls.crl.empty()) {
+      fail(place, fmt::format("{}: crl lists certificates of clients, which only client_ca asks for", path(key)));
+    }
+    if (tls.optional && !tls.client_ca.empty()) {
+      fail(place,
+           fmt::format("{}: where every client is to show a certificate (client_ca), TLS is not optional", path(key)));
+    }
+    remember(origin_key(key), place);
+  }
+
+  void read_tls_value(const Key& key, const toml::key& name, const toml::node& value, Tls& tls) {
+    constexpr std::array<std::string_view, 5> known{"certificate", "key", "client_ca", "crl", "optional"};
+    const std::array<std::string*, 4> files{&tls.certificate, &tls.key, &tls.client_ca, &tls.crl};
+    const auto found = static_cast<std::size_t>(std::ranges::find(known, name.str()) - known.begin());
+    if (found == known.size()) {
+      const auto near = nearest(name.str(), known);
+      return fail(place_of(name.source()), fmt::format("{}: unknown key {}{}", path(key), policy::quoted(name.str()),
+                                                       near ? fmt::format(" (did you mean '{}'?)", *near) : ""));
+    }
+    if (found == files.size()) {
+      if (!value.is_boolean()) return wrong_type(key, value, "true or false for optional");
+      tls.optional = value.ref<bool>();
+      return;
+    }
+    if (!value.is_string() || value.ref<std::string>().empty()) {
+      return wrong_type(key, value, fmt::format("a file for {}", known[found]));
+    }
+    *files[found] = value.ref<std::string>();
   }
 
   // "unknown key 'adress' (did you mean 'address'?)"; a key that stands in another table is named with it.

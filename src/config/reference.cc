@@ -59,7 +59,9 @@ std::string type_text(const Key& key) {
     case KeyType::file:
       return "path";
     case KeyType::auth:
-      return "list of `\"password\"`, `\"none\"`";
+      return "list of `\"password\"`, `\"certificate\"`, `\"none\"`";
+    case KeyType::tls:
+      return "table of files, with `optional`";
   }
   return {};
 }

@@ -221,7 +221,7 @@ std::vector<Cidr>& networks_of(const Key& key, Config& config) {
 
 Stored add_auth(std::string_view text, Config& config) {
   const auto method = auth_method_named(text);
-  if (!method) return std::unexpected("expected password or none");
+  if (!method) return std::unexpected("expected password, certificate or none");
   if (config.listeners.back().auth.admits(*method)) return std::unexpected(fmt::format("{} stands twice", text));
   config.listeners.back().auth.add(*method);
   return {};

@@ -255,6 +255,9 @@ class Engine {
   /// Starts a wait; completes when the socket is ready for any of `interest`, or failed or was reset. May complete
   /// although the socket is not ready. Moves the interest of a wait that is already pending.
   virtual void wait(Socket& socket, Interest interest) = 0;
+  /// Completes the socket's wait, which begins here where none is pending, in the next turn, ready or not: for an owner
+  /// that has received octets and not used them yet.
+  virtual void post(Socket& socket) noexcept = 0;
   /// Immediate. 0 means the peer's FIN. `into` must not be empty. What arrived before a reset is received first, then
   /// the error, every time; a reset is never taken for a FIN.
   [[nodiscard]] virtual Result<std::size_t> receive(Socket& socket, MutableBytes into) = 0;

@@ -129,7 +129,11 @@ std::expected<Who, Fault> parse_who(std::string_view word) {
   const std::size_t colon = plain ? word.find(':') : std::string_view::npos;
   if (colon != std::string_view::npos) {
     const std::string_view kind = word.substr(0, colon);
-    if (kind == "cert") return fault("'cert:' names a client certificate, which takes TLS, and no listener speaks it");
+    if (kind == "cert") {
+      auto name = parse_name(word.substr(colon + 1), "certificate");
+      if (!name) return fault(std::move(name.error().message), colon + 1);
+      return User{"cert:" + std::move(*name)};  // as auth::Authenticator names it
+    }
     if (kind == "uid") return parse_uid(word.substr(colon + 1), colon + 1);
     if (kind != "group") return fault("unknown kind of client " + quoted(kind) + suggestion(kind, who_kinds));
     auto group = parse_name(word.substr(colon + 1), "group");

@@ -203,7 +203,7 @@ TEST(Rules, ClientAndSourceFaults) {
       {"allow any to any", "1:7 unknown client 'any' (did you mean 'anyone'? a user of that name must be quoted)"},
       {"allow Anonymous to any",
        "1:7 unknown client 'Anonymous' (did you mean 'anonymous'? a user of that name must be quoted)"},
-      {"allow cert:CN to any", "1:7 'cert:' names a client certificate, which takes TLS, and no listener speaks it"},
+      {"allow cert: to any", "1:12 the name of a certificate is missing"},
       {"allow grup:x to any", "1:7 unknown kind of client 'grup' (did you mean 'group'?)"},
       {"allow group: to any", "1:13 the name of a group is missing"},
       {"allow \"\" to any", "1:7 the name of a user is missing"},
@@ -261,11 +261,11 @@ TEST(Rules, TargetFaults) {
 }
 
 TEST(Rules, AllFaultsAreReportedInOrder) {
-  EXPECT_EQ(faults("allow anyoen, cert:x from anwhere to pubic:htps, 10.0.0.1/8\n\n deny\nallow anyone to any:1,99999")
-                .size(),
-            8U);
+  EXPECT_EQ(
+      faults("allow anyoen, cert: from anwhere to pubic:htps, 10.0.0.1/8\n\n deny\nallow anyone to any:1,99999").size(),
+      8U);
   const auto reported =
-      parse_rules("allow anyoen, cert:x from here to pubic:htps\n\n deny\nallow anyone to any:1,99999");
+      parse_rules("allow anyoen, cert: from here to pubic:htps\n\n deny\nallow anyone to any:1,99999");
   ASSERT_FALSE(reported);
   for (std::size_t i = 1; i < reported.error().size(); ++i) {
     const RuleError& before = reported.error()[i - 1];

@@ -20,7 +20,7 @@ class Peer {
   explicit Peer(engine::Engine& engine) : engine_(engine) { socket_.bind<&Peer::on_ready>(this); }
   ~Peer() { close(); }
 
-  void connect(const Endpoint& to) { ASSERT_TRUE(engine_.connect(socket_, to).has_value()); }
+  void connect(const Endpoint& to) { ASSERT_TRUE(engine_.connect(socket_.socket(), to).has_value()); }
   void send(std::string octets) {
     to_send_ += octets;
     act();
@@ -29,14 +29,16 @@ class Peer {
     fin_wanted_ = true;
     act();
   }
-  void reset() { engine_.abort(socket_); }
+  void reset() { socket_.abort(engine_); }
+  /// From now on, what it sends and receives goes through the transform.
+  void protect(std::unique_ptr<protect::Transform> transform) { socket_.protect(std::move(transform)); }
   void pause_reading() { reading_ = false; }
   void resume_reading() {
     reading_ = true;
     act();
   }
   void close() {
-    if (socket_.is_open()) engine_.close(socket_);
+    if (socket_.is_open()) socket_.close(engine_);
   }
 
   [[nodiscard]] bool connected() const { return connected_; }
@@ -50,7 +52,7 @@ class Peer {
   void on_ready(engine::Status) {
     if (!socket_.is_open()) return;
     if (!connected_) {
-      connected_ = engine_.connect_result(socket_).has_value();
+      connected_ = engine_.connect_result(socket_.socket()).has_value();
       if (!connected_) return;
     }
     act();
@@ -60,32 +62,32 @@ class Peer {
     if (!connected_ || !socket_.is_open()) return;
     const bool blocked = write();
     if (reading_ && !read()) return;
-    if (engine_.failed(socket_)) return fail();  // a wait of any interest would complete at once, for ever
+    if (engine_.failed(socket_.socket())) return fail();  // a wait of any interest would complete at once, for ever
     const bool read_wanted = reading_ && !saw_fin_;
-    engine_.wait(socket_, static_cast<engine::Interest>((read_wanted ? 1 : 0) | (blocked ? 2 : 0)));
+    socket_.wait(engine_, static_cast<engine::Interest>((read_wanted ? 1 : 0) | (blocked ? 2 : 0)));
   }
 
   bool write() {
     while (sent_ < to_send_.size()) {
       const auto* const octets = reinterpret_cast<const std::uint8_t*>(to_send_.data());
-      const auto sent = engine_.send(socket_, ConstBytes(octets, to_send_.size()).subspan(sent_));
+      const auto sent = socket_.send(engine_, ConstBytes(octets, to_send_.size()).subspan(sent_));
       if (!sent) return sent.error().kind == ErrorKind::would_block;
       sent_ += *sent;
     }
-    if (fin_wanted_ && !fin_sent_) fin_sent_ = engine_.shutdown_write(socket_).has_value();
+    if (fin_wanted_ && !fin_sent_) fin_sent_ = socket_.shutdown_write(engine_).has_value();
     return false;
   }
 
   void fail() {
     saw_reset_ = true;
-    engine_.close(socket_);
+    socket_.close(engine_);
   }
 
   // False once the connection failed.
   bool read() {
     std::array<std::uint8_t, 16 * 1024> buffer;
     while (!saw_fin_) {
-      const auto received = engine_.receive(socket_, buffer);
+      const auto received = socket_.receive(engine_, buffer);
       if (!received && received.error().kind == ErrorKind::would_block) return true;
       if (!received) {
         fail();
@@ -98,7 +100,7 @@ class Peer {
   }
 
   engine::Engine& engine_;
-  engine::Socket socket_;
+  protect::Line socket_;
   std::string to_send_;
   std::string received_;
   std::size_t sent_ = 0;
@@ -126,10 +128,11 @@ class RelayRig final : public TunnelOwner {
 
   /// Connects both peers and puts the tunnel between them.
   void begin(const std::string& early = {}, Watch watch = Watch::nothing, std::unique_ptr<Terms> terms = nullptr) {
-    engine::Socket to_client;
-    engine::Socket to_target;
-    connect(client, to_client);
-    connect(target, to_target);
+    protect::Line to_client;
+    protect::Line to_target;
+    connect(client, to_client.socket());
+    connect(target, to_target.socket());
+    if (protect) protect(to_client, to_target);
     relay.start(to_client, to_target, ConstBytes(reinterpret_cast<const std::uint8_t*>(early.data()), early.size()),
                 this, watch, std::move(terms));
   }
@@ -146,6 +149,8 @@ class RelayRig final : public TunnelOwner {
     while (tick_.pending()) engine_.run();
   }
 
+  /// What protects the tunnel's sides, before it begins.
+  std::function<void(protect::Line& client, protect::Line& target)> protect;
   Peer client;
   Peer target;
   std::optional<TunnelEnd> end;

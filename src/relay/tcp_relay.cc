@@ -27,7 +27,7 @@ Relay::~Relay() {
   for (const auto& pipe : idle_pipes_) engine_.close_pipe(*pipe);
 }
 
-void Relay::start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context, Watch watch,
+void Relay::start(protect::Line& client, protect::Line& target, ConstBytes early, void* context, Watch watch,
                   std::unique_ptr<Terms> terms) {
   auto* const tunnel = new Tunnel(*this, context, std::move(terms));
   tunnel->next_ = first_;

@@ -1,6 +1,8 @@
 // The TCP data plane: tunnels that carry octets both ways between a client's and a target's socket, and nothing else.
 // The contract: an idle tunnel holds no buffer; a slow reader stops its own writer and nobody else; FIN travels as FIN,
 // RST as RST, in both directions; not one octet is lost, added or reordered.
+// A side that is protected (protect/line.h) is carried likewise, in plain octets: its stream's own end is the FIN, a
+// stream that is cut short ends the tunnel with RST, and its octets are copied, never spliced.
 // Technique: octets are copied through one buffer a worker; a direction that keeps filling it is spliced through a
 // pooled pipe instead, and gives the pipe back when it goes quiet (docs/decisions/0002-adaptive-splice.md). Refuses: to
 // know why a tunnel exists, who uses it, or what the octets mean. Threading: everything here belongs to one engine's
@@ -18,6 +20,7 @@
 #include "base/limits.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "protect/line.h"
 #include "relay/terms.h"
 #include "relay/tunnel_watch.h"
 
@@ -63,10 +66,10 @@ class Relay {
   /// All tunnels must have ended and their completions run (asserted).
   ~Relay();
 
-  /// Takes both open sockets (neither pending) and carries octets between them from now on. `early` is delivered to the
+  /// Takes both open streams (neither pending) and carries octets between them from now on. `early` is delivered to the
   /// target before anything that is still to be received. `context` comes back in TunnelEnd. `terms` absent, the
   /// common case, costs nothing.
-  void start(engine::Socket& client, engine::Socket& target, ConstBytes early, void* context,
+  void start(protect::Line& client, protect::Line& target, ConstBytes early, void* context,
              Watch watch = Watch::nothing, std::unique_ptr<Terms> terms = nullptr);
 
   /// Ends every tunnel: those that have been quiet for quiet_before_fin in order (FIN), all others with RST.

@@ -18,9 +18,10 @@ Tunnel::Tunnel(Relay& relay, void* context, std::unique_ptr<Terms> terms) : rela
   target_.bind<&Tunnel::on_target_ready>(this);
 }
 
-void Tunnel::start(engine::Socket& client, engine::Socket& target, ConstBytes early, bool watched) {
-  relay_.engine_.move(client, client_);
-  relay_.engine_.move(target, target_);
+void Tunnel::start(protect::Line& client, protect::Line& target, ConstBytes early, bool watched) {
+  client_.take(relay_.engine_, client);
+  target_.take(relay_.engine_, target);
+  splices_ = client_.is_plain() && target_.is_plain();
   last_octet_ = relay_.engine_.now();
   watched_ = watched;
   if (!early.empty()) {
@@ -46,17 +47,17 @@ void Tunnel::on_target_ready(engine::Status) {
 }
 
 // A socket woke: it may have octets to read, room to write, or an error that ends both sides.
-void Tunnel::advance(engine::Socket& woken) {
+void Tunnel::advance(protect::Line& woken) {
   const bool client_woke = &woken == &client_;
   Direction& reading = client_woke ? up_ : down_;
   Direction& writing = client_woke ? down_ : up_;
-  engine::Socket& other = client_woke ? target_ : client_;
+  protect::Line& other = client_woke ? target_ : client_;
 
   if (writing.blocked && pump(writing, other, woken) == Progress::failed) return;
   if (!reading.blocked && pump(reading, woken, other) == Progress::failed) return;
   // A side that is not read, blocked or behind its FIN, does not tell of its failure by itself, and what it sent before
   // it failed can no longer be delivered in order: the far side must not take it for complete.
-  if ((reading.blocked || reading.paused || reading.fin_received) && relay_.engine_.failed(woken)) {
+  if ((reading.blocked || reading.paused || reading.fin_received) && relay_.engine_.failed(woken.socket())) {
     static_cast<void>(lost(woken, Error{ErrorKind::reset, 0}));
     return;
   }
@@ -64,7 +65,7 @@ void Tunnel::advance(engine::Socket& woken) {
   rearm();
 }
 
-Tunnel::Progress Tunnel::pump(Direction& way, engine::Socket& from, engine::Socket& to) {
+Tunnel::Progress Tunnel::pump(Direction& way, protect::Line& from, protect::Line& to) {
   const std::uint64_t before = way.octets;
   std::size_t budget = limits::octets_per_turn_max;
   Progress progress = Progress::more;
@@ -90,7 +91,7 @@ Tunnel::Progress Tunnel::pump(Direction& way, engine::Socket& from, engine::Sock
   return extra_ == nullptr ? progress : charge(way.octets - before, progress);
 }
 
-Tunnel::Progress Tunnel::move_some(Direction& way, engine::Socket& from, engine::Socket& to, std::size_t& budget) {
+Tunnel::Progress Tunnel::move_some(Direction& way, protect::Line& from, protect::Line& to, std::size_t& budget) {
   Flow* const flow = flow_of(way);
   if (flow == nullptr) return way.splicing ? splice(way, from, budget) : copy(way, from, to, budget);
   const std::size_t allowed = std::min(budget, flow->allowed(relay_.engine_.now()));
@@ -129,21 +130,21 @@ Flow* Tunnel::flow_of(const Direction& way) noexcept {
 }
 
 // Delivers what is held already: true when nothing is held any longer, false when the writer takes no more at present.
-Result<bool> Tunnel::flush(Direction& way, engine::Socket& to) {
+Result<bool> Tunnel::flush(Direction& way, protect::Line& to) {
   const auto blocked_or = [](const Error& error) -> Result<bool> {
     if (error.kind == ErrorKind::would_block) return false;
     return std::unexpected(error);
   };
   while (way.parked != nullptr) {
     const ConstBytes rest = ConstBytes(way.parked->octets).subspan(way.parked->sent);
-    const auto sent = relay_.engine_.send(to, rest);
+    const auto sent = to.send(relay_.engine_, rest);
     if (!sent) return blocked_or(sent.error());
     way.octets += *sent;
     way.parked->sent += *sent;
     if (*sent == rest.size()) unpark(way);
   }
   while (way.pipe != nullptr && way.pipe->held > 0) {
-    const auto sent = relay_.engine_.splice_out(*way.pipe, to);
+    const auto sent = relay_.engine_.splice_out(*way.pipe, to.socket());
     if (!sent) return blocked_or(sent.error());
     way.octets += *sent;
   }
@@ -151,10 +152,10 @@ Result<bool> Tunnel::flush(Direction& way, engine::Socket& to) {
   return true;
 }
 
-Tunnel::Progress Tunnel::copy(Direction& way, engine::Socket& from, engine::Socket& to, std::size_t& budget) {
+Tunnel::Progress Tunnel::copy(Direction& way, protect::Line& from, protect::Line& to, std::size_t& budget) {
   const std::size_t room = relay_.tight() ? limits::parked_octets_per_direction_tight : limits::relay_buffer_octets;
   const MutableBytes buffer = relay_.buffer().first(std::min(room, budget));
-  const auto received = relay_.engine_.receive(from, buffer);
+  const auto received = from.receive(relay_.engine_, buffer);
   if (!received) return received.error().kind == ErrorKind::would_block ? Progress::idle : lost(from, received.error());
   if (*received == 0) {
     way.fin_received = true;
@@ -163,12 +164,12 @@ Tunnel::Progress Tunnel::copy(Direction& way, engine::Socket& from, engine::Sock
   budget -= *received;
   if (watched_ && &way == &up_) {
     look(buffer.first(*received));
-  } else {
+  } else if (splices_) {
     consider_splicing(way, *received == buffer.size() && *received >= small_read_octets);
   }
 
   ConstBytes rest = buffer.first(*received);
-  const auto sent = relay_.engine_.send(to, rest);
+  const auto sent = to.send(relay_.engine_, rest);
   if (sent) {
     way.octets += *sent;
     rest = rest.subspan(*sent);
@@ -180,7 +181,7 @@ Tunnel::Progress Tunnel::copy(Direction& way, engine::Socket& from, engine::Sock
   return Progress::more;  // flush() learns whether the writer takes the rest
 }
 
-Tunnel::Progress Tunnel::splice(Direction& way, engine::Socket& from, std::size_t& budget) {
+Tunnel::Progress Tunnel::splice(Direction& way, protect::Line& from, std::size_t& budget) {
   if (way.pipe == nullptr) {
     way.pipe = relay_.borrow_pipe();
     if (way.pipe == nullptr) {
@@ -189,7 +190,7 @@ Tunnel::Progress Tunnel::splice(Direction& way, engine::Socket& from, std::size_
     }
   }
   const std::size_t room = std::min(way.pipe->capacity, budget);
-  const auto received = relay_.engine_.splice_in(from, *way.pipe, room);
+  const auto received = relay_.engine_.splice_in(from.socket(), *way.pipe, room);
   if (!received) {
     // The pipe is empty here (flush came before), so a quiet direction can give it back.
     relay_.give_back_pipe(std::move(way.pipe));
@@ -212,35 +213,41 @@ Tunnel::Progress Tunnel::splice(Direction& way, engine::Socket& from, std::size_
 }
 
 // The reader's FIN was received and everything before it delivered: it travels on.
-Tunnel::Progress Tunnel::finish(Direction& way, engine::Socket& to) {
+Tunnel::Progress Tunnel::finish(Direction& way, protect::Line& to) {
   if (way.fin_sent) return Progress::idle;
-  way.fin_sent = true;
   if (first_fin_ == Reason::none) first_fin_ = &way == &up_ ? Reason::fin_client : Reason::fin_target;
   stop_splicing(way);
   // When both directions are finished the sockets are closed at once, and close sends the FIN.
-  if (both_finished()) return Progress::idle;
-  if (const auto done = relay_.engine_.shutdown_write(to); !done) return lost(to, done.error());
-  arm_idle_timer();
+  const bool last = up_.fin_sent || down_.fin_sent;
+  if (!last || !to.is_plain()) {
+    if (!last) arm_idle_timer();
+    const auto done = to.shutdown_write(relay_.engine_);
+    if (!done && done.error().kind == ErrorKind::would_block) return Progress::blocked;
+    if (!done) return lost(to, done.error());
+  }
+  way.fin_sent = true;
   return Progress::idle;
 }
 
-Tunnel::Progress Tunnel::lost(const engine::Socket& side, const Error& error) noexcept {
+Tunnel::Progress Tunnel::lost(const protect::Line& side, const Error& error) noexcept {
   const bool client = &side == &client_;
+  const Reason broken = side.failure();
   salvage(client ? up_ : down_, client ? client_ : target_, client ? target_ : client_);
   const bool timed_out = error.kind == ErrorKind::timed_out;  // keepalive found a dead peer
-  end(timed_out ? Reason::idle : client ? Reason::reset_client : Reason::reset_target, false);
+  const Reason reset = client ? Reason::reset_client : Reason::reset_target;
+  end(timed_out ? Reason::idle : broken != Reason::none ? broken : reset, false);
   return Progress::failed;
 }
 
 // What a side sent before it failed may still be waiting to be read, as when a server answers early and resets: the far
 // side gets as much of it as it takes at once.
-void Tunnel::salvage(Direction& way, engine::Socket& from, engine::Socket& to) noexcept {
+void Tunnel::salvage(Direction& way, protect::Line& from, protect::Line& to) noexcept {
   for (std::size_t moved = 0; moved < limits::octets_per_turn_max;) {
     if (const auto flushed = flush(way, to); !flushed || !*flushed) return;
-    const auto received = relay_.engine_.receive(from, relay_.buffer());
+    const auto received = from.receive(relay_.engine_, relay_.buffer());
     if (!received || *received == 0) return;
     if (watched_ && &way == &up_) look(relay_.buffer().first(*received));
-    const auto sent = relay_.engine_.send(to, relay_.buffer().first(*received));
+    const auto sent = to.send(relay_.engine_, relay_.buffer().first(*received));
     if (!sent) return;
     way.octets += *sent;
     if (*sent < *received) return;
@@ -284,8 +291,8 @@ void Tunnel::rearm() {
     const bool write = writing.blocked;
     return static_cast<engine::Interest>((read ? 1 : 0) | (write ? 2 : 0));
   };
-  relay_.engine_.wait(client_, interest(up_, down_));
-  relay_.engine_.wait(target_, interest(down_, up_));
+  client_.wait(relay_.engine_, interest(up_, down_));
+  target_.wait(relay_.engine_, interest(down_, up_));
   if (up_.paused || down_.paused) arm_turn_timer();
 }
 
@@ -343,7 +350,8 @@ void Tunnel::end_gently(Reason reason) noexcept {
   // Octets that arrived since the last turn are not seen yet: only a tunnel that has been quiet for a while can be
   // ended by FIN without making a cut stream look complete.
   const bool quiet = relay_.engine_.now() - last_octet_ >= quiet_before_fin;
-  end(reason, quiet && empty(up_) && empty(down_) && !up_.paused && !down_.paused);
+  const bool held = up_.paused || down_.paused || client_.holds_output() || target_.holds_output();
+  end(reason, quiet && empty(up_) && empty(down_) && !held);
 }
 
 void Tunnel::end(Reason reason, bool in_order) noexcept {
@@ -353,11 +361,11 @@ void Tunnel::end(Reason reason, bool in_order) noexcept {
     if (way->parked != nullptr) unpark(*way);
     if (way->pipe != nullptr) relay_.give_back_pipe(std::move(way->pipe));
   }
-  for (engine::Socket* socket : {&client_, &target_}) {
+  for (protect::Line* line : {&client_, &target_}) {
     if (in_order) {
-      relay_.engine_.close(*socket);
+      line->close(relay_.engine_);
     } else {
-      relay_.engine_.abort(*socket);
+      line->abort(relay_.engine_);
     }
   }
   if (extra_ != nullptr) let_go_of_extra();

@@ -17,7 +17,7 @@ class Tunnel {
   Tunnel& operator=(const Tunnel&) = delete;
 
   /// `watched`: the relay holds a watch for it.
-  void start(engine::Socket& client, engine::Socket& target, ConstBytes early, bool watched);
+  void start(protect::Line& client, protect::Line& target, ConstBytes early, bool watched);
   /// Ends the tunnel from outside, in order where nothing is in flight. A no-op on one that has ended.
   void end_gently(Reason reason) noexcept;
   [[nodiscard]] bool has_exceeded() const noexcept;
@@ -65,16 +65,16 @@ class Tunnel {
   void on_idle(engine::Status status);
   void on_turn(engine::Status status);
 
-  void advance(engine::Socket& woken);
-  Progress pump(Direction& way, engine::Socket& from, engine::Socket& to);
-  Progress move_some(Direction& way, engine::Socket& from, engine::Socket& to, std::size_t& budget);
+  void advance(protect::Line& woken);
+  Progress pump(Direction& way, protect::Line& from, protect::Line& to);
+  Progress move_some(Direction& way, protect::Line& from, protect::Line& to, std::size_t& budget);
   Progress charge(std::uint64_t octets, Progress progress) noexcept;
-  Result<bool> flush(Direction& way, engine::Socket& to);
-  Progress copy(Direction& way, engine::Socket& from, engine::Socket& to, std::size_t& budget);
-  Progress splice(Direction& way, engine::Socket& from, std::size_t& budget);
-  Progress finish(Direction& way, engine::Socket& to);
-  Progress lost(const engine::Socket& side, const Error& error) noexcept;
-  void salvage(Direction& way, engine::Socket& from, engine::Socket& to) noexcept;
+  Result<bool> flush(Direction& way, protect::Line& to);
+  Progress copy(Direction& way, protect::Line& from, protect::Line& to, std::size_t& budget);
+  Progress splice(Direction& way, protect::Line& from, std::size_t& budget);
+  Progress finish(Direction& way, protect::Line& to);
+  Progress lost(const protect::Line& side, const Error& error) noexcept;
+  void salvage(Direction& way, protect::Line& from, protect::Line& to) noexcept;
   void look(ConstBytes octets);
   void park(Direction& way, ConstBytes rest);
   void unpark(Direction& way) noexcept;
@@ -93,8 +93,8 @@ class Tunnel {
   void release_when_quiet() noexcept;
 
   Relay& relay_;
-  engine::Socket client_;
-  engine::Socket target_;
+  protect::Line client_;
+  protect::Line target_;
   std::unique_ptr<Extra> extra_;
   Direction up_;
   Direction down_;
@@ -103,6 +103,7 @@ class Tunnel {
   Tunnel* next_ = nullptr;
   Tunnel** previous_next_ = nullptr;
   Reason first_fin_ = Reason::none;
+  bool splices_ = true;   // neither side is protected
   bool watched_ = false;  // what the client sends is looked at, and so not spliced
   bool ended_ = false;
 };

@@ -34,8 +34,10 @@ std::string admitted(const config::Config& config, const config::Listener& liste
     if (on) text += fmt::format("{}{}", text.empty() ? "" : ", ", name);
   };
   add(listener.protocols.socks5, "SOCKS5");
-  add(listener.protocols.socks4 && config::auth_of(config, listener).admits(AuthMethod::none), "SOCKS4");
+  add(listener.protocols.socks4 && config::auth_of(config, listener).admits_without_password(), "SOCKS4");
   add(listener.protocols.http, "HTTP");
+  if (listener.tls.is_on()) text += listener.tls.optional ? "; plain or inside TLS" : "; inside TLS";
+  if (!listener.tls.client_ca.empty()) text += " with a client's certificate";
   if (!listener.proxy_protocol_from.empty()) {
     text += fmt::format("; PROXY header from {} required", joined(listener.proxy_protocol_from));
   }
@@ -46,15 +48,19 @@ std::string who_may(const config::Config& config, const config::Listener& listen
   const AuthMethods auth = config::auth_of(config, listener);
   const bool password = auth.admits(AuthMethod::password);
   const bool none = auth.admits(AuthMethod::none);
+  const bool certificate = auth.admits(AuthMethod::certificate);
   if (config.policy == nullptr) {
     const bool local = listener.is_unix() || config::is_loopback(listener.address.address);
     if (!local) return "nobody, since there is no [policy]";
+    if (certificate) return "clients on this host, with a certificate";
     return !password ? "clients on this host, without authentication"
                      : fmt::format("clients on this host, with {} password", none ? "or without a" : "a");
   }
-  const std::string_view who = !password ? "clients without authentication"
-                               : none    ? "clients with or without a password"
-                                         : "users with a password";
+  const std::string_view who = certificate
+                                   ? (password ? "users with a certificate or a password" : "users with a certificate")
+                               : !password ? "clients without authentication"
+                               : none      ? "clients with or without a password"
+                                           : "users with a password";
   const std::size_t rules = config.policy->rules().size();
   return fmt::format("{}, as {} rule{} of the policy say{}", who, rules, rules == 1 ? "" : "s", rules == 1 ? "s" : "");
 }
@@ -92,11 +98,16 @@ std::vector<Shortcoming> missing_egress(const policy::Policy& policy, const std:
 std::string trial(const config::Config& config, const config::Listener& listener, const Endpoint& where) {
   const std::string_view user = config::auth_of(config, listener).admits(AuthMethod::none) ? "" : " -U USER";
   if (listener.is_unix()) return fmt::format("curl -x socks5h://localhost{}{} http://HOST/", listener.file.path, user);
+  const std::string proxy =
+      where.address.is_unspecified() ? fmt::format("ADDRESS-OF-THIS-HOST:{}", where.port) : where.to_string();
+  if (listener.tls.is_on() && !listener.tls.optional) {
+    const std::string_view certificate = listener.tls.client_ca.empty() ? "" : " --proxy-cert CERTIFICATE";
+    if (!listener.protocols.http) return fmt::format("openssl s_client -connect {}", proxy);
+    return fmt::format("curl --proxy-cacert CA{} -x https://{}{} http://HOST/", certificate, proxy, user);
+  }
   const std::string_view scheme = listener.protocols.socks5   ? "socks5h"
                                   : listener.protocols.socks4 ? "socks4a"
                                                               : "http";
-  const std::string proxy =
-      where.address.is_unspecified() ? fmt::format("ADDRESS-OF-THIS-HOST:{}", where.port) : where.to_string();
   return fmt::format("curl -x {}://{}{} http://HOST/", scheme, proxy, user);
 }
 

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <utility>
 
+#include "auth/authenticator.h"
 #include "config/loopback.h"
 #include "server/decision.h"
 #include "server/http_forward.h"
@@ -24,11 +25,13 @@ bool has_unknown_flags(const session::SessionRequest& request) {
 
 }  // namespace
 
-Connection::Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules)
+Connection::Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules,
+                       std::shared_ptr<const protect::TlsServer> tls)
     : worker_(worker),
       common_(worker.common_),
       reach_(worker.engine_, worker.resolver_, *this),
       session_(rules),
+      tls_(std::move(tls)),
       local_(arrival.local),
       peer_(arrival.client),
       id_(worker.engine_.random()),
@@ -42,7 +45,7 @@ Connection::Connection(Worker& worker, const Arrival& arrival, const session::Se
 }
 
 void Connection::begin(engine::Socket& accepted) {
-  worker_.engine_.move(accepted, client_);
+  client_.take(worker_.engine_, accepted);
   const Duration handshake = common_->limits.handshake;
   const Duration first = header_due_ ? std::min<Duration>(handshake, limits::proxy_header_wait) : handshake;
   worker_.engine_.start_timer(deadline_, began_ + first);
@@ -122,7 +125,7 @@ void Connection::perform(const session::ReadMore&, Next&) {
 void Connection::perform(const session::Send& action, Next&) {
   ConstBytes rest = action.octets;
   if (out_.empty()) {
-    const auto sent = worker_.engine_.send(client_, rest);
+    const auto sent = client_.send(worker_.engine_, rest);
     if (!sent && sent.error().kind != ErrorKind::would_block) return finish(Reason::client_reset);
     if (sent) rest = rest.subspan(*sent);
   }
@@ -205,7 +208,7 @@ void Connection::perform(const session::StartRelay& action, Next&) {
   early_.assign(action.early.begin(), action.early.end());
   if (out_.empty()) return start_relay();
   after_flush_ = AfterFlush::start_relay;
-  worker_.engine_.wait(client_, engine::Interest::writable);
+  client_.wait(worker_.engine_, engine::Interest::writable);
 }
 
 void Connection::perform(const session::StartHttp& action, Next&) {
@@ -217,7 +220,7 @@ void Connection::perform(const session::StartHttp& action, Next&) {
 // As the relay does, the driver of HTTP takes the client's socket when no wait is pending on it.
 void Connection::start_http() {
   http_due_ = true;
-  if (client_.pending()) return worker_.engine_.cancel(client_);
+  if (client_.pending()) return client_.cancel(worker_.engine_);
   ending_ = true;
   worker_.engine_.cancel(deadline_);
   const session::HttpRules rules{.auth = session_.auth()};
@@ -244,7 +247,35 @@ void Connection::perform(const session::Close& action, Next&) {
   if (out_.empty()) return drain_and_close();
   after_flush_ = AfterFlush::drain_and_close;
   worker_.engine_.start_timer(deadline_, worker_.engine_.now() + limits::reply_drain);
-  worker_.engine_.wait(client_, engine::Interest::writable);
+  client_.wait(worker_.engine_, engine::Interest::writable);
+}
+
+void Connection::perform(const session::Protect& action, Next& next) {
+  auto transform = tls_->accept();
+  if (transform == nullptr) {
+    next = session::Failed{Reason::no_resources};
+    return;
+  }
+  transform_ = transform.get();
+  client_.protect(std::move(transform), action.received);
+  secure();
+}
+
+// The TLS handshake, under the deadline that covers all of the client's conversation.
+void Connection::secure() {
+  const auto done = client_.establish(worker_.engine_);
+  if (!done && done.error().kind == ErrorKind::would_block) {
+    return client_.wait(worker_.engine_, engine::Interest::readable);
+  }
+  const std::string name = done ? transform_->peer_name() : std::string();
+  transform_ = nullptr;
+  tls_.reset();
+  if (done) {
+    return drive(
+        session::Protected{name.empty() ? std::nullopt : std::optional(auth::Authenticator::certificate_user(name))});
+  }
+  if (client_.failure() == Reason::none) return drive(session::ClientFailed{});
+  drive(session::Failed{client_.failure()});
 }
 
 // ── the client's socket ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -258,17 +289,19 @@ void Connection::on_client_ready(engine::Status) {
   if (controlling_) return watch_control();
   if (probing_) return watch_probes();
   if (draining_) return discard_input();
+  if (transform_ != nullptr) return secure();
   if (reading_) return receive();
-  if (!worker_.engine_.failed(client_)) return watch_client();
+  if (!worker_.engine_.failed(client_.socket())) return watch_client();
   drive(session::ClientFailed{});
 }
 
 void Connection::receive() {
   std::array<std::uint8_t, receive_octets> buffer;
-  const auto received = worker_.engine_.receive(client_, buffer);
+  const auto received = client_.receive(worker_.engine_, buffer);
   if (!received && received.error().kind == ErrorKind::would_block) return watch_client();
   reading_ = false;
   watch_client();  // its RST is noticed even where the session has no room to read more
+  if (!received && client_.failure() != Reason::none) return finish(client_.failure());
   if (!received) return drive(session::ClientFailed{});
   if (*received == 0) return drive(session::ClientFin{});
   const bool secrets = session_.reads_secrets();
@@ -278,14 +311,14 @@ void Connection::receive() {
 
 // What the client has not taken yet; false when it never will.
 bool Connection::send_rest() {
-  const auto sent = worker_.engine_.send(client_, out_);
+  const auto sent = client_.send(worker_.engine_, out_);
   if (!sent) return sent.error().kind == ErrorKind::would_block;
   out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(*sent));
   return true;
 }
 
 void Connection::after_flush() {
-  if (!out_.empty()) return worker_.engine_.wait(client_, engine::Interest::writable);
+  if (!out_.empty()) return client_.wait(worker_.engine_, engine::Interest::writable);
   switch (std::exchange(after_flush_, AfterFlush::nothing)) {
     case AfterFlush::start_relay:
       return start_relay();
@@ -300,17 +333,20 @@ void Connection::after_flush() {
 // and what still comes is discarded for a while.
 void Connection::drain_and_close() {
   draining_ = true;
-  if (!worker_.engine_.shutdown_write(client_)) return finish(end_reason_);
+  const auto finished = client_.shutdown_write(worker_.engine_);
+  fin_due_ = !finished && finished.error().kind == ErrorKind::would_block;
+  if (!finished && !fin_due_) return finish(end_reason_);
   worker_.engine_.start_timer(deadline_, worker_.engine_.now() + limits::reply_drain);
   discard_input();
 }
 
 void Connection::discard_input() {
+  if (fin_due_) fin_due_ = !client_.shutdown_write(worker_.engine_);
   std::array<std::uint8_t, receive_octets> buffer;
   while (discarded_octets_ < limits::reply_drain_octets_max) {
-    const auto received = worker_.engine_.receive(client_, buffer);
+    const auto received = client_.discard(worker_.engine_, buffer);
     if (!received && received.error().kind == ErrorKind::would_block) {
-      return worker_.engine_.wait(client_, engine::Interest::readable);
+      return client_.wait(worker_.engine_, engine::Interest::readable);
     }
     if (!received || *received == 0) break;
     discarded_octets_ += *received;
@@ -336,7 +372,7 @@ void Connection::on_deadline(engine::Status status) {
 void Connection::watch_client() {
   const int wanted = (reading_ ? static_cast<int>(engine::Interest::readable) : 0) |
                      (out_.empty() ? 0 : static_cast<int>(engine::Interest::writable));
-  worker_.engine_.wait(client_, static_cast<engine::Interest>(wanted));
+  client_.wait(worker_.engine_, static_cast<engine::Interest>(wanted));
 }
 
 const policy::Policy& Connection::policy() const noexcept {
@@ -388,12 +424,12 @@ void Connection::on_reached(engine::Status) {
 
 void Connection::connected() {
   claim_.keep(rule_);
-  reach_.take(target_);
+  reach_.take(target_.socket());
   dialled_ = reach_.peer();
-  const Endpoint local = worker_.engine_.local_endpoint(target_).value_or(Endpoint{});
-  if (!announce_client(worker_.engine_, *common_, over_unix_ ? std::nullopt : std::optional(peer_), target_,
+  const Endpoint local = worker_.engine_.local_endpoint(target_.socket()).value_or(Endpoint{});
+  if (!announce_client(worker_.engine_, *common_, over_unix_ ? std::nullopt : std::optional(peer_), target_.socket(),
                        dialled_)) {
-    worker_.engine_.abort(target_);
+    target_.abort(worker_.engine_);
     return drive(session::Failed{Reason::dial_failed});
   }
   drive(session::Granted{{told_own(local.address), local.port}});
@@ -450,12 +486,12 @@ void Connection::listen(std::span<const Address> expected) {
 void Connection::on_peer(engine::Status) {
   if (ending_) return release_when_quiet();
   if (bind_wait_->reason() != Reason::none) return drive(session::Failed{bind_wait_->reason()});
-  bind_wait_->take(target_);
+  bind_wait_->take(target_.socket());
   dialled_ = bind_wait_->peer();
   const Target peer{dialled_.address, dialled_.port};
   rule_ = decide(&peer, dialled_.address).rule;
   if (const Reason reason = claim(rule_); reason != Reason::none) {
-    worker_.engine_.abort(target_);
+    target_.abort(worker_.engine_);
     return drive(session::Failed{reason});
   }
   claim_.keep(rule_);
@@ -465,7 +501,7 @@ void Connection::on_peer(engine::Status) {
 // The client's socket may still be watched for an RST; it moves to the relay when that wait has ended.
 void Connection::start_relay() {
   relay_due_ = true;
-  if (client_.pending()) return worker_.engine_.cancel(client_);
+  if (client_.pending()) return client_.cancel(worker_.engine_);
   ending_ = true;
   worker_.engine_.cancel(deadline_);
   std::unique_ptr<relay::Terms> terms = claim_.terms(rule_, options_of(rule_));
@@ -545,7 +581,7 @@ Address Connection::told_own(const Address& own) const {
 void Connection::perform(const session::StartAssociation&, Next&) {
   if (out_.empty()) return control_association();
   after_flush_ = AfterFlush::control_association;
-  worker_.engine_.wait(client_, engine::Interest::writable);
+  client_.wait(worker_.engine_, engine::Interest::writable);
 }
 
 // From here on the client's connection only tells how long the association lives (RFC 1928 section 6): what comes on it
@@ -567,13 +603,13 @@ void Connection::control_association() {
 void Connection::watch_control() {
   std::array<std::uint8_t, receive_octets> buffer;
   for (std::size_t discarded = 0; discarded < limits::octets_per_turn_max;) {
-    const auto received = worker_.engine_.receive(client_, buffer);
+    const auto received = client_.receive(worker_.engine_, buffer);
     if (!received && received.error().kind != ErrorKind::would_block) return finish(Reason::reset_client);
     if (!received) break;
     if (*received == 0) return finish(Reason::fin_client);
     discarded += *received;
   }
-  worker_.engine_.wait(client_, engine::Interest::readable);
+  client_.wait(worker_.engine_, engine::Interest::readable);
 }
 
 // An association is put down to the rule that admitted the first of its targets.
@@ -661,8 +697,8 @@ void Connection::finish(Reason reason) {
   if (probes_ != nullptr) probes_->cancel();
   end_probes(reason);
   if (!controlling_ && !probed_) report_end(reason);
-  if (client_.is_open()) worker_.engine_.close(client_);
-  if (target_.is_open()) worker_.engine_.abort(target_);
+  if (client_.is_open()) client_.close(worker_.engine_);
+  if (target_.is_open()) target_.abort(worker_.engine_);
   worker_.engine_.cancel(deadline_);
   reach_.cancel();
   if (reverse_ != nullptr) worker_.resolver_.cancel(*reverse_);

@@ -15,6 +15,8 @@
 #include "auth/verifier.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "protect/line.h"
+#include "protect/tls.h"
 #include "relay/udp_association.h"
 #include "resolve/resolver.h"
 #include "server/bind_wait.h"
@@ -36,7 +38,9 @@ struct Arrival {
 
 class Connection final : private relay::AssociationOwner, private ProbeClient, private ReachOwner {
  public:
-  Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules);
+  /// `tls`: what the listener speaks; nullptr: nothing of the kind.
+  Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules,
+             std::shared_ptr<const protect::TlsServer> tls);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -82,7 +86,9 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   void perform(const session::StartAssociation& action, Next& next);
   void perform(const session::StartHttp& action, Next& next);
   void perform(const session::Close& action, Next& next);
+  void perform(const session::Protect& action, Next& next);
 
+  void secure();
   void receive();
   [[nodiscard]] bool send_rest();
   void after_flush();
@@ -144,8 +150,8 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   Connection* previous_ = nullptr;
   Connection* next_ = nullptr;
 
-  engine::Socket client_;
-  engine::Socket target_;
+  protect::Line client_;
+  protect::Line target_;
   engine::Timer deadline_;  // of the handshake; later of the drain after a failure reply
   /// A login and what it is about.
   struct LoginUnderWay {
@@ -162,6 +168,8 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   std::map<std::pair<std::uint64_t, int>, relay::DatagramTerms>
       datagram_terms_;  // likewise: of each rule that holds it to something
   session::ServerSession session_;
+  std::shared_ptr<const protect::TlsServer> tls_;     // until the handshake is over
+  const protect::TlsTransform* transform_ = nullptr;  // the client's stream's own, during the handshake
 
   Endpoint local_;
   Endpoint peer_;
@@ -188,6 +196,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   bool probing_ = false;      // a run of probes writes to the client until one of them ends it
   bool probed_ = false;       // such a session began: its records are its own
   bool draining_ = false;     // a failure reply went out; input is discarded until FIN
+  bool fin_due_ = false;      // what protects the client's stream has not sent its end yet
   bool ending_ = false;
 };
 

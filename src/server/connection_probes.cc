@@ -99,7 +99,7 @@ void Connection::perform(const session::StartProbes& action, Next&) {
 void Connection::watch_probes() {
   if (out_.empty()) worker_.engine_.cancel(deadline_);  // it reads
   std::array<std::uint8_t, receive_octets> buffer;
-  const auto received = worker_.engine_.receive(client_, buffer);
+  const auto received = client_.receive(worker_.engine_, buffer);
   if (!received && received.error().kind != ErrorKind::would_block) return finish(Reason::reset_client);
   const bool fin = received && *received == 0;
   if (received) {
@@ -109,7 +109,7 @@ void Connection::watch_probes() {
   // After the end only the socket's failure is of interest until then, and room for what is still to be written.
   auto interest = received ? engine::Interest::none : engine::Interest::readable;
   if (!out_.empty()) interest = received ? engine::Interest::writable : engine::Interest::both;
-  worker_.engine_.wait(client_, interest);
+  client_.wait(worker_.engine_, interest);
 }
 
 // A client that does not read has the few lines of probes under way waiting, since no other leaves meanwhile, and some
@@ -122,7 +122,7 @@ void Connection::take_lines(std::string_view lines) {
   (void)send_rest();  // the wait for the client's socket tells what failed
   if (out_.empty()) return;
   worker_.engine_.start_timer(deadline_, worker_.engine_.now() + limits::probe_reader_wait);
-  if (client_.pending()) worker_.engine_.wait(client_, engine::Interest::both);
+  if (client_.pending()) client_.wait(worker_.engine_, engine::Interest::both);
 }
 
 bool Connection::may_see(const Address& address) {

@@ -6,12 +6,14 @@
 #include <cstdint>
 #include <expected>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "auth/users.h"
 #include "config/config.h"
+#include "protect/tls.h"
 
 namespace stile::server {
 
@@ -35,14 +37,18 @@ class Control {
   [[nodiscard]] virtual std::expected<Reloaded, ReloadRefusal> reload() = 0;
 };
 
+/// What each listener that speaks TLS needs for it, by the files that it names.
+using TlsServers = std::map<config::Tls, std::shared_ptr<const protect::TlsServer>>;
+
 /// All that a server is told, at the start and with each reload.
 struct Configuration {
   config::Config config;
   std::shared_ptr<const auth::Users> users;  // those of the file that it names; absent where it names none
+  TlsServers tls;
 };
 
-/// Reads the configuration again, as it was read for the start: file, environment and flags, and the users, checked in
-/// every way.
+/// Reads the configuration again, as it was read for the start: file, environment and flags, the users and the
+/// certificates, checked in every way.
 using LoadConfiguration = std::function<std::expected<Configuration, std::vector<std::string>>()>;
 
 }  // namespace stile::server

@@ -36,8 +36,8 @@ HttpForward::HttpForward(Worker& worker, const HttpClient& client, const session
   worker_.counters_.handshakes_open.add();
 }
 
-void HttpForward::begin(engine::Socket& client, ConstBytes octets) {
-  worker_.engine_.move(client, client_);
+void HttpForward::begin(protect::Line& client, ConstBytes octets) {
+  client_.take(worker_.engine_, client);
   if (worker_.stage_ != Worker::Stage::serving) exchange_.last_request();
   exchange_.client_octets(octets);
   advance();
@@ -148,7 +148,7 @@ bool HttpForward::obey() {
 
 bool HttpForward::send_to_client() {
   if (exchange_.to_client().empty()) return false;
-  const auto sent = worker_.engine_.send(client_, exchange_.to_client());
+  const auto sent = client_.send(worker_.engine_, exchange_.to_client());
   if (!sent && sent.error().kind == ErrorKind::would_block) return false;
   if (!sent) {
     lose_client();
@@ -183,7 +183,7 @@ bool HttpForward::receive_from_client(std::size_t& budget) {
   const std::size_t room = allowed(&relay::Terms::up, std::min(buffer.size(), budget));
   upload_waits_ = room == 0;
   if (upload_waits_) return false;
-  const auto received = worker_.engine_.receive(client_, buffer.first(room));
+  const auto received = client_.receive(worker_.engine_, buffer.first(room));
   moved(&relay::Terms::up, received.value_or(0));
   if (!received && received.error().kind == ErrorKind::would_block) return false;
   if (!received) {
@@ -261,8 +261,8 @@ void HttpForward::rearm() {
   engine::Engine& engine = worker_.engine_;
   // A failed socket completes every wait at once: it is dealt with here, or read to its error later, but not waited
   // for.
-  if (engine.failed(client_)) return lose_client();
-  engine.wait(client_, interest(exchange_.reads_client() && !upload_waits_, !exchange_.to_client().empty()));
+  if (engine.failed(client_.socket())) return lose_client();
+  client_.wait(engine, interest(exchange_.reads_client() && !upload_waits_, !exchange_.to_client().empty()));
   if (origin_.is_open()) {
     // An idle one is watched for its end.
     const bool readable = origin_is_idle() || (exchange_.reads_origin() && !download_waits_);
@@ -507,15 +507,15 @@ void HttpForward::expire() {
 // ── ends ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void HttpForward::lose_client() {
-  finish(admitted_ ? Reason::reset_client : Reason::client_reset);
+  const Reason broken = client_.failure();
+  finish(broken != Reason::none ? broken : admitted_ ? Reason::reset_client : Reason::client_reset);
 }
 
 // The sockets may still be watched; they move to the relay when those waits have ended.
 void HttpForward::start_tunnel() {
   tunnel_due_ = true;
-  for (engine::Socket* const socket : {&client_, &origin_}) {
-    if (socket->pending()) worker_.engine_.cancel(*socket);
-  }
+  if (client_.pending()) client_.cancel(worker_.engine_);
+  if (origin_.pending()) worker_.engine_.cancel(origin_);
   if (client_.pending() || origin_.pending()) return;
   ending_ = true;
   worker_.engine_.cancel(timer_);
@@ -530,7 +530,9 @@ void HttpForward::start_tunnel() {
   const bool plain = exchange_.request()->is_connect();
   const relay::Watch watch = plain ? worker_.watch_for(context.get()) : relay::Watch::nothing;
   SessionInfo* const kept = worker_.keep(about_.listener, std::move(claim_), std::move(context));
-  worker_.relay_.start(client_, origin_, exchange_.to_origin(), kept, watch, std::move(terms));
+  protect::Line origin;
+  origin.take(worker_.engine_, origin_);
+  worker_.relay_.start(client_, origin, exchange_.to_origin(), kept, watch, std::move(terms));
   release_when_quiet();
 }
 
@@ -539,18 +541,21 @@ void HttpForward::start_tunnel() {
 void HttpForward::drain_and_close() {
   draining_ = true;
   worker_.engine_.close(origin_);
-  if (!worker_.engine_.shutdown_write(client_)) return finish(Reason::none);
+  const auto finished = client_.shutdown_write(worker_.engine_);
+  fin_due_ = !finished && finished.error().kind == ErrorKind::would_block;
+  if (!finished && !fin_due_) return finish(Reason::none);
   drain_until_ = worker_.engine_.now() + limits::reply_drain;
   worker_.engine_.start_timer(timer_, drain_until_);
   discard_input();
 }
 
 void HttpForward::discard_input() {
+  if (fin_due_) fin_due_ = !client_.shutdown_write(worker_.engine_);
   const MutableBytes buffer = worker_.http_->buffer();
   while (discarded_octets_ < limits::reply_drain_octets_max) {
-    const auto received = worker_.engine_.receive(client_, buffer);
+    const auto received = client_.discard(worker_.engine_, buffer);
     if (!received && received.error().kind == ErrorKind::would_block) {
-      return worker_.engine_.wait(client_, engine::Interest::readable);
+      return client_.wait(worker_.engine_, engine::Interest::readable);
     }
     if (!received || *received == 0) break;
     discarded_octets_ += *received;
@@ -569,8 +574,8 @@ void HttpForward::finish(Reason reason) {
   // Where an answer was under way, the client must not take a part of it for the whole.
   const bool cut = phase == HttpPhase::exchanging || phase == HttpPhase::answering || phase == HttpPhase::aborting ||
                    phase == HttpPhase::tunnel;
-  if (cut) worker_.engine_.abort(client_);
-  worker_.engine_.close(client_);
+  if (cut) client_.abort(worker_.engine_);
+  client_.close(worker_.engine_);
   worker_.engine_.abort(origin_);
   worker_.engine_.cancel(timer_);
   worker_.engine_.cancel(turn_);
@@ -603,7 +608,7 @@ HttpForwards::~HttpForwards() {
   STILE_ASSERT(count_ == 0);
 }
 
-void HttpForwards::start(const HttpClient& about, const session::HttpRules& rules, engine::Socket& client,
+void HttpForwards::start(const HttpClient& about, const session::HttpRules& rules, protect::Line& client,
                          ConstBytes octets) {
   auto* const forward = new HttpForward(worker_, about, rules);
   forward->previous_ = last_;

@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "protect/line.h"
 #include "server/decision.h"
 #include "server/reach.h"
 #include "server/worker.h"
@@ -44,7 +45,7 @@ class HttpForward final : private ReachOwner {
   HttpForward& operator=(const HttpForward&) = delete;
 
   /// Takes the open client's socket (not pending) and what was received from it.
-  void begin(engine::Socket& client, ConstBytes octets);
+  void begin(protect::Line& client, ConstBytes octets);
   /// Ends it from outside, at once. A no-op once it is ending.
   void end(Reason reason) { finish(reason); }
   /// As Connection::enforce.
@@ -144,7 +145,7 @@ class HttpForward final : private ReachOwner {
   Reach reach_;
   Claim claim_;                          // of the request in hand
   std::unique_ptr<relay::Terms> terms_;  // likewise
-  engine::Socket client_;
+  protect::Line client_;
   engine::Socket origin_;
   engine::Timer timer_;
   engine::Timer turn_;       // of the flow that waits for the shortest time
@@ -175,6 +176,7 @@ class HttpForward final : private ReachOwner {
   bool charged_ = false;      // what the request in hand did wrong counts already
   bool tunnel_due_ = false;   // the relay starts as soon as both waits are cancelled
   bool draining_ = false;     // FIN went out; input is discarded until the client's
+  bool fin_due_ = false;      // what protects the client's stream has not sent its end yet
   bool ending_ = false;
   bool over_quota_ = false;    // ends as soon as nothing is in hand
   bool upload_waits_ = false;  // for its flow's turn
@@ -190,7 +192,7 @@ class HttpForwards {
   /// All must have ended (asserted).
   ~HttpForwards();
 
-  void start(const HttpClient& about, const session::HttpRules& rules, engine::Socket& client, ConstBytes octets);
+  void start(const HttpClient& about, const session::HttpRules& rules, protect::Line& client, ConstBytes octets);
   [[nodiscard]] std::size_t count() const noexcept { return count_; }
   /// Those of them that nobody serves at present.
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }

@@ -129,16 +129,22 @@ struct ListenerChanges {
   std::vector<Bound> removed;
 };
 
-Admission admission_of(const config::Config& config, const config::Listener& listener) {
+Admission admission_of(const config::Config& config, const TlsServers& tls, const config::Listener& listener) {
+  const auto server = tls.find(listener.tls);
   return {.protocols = listener.protocols,
           .auth = config::auth_of(config, listener),
-          .proxy_protocol_from = listener.proxy_protocol_from};
+          .proxy_protocol_from = listener.proxy_protocol_from,
+          .tls = server == tls.end() ? nullptr : server->second,
+          .tls_optional = listener.tls.optional};
 }
 
 class Server final : public Control {
  public:
   Server(Configuration configuration, LoadConfiguration load)
-      : config_(std::move(configuration.config)), users_(std::move(configuration.users)), load_(std::move(load)) {}
+      : config_(std::move(configuration.config)),
+        users_(std::move(configuration.users)),
+        tls_(std::move(configuration.tls)),
+        load_(std::move(load)) {}
   int run(const Attend& attend);
   // From any thread but the main one.
   [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload() override;
@@ -166,6 +172,7 @@ class Server final : public Control {
 
   config::Config config_;
   std::shared_ptr<const auth::Users> users_;
+  TlsServers tls_;
   std::shared_ptr<auth::Penalties> penalties_ = std::make_shared<auth::Penalties>();
   std::unique_ptr<auth::LoginOffice> office_;  // outlives the crews' verifiers
   LoadConfiguration load_;
@@ -344,7 +351,7 @@ void Crew::listen(const Bound& bound, const Admission& admission, sys::UniqueFd 
 }
 
 void Server::hand_over(OpenedListener& opened) {
-  const Admission admission = admission_of(config_, opened.bound.listener);
+  const Admission admission = admission_of(config_, tls_, opened.bound.listener);
   for (std::size_t i = 0; i < crews_.size(); ++i) {
     crews_[i]->listen(opened.bound, admission, std::move(opened.descriptors[i]));
   }
@@ -541,6 +548,7 @@ std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
   config_ = std::move(next->config);
   users_ = std::move(next->users);
   remember_quotas();
+  tls_ = std::move(next->tls);
   const Worker::Enforced enforced = put_in_force(std::move(*changes));
   reloaded.ended = enforced.ended;
   reloaded.kept = enforced.kept;
@@ -601,15 +609,19 @@ Worker::Enforced Server::put_in_force(ListenerChanges changes) {
   for (const OpenedListener& opened : *added) listening_.push_back(opened.bound);
   const auto adoption = std::make_shared<Adoption>();
   const auto config = std::make_shared<const config::Config>(config_);
+  const auto tls = std::make_shared<const TlsServers>(tls_);
   for (std::size_t i = 0; i < crews_.size(); ++i) {
-    crews_[i]->worker->perform([crew = crews_[i].get(), i, removed, kept, added, adoption, config, common = common()] {
-      for (OpenedListener& opened : *added) {
-        crew->listen(opened.bound, admission_of(*config, opened.bound.listener), std::move(opened.descriptors[i]));
-      }
-      for (const Bound& bound : *kept) crew->worker->admit(bound.where(), admission_of(*config, bound.listener));
-      for (const Bound& bound : *removed) crew->worker->close_listener(bound.where());
-      adoption->add(crew->worker->adopt(common));
-    });
+    crews_[i]->worker->perform(
+        [crew = crews_[i].get(), i, removed, kept, added, adoption, config, tls, common = common()] {
+          for (OpenedListener& opened : *added) {
+            crew->listen(opened.bound, admission_of(*config, *tls, opened.bound.listener),
+                         std::move(opened.descriptors[i]));
+          }
+          for (const Bound& bound : *kept)
+            crew->worker->admit(bound.where(), admission_of(*config, *tls, bound.listener));
+          for (const Bound& bound : *removed) crew->worker->close_listener(bound.where());
+          adoption->add(crew->worker->adopt(common));
+        });
   }
   {
     std::unique_lock lock(adoption->mutex);

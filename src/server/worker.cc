@@ -58,6 +58,9 @@ struct Worker::Listener {
     rules.socks4 = admission.protocols.socks4;
     rules.http = admission.protocols.http;
     rules.auth = admission.auth;
+    if (admission.tls != nullptr) {
+      rules.tls = admission.tls_optional ? wire::TlsUse::optional : wire::TlsUse::required;
+    }
     rules.proxy_header = std::ranges::any_of(admission.proxy_protocol_from,
                                              [&](const Cidr& network) { return network.contains(source); });
     rules.timeout_is_ttl_expired = common.limits.timeout_is_ttl_expired;
@@ -232,7 +235,7 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   if (listener.is_local) {
     if (const auto user = engine_.peer_user(accepted)) rules.presumed = auth::Authenticator::local_user(*user);
   }
-  auto* const connection = new Connection(*this, arrival, rules);
+  auto* const connection = new Connection(*this, arrival, rules, listener.admission.tls);
   connection->previous_ = last_;
   (last_ != nullptr ? last_->next_ : first_) = connection;
   last_ = connection;

@@ -26,6 +26,7 @@
 #include "observe/counters.h"
 #include "observe/record.h"
 #include "policy/policy.h"
+#include "protect/tls.h"
 #include "relay/live_sockets.h"
 #include "relay/tcp_relay.h"
 #include "relay/udp_relay.h"
@@ -57,7 +58,9 @@ class Reporter {
 struct Admission {
   config::Protocols protocols;
   AuthMethods auth{AuthMethod::none};
-  std::vector<Cidr> proxy_protocol_from;  // sources that begin with a PROXY header; all others must not
+  std::vector<Cidr> proxy_protocol_from;          // sources that begin with a PROXY header; all others must not
+  std::shared_ptr<const protect::TlsServer> tls;  // absent: none is spoken
+  bool tls_optional = false;                      // plaintext is admitted as well
 };
 
 /// What all workers of a server have in common. Immutable once published; each worker is given a copy of its own, so

@@ -15,6 +15,8 @@ namespace stile::session {
 class Conversation {
  public:
   struct Answers {
+    Reason protection = Reason::none;
+    std::string certificate = {};         // the name in it; empty: the client has shown none
     Reason authenticated = Reason::none;  // to clients with a password: otherwise Failed
     Reason authorised = Reason::none;
     Reason performed = Reason::none;  // otherwise Failed
@@ -67,10 +69,19 @@ class Conversation {
     for (const std::uint8_t octet : send.octets) transcript_ += " " + std::to_string(octet);
     transcript_ += "\n";
   }
+  void perform(const Protect&, std::optional<Event>& next) {
+    transcript_ += "protect\n";
+    if (answers_.protection == Reason::none) {
+      next = Protected{answers_.certificate.empty() ? std::nullopt
+                                                    : std::optional(auth::Authenticator::make(answers_.certificate))};
+    } else {
+      next = Failed{answers_.protection};
+    }
+  }
   void perform(const Authenticate& authenticate, std::optional<Event>& next) {
     transcript_ += "authenticate";
     if (authenticate.password == nullptr) {
-      next = Authenticated{Identity::anonymous()};
+      next = Authenticated{session_.without_credentials()};
     } else {
       transcript_.append(" ").append(authenticate.user).append(":").append(authenticate.password->reveal());
       if (answers_.authenticated == Reason::none) {

@@ -11,16 +11,17 @@ namespace stile::session {
 namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<Event>> event_names{
-    "Received", "ClientFin", "ClientFailed", "DeadlinePassed", "Authenticated", "Authorised", "Granted", "Failed",
+    "Received",   "ClientFin", "ClientFailed", "DeadlinePassed", "Authenticated",
+    "Authorised", "Granted",   "Failed",       "Protected",
 };
 constexpr std::array<std::string_view, std::variant_size_v<Action>> action_names{
-    "ReadMore", "Send",  "Authenticate", "Authorise",        "Connect",   "Listen",      "Associate",
-    "Resolve",  "Probe", "StartRelay",   "StartAssociation", "StartHttp", "StartProbes", "Close",
+    "ReadMore", "Send",       "Authenticate",     "Authorise", "Connect",     "Listen", "Associate", "Resolve",
+    "Probe",    "StartRelay", "StartAssociation", "StartHttp", "StartProbes", "Close",  "Protect",
 };
 static_assert(action_names.size() < 16, "the trace keeps an action in four bits");
 constexpr std::array<std::string_view, phase_count> phase_names{
-    "opening",  "greeting",      "login",      "authentication", "request",
-    "request4", "authorisation", "performing", "waiting",        "over",
+    "opening",  "protection",    "greeting",   "login",   "authentication", "request",
+    "request4", "authorisation", "performing", "waiting", "over",
 };
 
 // The most that one Received may bring: so the bound on held octets is kept by asking in time.
@@ -33,6 +34,7 @@ constexpr Reason eof_reason(Phase phase) {
 }
 
 constexpr wire::Method wire_method(AuthMethod method) {
+  // Who has shown a certificate has nothing to say here.
   return method == AuthMethod::password ? wire::Method::password : wire::Method::none;
 }
 
@@ -100,7 +102,8 @@ void ServerSession::on_opening(const Event& event, Actions& actions) {
 
 void ServerSession::open(Actions& actions) {
   const wire::Admitted admitted{.proxy_header = rules_.proxy_header && !proxied_,
-                                .socks4 = rules_.socks4 && rules_.auth.admits(AuthMethod::none),
+                                .tls = rules_.tls,
+                                .socks4 = rules_.socks4 && rules_.auth.admits_without_password(),
                                 .socks5 = rules_.socks5,
                                 .http = rules_.http};
   const auto result = wire::decode_first_octets(unread(), admitted);
@@ -112,6 +115,10 @@ void ServerSession::open(Actions& actions) {
     actions.add(ReadMore{});
   } else if (first->value == wire::FirstProtocol::proxy_header) {
     parse_proxy_header(actions);
+  } else if (first->value == wire::FirstProtocol::tls) {
+    phase_ = Phase::protection;
+    actions.add(Protect{unread()});
+    consume(unread().size());
   } else if (first->value == wire::FirstProtocol::socks4) {
     protocol_ = Protocol::socks4;
     identity_ = without_credentials();
@@ -146,6 +153,20 @@ void ServerSession::parse_proxy_header(Actions& actions) {
   } else {
     open(actions);
   }
+}
+
+// Inside TLS there is no other TLS, and no PROXY header.
+void ServerSession::on_protected(const Event& event, Actions& actions) {
+  certified_ = std::get<Protected>(event).identity;
+  rules_.tls = wire::TlsUse::off;
+  phase_ = Phase::opening;
+  actions.add(ReadMore{});
+}
+
+// The transform has said why, where the protocol has words for it.
+void ServerSession::on_failed_protection(const Event& event, Actions& actions) {
+  phase_ = Phase::over;
+  actions.add(Close{std::get<Failed>(event).reason, Close::How::after_reply});
 }
 
 // ── greeting, RFC 1928 section 3 ────────────────────────────────────────────────────────────────────────────────────

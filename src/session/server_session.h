@@ -44,6 +44,10 @@ struct ClientFin {};
 struct ClientFailed {};
 /// The handshake's absolute deadline passed.
 struct DeadlinePassed {};
+/// The client's stream is protected from here on. `identity`: whom the client's certificate names.
+struct Protected {
+  std::optional<Identity> identity;
+};
 /// The provider, or the listener that names "none", accepted the client.
 struct Authenticated {
   Identity identity;
@@ -57,13 +61,14 @@ struct Authorised {
 struct Granted {
   Target bound;
 };
-/// It did not, or no candidate address was allowed; after Authenticate, the client is not whom it says it is.
+/// It did not, or no candidate address was allowed; after Authenticate, the client is not whom it says it is; after
+/// Protect, the handshake failed.
 struct Failed {
   Reason reason;
 };
 
-using Event =
-    std::variant<Received, ClientFin, ClientFailed, DeadlinePassed, Authenticated, Authorised, Granted, Failed>;
+using Event = std::variant<Received, ClientFin, ClientFailed, DeadlinePassed, Authenticated, Authorised, Granted,
+                           Failed, Protected>;
 
 // ── what a session asks for ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -122,6 +127,11 @@ struct StartHttp {
 struct StartProbes {
   bool end_asked;  // the octet is there already
 };
+/// The client speaks TLS: put it beneath the session; answer with Protected or Failed. `received` is what came of it.
+/// Valid until the next event, which brings plain octets only.
+struct Protect {
+  ConstBytes received;
+};
 /// End the connection. The session is over.
 struct Close {
   enum class How : std::uint8_t {
@@ -133,7 +143,7 @@ struct Close {
 };
 
 using Action = std::variant<ReadMore, Send, Authenticate, Authorise, Connect, Listen, Associate, Resolve, Probe,
-                            StartRelay, StartAssociation, StartHttp, StartProbes, Close>;
+                            StartRelay, StartAssociation, StartHttp, StartProbes, Close, Protect>;
 
 /// A few actions, to be performed front to back.
 class Actions {
@@ -158,6 +168,7 @@ class Actions {
 /// In protocol order.
 enum class Phase : std::uint8_t {
   opening,         // awaiting the first octet, which tells the protocol
+  protection,      // awaiting the end of the TLS handshake
   greeting,        // SOCKS5: awaiting the client's methods
   login,           // SOCKS5: the method is "password"; awaiting user and password
   authentication,  // the method is chosen; awaiting the provider
@@ -186,6 +197,7 @@ struct SessionRules {
   bool socks5 = true;
   bool socks4 = true;  // whose user id proves nothing: off all the same where authentication is required
   bool http = true;
+  wire::TlsUse tls = wire::TlsUse::off;
   bool proxy_header = false;                  // this source begins with a PROXY header
   bool timeout_is_ttl_expired = false;        // what a SOCKS5 client is told where nothing answered in time
   Identity presumed = Identity::anonymous();  // who clients are that show no credentials: a local socket's user
@@ -233,8 +245,12 @@ class ServerSession {
   [[nodiscard]] const Target* target() const noexcept { return has_target_ ? &target_ : nullptr; }
   /// What a PROXY header said; nullptr where none was due, or before it came.
   [[nodiscard]] const wire::ProxyHeader* proxied() const noexcept { return proxied_.get(); }
-  /// Whom a client without credentials is taken for. Behind a PROXY header nobody is known: the socket is the sender's.
-  [[nodiscard]] Identity without_credentials() const { return proxied_ ? Identity::anonymous() : rules_.presumed; }
+  /// Whom a client without credentials is taken for: whom its certificate names, where that counts. Behind a PROXY
+  /// header nobody else is known: the socket is the sender's.
+  [[nodiscard]] Identity without_credentials() const {
+    if (certified_ && rules_.auth.admits(AuthMethod::certificate)) return *certified_;
+    return proxied_ ? Identity::anonymous() : rules_.presumed;
+  }
   /// The users have changed, and this is what they make of the client, which was authenticated.
   void renew(Identity identity) noexcept {
     STILE_ASSERT(identity_.has_value());
@@ -262,6 +278,8 @@ class ServerSession {
 
   // One function a phase, in protocol order; then the ends.
   void on_opening(const Event& event, Actions& actions);
+  void on_protected(const Event& event, Actions& actions);
+  void on_failed_protection(const Event& event, Actions& actions);
   void on_greeting(const Event& event, Actions& actions);
   void on_login(const Event& event, Actions& actions);
   void on_authenticated(const Event& event, Actions& actions);
@@ -310,6 +328,7 @@ class ServerSession {
   std::array<std::uint8_t, 2> login_answer_{};
   std::vector<std::uint8_t> reply_octets_;
   std::unique_ptr<const wire::ProxyHeader> proxied_;
+  std::optional<Identity> certified_;  // by a certificate
   std::optional<ClaimedUser> claimed_user_;
   Secret password_;  // from its message to the provider's word
   std::optional<Identity> identity_;

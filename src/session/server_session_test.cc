@@ -40,6 +40,58 @@ TEST(ServerSession, GrantsAConnect) {
   EXPECT_EQ(talk(greeting + request_v4).transcript(), success_transcript);  // vectors G1, Q1, P1
 }
 
+const Octets hello{0x16, 3, 1, 0, 5, 1, 2, 3, 4, 5};
+
+SessionRules tls_rules(wire::TlsUse use, AuthMethods auth = {AuthMethod::none}) {
+  SessionRules rules;
+  rules.tls = use;
+  rules.auth = auth;
+  return rules;
+}
+
+TEST(ServerSession, TlsComesBeforeEverythingElse) {
+  Conversation conversation({}, tls_rules(wire::TlsUse::required));
+  conversation.arrive(hello);
+  conversation.arrive(greeting + request_v4);
+  EXPECT_EQ(conversation.transcript(), "protect\n" + success_transcript);
+}
+
+TEST(ServerSession, InsideTlsThereIsNoOther) {
+  Conversation conversation({}, tls_rules(wire::TlsUse::required));
+  conversation.arrive(hello);
+  conversation.arrive(hello);
+  EXPECT_EQ(conversation.transcript(), "protect\nclose proto.off silently\n");
+}
+
+TEST(ServerSession, PlaintextIsRefusedWhereTlsIsRequired) {
+  for (const Octets& octets : {greeting + request_v4, request4, Octets{'G', 'E', 'T', ' '}}) {
+    Conversation conversation({}, tls_rules(wire::TlsUse::required));
+    conversation.arrive(octets);
+    EXPECT_EQ(conversation.transcript(), "close tls.missing silently\n");
+  }
+  Conversation either({}, tls_rules(wire::TlsUse::optional));
+  either.arrive(greeting + request_v4);
+  EXPECT_EQ(either.transcript(), success_transcript);
+}
+
+TEST(ServerSession, ACertificateIsEnoughWhereItCounts) {
+  for (const bool counts : {true, false}) {
+    const AuthMethod method = counts ? AuthMethod::certificate : AuthMethod::none;
+    Conversation conversation({.certificate = "cert:alice"}, tls_rules(wire::TlsUse::required, {method}));
+    conversation.arrive(hello);
+    conversation.arrive(greeting + request_v4);
+    EXPECT_EQ(conversation.transcript(), "protect\n" + success_transcript) << "the method 00 is agreed";
+    EXPECT_EQ(conversation.session().identity()->user(), counts ? "cert:alice" : "");
+  }
+}
+
+TEST(ServerSession, AFailedHandshakeIsTheEnd) {
+  Conversation conversation({.protection = Reason::tls_version}, tls_rules(wire::TlsUse::required));
+  conversation.arrive(hello);
+  EXPECT_TRUE(conversation.over());
+  EXPECT_NE(conversation.transcript().find("tls.version"), std::string::npos) << conversation.transcript();
+}
+
 // Vector C1: payload behind the request reaches the target, exactly.
 TEST(ServerSession, DeliversWhatFollowsTheRequest) {
   const auto conversation = talk(greeting + request_v4 + Octets{'G', 'E', 'T', ' ', '/', '\r', '\n'});
@@ -193,8 +245,8 @@ TEST(Login, AnySplitGivesTheSameActions) {
   }
 }
 
-// Threat TA1: no order of messages reaches the request phase without a login. Every thirteenth sequence of four of these,
-// in one piece and in parts, against every list of methods that a listener can have.
+// Threat TA1: no order of messages reaches the request phase without a login. Every thirteenth sequence of four of
+// these, in one piece and in parts, against every list of methods that a listener can have.
 TEST(Login, NoOrderOfMessagesSkipsIt) {
   const std::vector<Octets> messages{greeting, password_greeting, {5, 3, 0, 1, 2}, {5, 0},     login, {1, 1, 'a', 0},
                                      {1, 0},   request_v4,        request4,        {5, 255, 2}};

@@ -27,10 +27,16 @@ std::span<const SessionRow> SessionTable::rows() noexcept {
   static constexpr SessionRow table[] = {
       // In protocol order; ends last in each phase.
       {opening, event<Received>(), &S::on_opening,
-       to(opening, greeting, login, authentication, request4, authorisation, over)},
+       to(opening, protection, greeting, login, authentication, request4, authorisation, over)},
       {opening, event<ClientFin>(), &S::on_client_fin, to(over)},
       {opening, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {opening, event<DeadlinePassed>(), &S::on_deadline, to(over)},
+
+      {protection, event<Protected>(), &S::on_protected, to(opening)},
+      {protection, event<Failed>(), &S::on_failed_protection, to(over)},
+      {protection, event<ClientFin>(), &S::on_client_fin, to(over)},
+      {protection, event<ClientFailed>(), &S::on_client_failed, to(over)},
+      {protection, event<DeadlinePassed>(), &S::on_deadline, to(over)},
 
       {greeting, event<Received>(), &S::on_greeting, to(greeting, login, authentication, over)},
       {greeting, event<ClientFin>(), &S::on_client_fin, to(over)},

@@ -52,11 +52,13 @@ ParseResult<FirstProtocol> decode_first_octets(ConstBytes input, const Admitted&
   if (input.empty()) return NeedMore{};
   if (admitted.proxy_header) return expect_proxy_header(input);
   const std::uint8_t first = input[0];
-  const bool plain = admitted.tls != TlsUse::required;
   if (first == tls_handshake) return expect_tls(input, admitted.tls);
-  if (first == socks4_version) return take(FirstProtocol::socks4, plain && admitted.socks4, 1);
-  if (first == socks5_version) return take(FirstProtocol::socks5, plain && admitted.socks5, 1);
-  if (first >= 'A' && first <= 'Z') return take(FirstProtocol::http, plain && admitted.http, 1);
+  const bool http = first >= 'A' && first <= 'Z';
+  const bool known = http || first == socks4_version || first == socks5_version;
+  if (known && admitted.tls == TlsUse::required) return refuse(Reason::tls_missing, 1);
+  if (first == socks4_version) return take(FirstProtocol::socks4, admitted.socks4, 1);
+  if (first == socks5_version) return take(FirstProtocol::socks5, admitted.socks5, 1);
+  if (http) return take(FirstProtocol::http, admitted.http, 1);
   return refuse(Reason::protocol_unknown, 1);
 }
 

@@ -38,7 +38,7 @@ struct Admitted {
 };
 
 /// `consumed` is how many octets it took to tell; none of them is taken from the protocol they announce. Malformed:
-/// proxy_missing, protocol_off for what is known and not admitted, protocol_unknown for everything else.
+/// proxy_missing, tls_missing for plaintext where TLS is required, protocol_off for what is known and not admitted, protocol_unknown for everything else.
 [[nodiscard]] ParseResult<FirstProtocol> decode_first_octets(ConstBytes input, const Admitted& admitted) noexcept;
 
 }  // namespace stile::wire

@@ -155,7 +155,7 @@ TEST(FirstOctets, TlsOnlyWhereTheListenerHasIt) {
 TEST(FirstOctets, PlaintextIsRefusedWhereTlsIsRequired) {
   Admitted admitted = everything;
   admitted.tls = TlsUse::required;
-  for (const char* plain : {"04", "05", "47"}) EXPECT_EQ(told(plain, admitted), "malformed 1 proto.off") << plain;
+  for (const char* plain : {"04", "05", "47"}) EXPECT_EQ(told(plain, admitted), "malformed 1 tls.missing") << plain;
   EXPECT_EQ(told("16 03 03", admitted), "parsed 3");
 }
 

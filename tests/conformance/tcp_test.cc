@@ -155,6 +155,21 @@ TEST_P(TcpConformance, AWaitOnAReadySocketCompletesEveryTimeAndNeverInline) {
   EXPECT_EQ(receive_exactly(other, 1), "b");
 }
 
+TEST_P(TcpConformance, APostedWaitCompletesOnceThoughNothingIsReady) {
+  const auto [one, other] = connected_pair();
+  const int before = one.done;
+  engine().post(one.socket);
+  EXPECT_EQ(one.done, before) << "never inline";
+  ASSERT_TRUE(run_until([&] { return one.done == before + 1; }));
+  engine().wait(one.socket, Interest::none);
+  engine().post(one.socket);
+  engine().post(one.socket);
+  ASSERT_TRUE(run_until([&] { return one.done == before + 2; }));
+  run_for(5ms);
+  EXPECT_EQ(one.done, before + 2);
+  EXPECT_EQ(one.canceled, 0);
+}
+
 TEST_P(TcpConformance, TheInterestOfAPendingWaitCanBeMoved) {
   const auto [one, other] = connected_pair();
   engine().wait(other.socket, Interest::none);

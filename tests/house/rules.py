@@ -17,7 +17,7 @@ RANKS = {
     "wire": 1, "policy": 1,
     "session": 2, "config": 2, "sys": 2,
     "engine": 3,
-    "resolve": 4, "auth": 4, "observe": 4,
+    "resolve": 4, "auth": 4, "observe": 4, "protect": 4,
     "relay": 5, "route": 5,
     "server": 6, "client": 6,
     "admin": 7, "preload": 7, "netns": 7, "loadgen": 7,
@@ -41,7 +41,7 @@ LIBRARIES = {
     "ares_dns.h": {"resolve"},
     "boost": {"wire"},
     "crypt.h": {"auth"},
-    "openssl": {"auth"},
+    "openssl": {"auth", "protect"},
     "sqlite3.h": {"observe"},
 }
 TEST_LIBRARIES = {"gtest", "gmock", "rapidcheck", "rapidcheck.h"}

@@ -293,6 +293,13 @@ void EpollEngine::wait(Socket& socket, Interest interest) {
   if (!registered || !hears) park(socket);
 }
 
+void EpollEngine::post(Socket& socket) noexcept {
+  STILE_ASSERT(socket.is_open());
+  Operation& operation = SocketState::operation(socket);
+  if (!operation.pending()) CompletionQueue::start(operation);
+  queue_.complete(operation, Status::done);
+}
+
 void EpollEngine::complete_if_ready(Socket& socket) noexcept {
   Operation& operation = SocketState::operation(socket);
   if (!CompletionQueue::started(operation)) return;

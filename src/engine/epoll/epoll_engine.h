@@ -60,6 +60,7 @@ class EpollEngine final : public Engine {
                                                             const Egress* from) override;
   [[nodiscard]] std::expected<void, ConnectFailure> connect_result(Socket& socket) override;
   void wait(Socket& socket, Interest interest) override;
+  void post(Socket& socket) noexcept override;
   [[nodiscard]] Result<std::size_t> receive(Socket& socket, MutableBytes into) override;
   [[nodiscard]] Result<std::size_t> send(Socket& socket, ConstBytes octets) override;
   [[nodiscard]] Result<void> shutdown_write(Socket& socket) override;

@@ -261,6 +261,13 @@ void SimEngine::wait(Socket& socket, Interest interest) {
   if (prng_.chance(faults_.spurious_ready)) wake_spuriously(socket.handle());
 }
 
+void SimEngine::post(Socket& socket) noexcept {
+  STILE_ASSERT(socket.is_open());
+  Operation& operation = SocketState::operation(socket);
+  if (!operation.pending()) CompletionQueue::start(operation);
+  queue_.complete(operation, Status::done);
+}
+
 void SimEngine::complete_if_ready(const Wakeup& wakeup) {
   const sim::Node& woken = nodes_[static_cast<std::size_t>(wakeup.handle)];
   if (woken.generation != wakeup.generation) return;

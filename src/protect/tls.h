@@ -1,0 +1,83 @@
+// TLS, as a Transform: the certificates and rules of a listener or of a client, read and checked once (TlsServer,
+// TlsClient), and from them one transform for each connection. Versions 1.2 and 1.3 with the library's ciphers; no
+// renegotiation, no compression, no early data, no resumption: each connection proves anew who is at its other end.
+// A client's certificate names it by its subjectAltName, never by its CN: the first URI, else DNS name, else e-mail
+// address.
+// Refuses: to read files (the caller does, and the texts are wiped), encrypted keys, certificates that are not valid
+// today, a certificate without its own key.
+// Threading: TlsServer and TlsClient are immutable, any thread; a transform belongs to one. Where the build has no TLS
+// (tls_absent.cc), nothing can be created. Tested in tls_test.cc, and by tests/e2e/tls_test.py against other people's
+// programs.
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "base/address.h"
+#include "base/secret.h"
+#include "protect/transform.h"
+
+namespace stile::protect {
+
+/// Whether this build speaks it.
+[[nodiscard]] bool has_tls() noexcept;
+
+enum class TlsFile : std::uint8_t { certificate, key, client_ca, crl };
+
+/// Which text is at fault: why, and what to do.
+struct TlsFault {
+  TlsFile file = TlsFile::certificate;
+  std::string why;
+  std::string cure;
+};
+
+/// The texts of a listener's files, in PEM.
+struct TlsServerTexts {
+  std::string certificate;  // its own first, then those of the CAs between it and the root
+  Secret key;
+  std::optional<std::string> client_ca;  // every client has to show a certificate of one of these CAs
+  std::optional<std::string> crl;        // and none that it lists
+};
+
+/// A transform that knows who is at the other end.
+class TlsTransform : public Transform {
+ public:
+  /// The name in the client's certificate, once established; empty where none was asked for. On the client's side
+  /// always empty.
+  [[nodiscard]] virtual const std::string& peer_name() const noexcept = 0;
+};
+
+class TlsServer {
+ public:
+  [[nodiscard]] static std::expected<std::shared_ptr<const TlsServer>, TlsFault> create(const TlsServerTexts& texts);
+  virtual ~TlsServer() = default;
+  TlsServer(const TlsServer&) = delete;
+  TlsServer& operator=(const TlsServer&) = delete;
+
+  /// nullptr where there is no memory.
+  [[nodiscard]] virtual std::unique_ptr<TlsTransform> accept() const = 0;
+
+ protected:
+  TlsServer() noexcept = default;
+};
+
+class TlsClient {
+ public:
+  /// `ca`: the CAs that count, in PEM; absent: those of the system.
+  [[nodiscard]] static std::expected<std::shared_ptr<const TlsClient>, TlsFault> create(
+      const std::optional<std::string>& ca);
+  virtual ~TlsClient() = default;
+  TlsClient(const TlsClient&) = delete;
+  TlsClient& operator=(const TlsClient&) = delete;
+
+  /// For the server that bears this name or address, and proves it. nullptr where there is no memory.
+  [[nodiscard]] virtual std::unique_ptr<TlsTransform> connect(const Host& server) const = 0;
+
+ protected:
+  TlsClient() noexcept = default;
+};
+
+}  // namespace stile::protect
