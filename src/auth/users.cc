@@ -5,6 +5,7 @@
 #include <charconv>
 #include <functional>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "auth/password_hash.h"
@@ -212,7 +213,9 @@ void Users::sort_and_count() {
     most = tally.first;
     decoy_ = *tally.second;
   }
-  std::ranges::stable_sort(costs_, std::ranges::greater{}, &HashCost::records);
+  std::ranges::sort(costs_, [](const HashCost& left, const HashCost& right) {
+    return std::tie(right.records, left.cost) < std::tie(left.records, right.cost);
+  });
 }
 
 const UserRecord* Users::find(std::string_view name) const noexcept {
