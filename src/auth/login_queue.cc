@@ -1,4 +1,4 @@
-#include "auth/hash_queue.h"
+#include "auth/login_queue.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,25 +7,25 @@
 
 namespace stile::auth {
 
-bool HashQueue::add(std::unique_ptr<HashJob> job) {
+bool LoginQueue::add(std::unique_ptr<LoginJob> job) {
   STILE_ASSERT(job->waiters.size() == 1);
-  if (HashJob* const equal = equal_to(job->digest)) {
+  if (LoginJob* const equal = equal_to(job->digest)) {
     equal->waiters.push_back(job->waiters.front());
     return true;
   }
   const std::size_t of_source = waiting_of(job->source);
-  if (waiting_.size() >= limits::hash_queue_max || of_source >= limits::hash_queue_per_source_max) return false;
+  if (waiting_.size() >= limits::login_queue_max || of_source >= limits::login_queue_per_source_max) return false;
   if (of_source == 0) turns_.push_back(job->source);
   waiting_.push_back(std::move(job));
   return true;
 }
 
-HashJob* HashQueue::take() {
+LoginJob* LoginQueue::take() {
   if (turns_.empty()) return nullptr;
-  const HashSource source = std::move(turns_.front());
+  const LoginSource source = std::move(turns_.front());
   turns_.pop_front();
   const auto next =
-      std::ranges::find(waiting_, source, [](const auto& job) -> const HashSource& { return job->source; });
+      std::ranges::find(waiting_, source, [](const auto& job) -> const LoginSource& { return job->source; });
   STILE_ASSERT(next != waiting_.end());
   working_.push_back(std::move(*next));
   waiting_.erase(next);
@@ -33,16 +33,16 @@ HashJob* HashQueue::take() {
   return working_.back().get();
 }
 
-std::unique_ptr<HashJob> HashQueue::finish(HashJob* job) {
-  const auto done = std::ranges::find(working_, job, &std::unique_ptr<HashJob>::get);
+std::unique_ptr<LoginJob> LoginQueue::finish(LoginJob* job) {
+  const auto done = std::ranges::find(working_, job, &std::unique_ptr<LoginJob>::get);
   STILE_ASSERT(done != working_.end());
-  std::unique_ptr<HashJob> finished = std::move(*done);
+  std::unique_ptr<LoginJob> finished = std::move(*done);
   working_.erase(done);
   return finished;
 }
 
-std::vector<std::unique_ptr<HashJob>> HashQueue::expire(HashJob::Clock::time_point now, Duration wait) {
-  std::vector<std::unique_ptr<HashJob>> expired;
+std::vector<std::unique_ptr<LoginJob>> LoginQueue::expire(LoginJob::Clock::time_point now, Duration wait) {
+  std::vector<std::unique_ptr<LoginJob>> expired;
   while (!waiting_.empty() && now - waiting_.front()->since > wait) {
     expired.push_back(std::move(waiting_.front()));
     waiting_.pop_front();
@@ -51,19 +51,19 @@ std::vector<std::unique_ptr<HashJob>> HashQueue::expire(HashJob::Clock::time_poi
   return expired;
 }
 
-void HashQueue::abandon(const HashWaiter& waiter) {
+void LoginQueue::abandon(const LoginWaiter& waiter) {
   for (Jobs* const jobs : {&waiting_, &working_}) {
     for (auto job = jobs->begin(); job != jobs->end(); ++job) {
       if (std::erase((*job)->waiters, waiter) == 0) continue;
       if (jobs == &working_ || !(*job)->waiters.empty()) return;
-      const HashSource source = (*job)->source;
+      const LoginSource source = (*job)->source;
       jobs->erase(job);
       return leave_turns(source);
     }
   }
 }
 
-HashJob* HashQueue::equal_to(const Digest& digest) noexcept {
+LoginJob* LoginQueue::equal_to(const Digest& digest) noexcept {
   for (const Jobs* const jobs : {&waiting_, &working_}) {
     const auto found = std::ranges::find(*jobs, digest, [](const auto& job) -> const Digest& { return job->digest; });
     if (found != jobs->end()) return found->get();
@@ -71,13 +71,13 @@ HashJob* HashQueue::equal_to(const Digest& digest) noexcept {
   return nullptr;
 }
 
-std::size_t HashQueue::waiting_of(const HashSource& source) const noexcept {
+std::size_t LoginQueue::waiting_of(const LoginSource& source) const noexcept {
   return static_cast<std::size_t>(
-      std::ranges::count(waiting_, source, [](const auto& job) -> const HashSource& { return job->source; }));
+      std::ranges::count(waiting_, source, [](const auto& job) -> const LoginSource& { return job->source; }));
 }
 
 // Where none of its jobs waits any longer.
-void HashQueue::leave_turns(const HashSource& source) {
+void LoginQueue::leave_turns(const LoginSource& source) {
   if (waiting_of(source) == 0) std::erase(turns_, source);
 }
 
