@@ -15,12 +15,13 @@
 
 namespace stile {
 
-/// `none`: clients that show nothing are admitted, as anonymous or as whom the kernel names.
-enum class AuthMethod : std::uint8_t { none, password };
-inline constexpr std::size_t auth_method_count = static_cast<std::size_t>(AuthMethod::password) + 1;
+/// `none`: clients that show nothing are admitted, as anonymous or as whom the kernel names. The others judge a name
+/// and a password: by the users file, by PAM, or by a program of the operator's.
+enum class AuthMethod : std::uint8_t { none, password, pam, command };
+inline constexpr std::size_t auth_method_count = static_cast<std::size_t>(AuthMethod::command) + 1;
 
 [[nodiscard]] constexpr std::string_view name(AuthMethod method) noexcept {
-  constexpr std::array<std::string_view, auth_method_count> names{"none", "password"};
+  constexpr std::array<std::string_view, auth_method_count> names{"none", "password", "pam", "command"};
   return names[static_cast<std::size_t>(method)];
 }
 
@@ -46,6 +47,14 @@ class AuthMethods {
   [[nodiscard]] constexpr bool empty() const noexcept { return count_ == 0; }
   [[nodiscard]] constexpr bool admits(AuthMethod method) const noexcept {
     return std::ranges::find(in_order(), method) != in_order().end();
+  }
+  /// Who judges a name and a password, which is one method to a client (RFC 1929, or HTTP's Basic scheme): the first of
+  /// those that do. Absent where no password is asked for.
+  [[nodiscard]] constexpr std::optional<AuthMethod> password_judge() const noexcept {
+    for (const AuthMethod method : in_order()) {
+      if (method != AuthMethod::none) return method;
+    }
+    return std::nullopt;
   }
   [[nodiscard]] constexpr std::span<const AuthMethod> in_order() const noexcept {
     return std::span(order_).first(count_);

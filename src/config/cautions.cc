@@ -128,7 +128,7 @@ void add_useless_login_cautions(const Config& config, std::vector<ConfigError>& 
 bool sends_passwords_in_clear(const Config& config, const Listener& listener) noexcept {
   const bool local =
       listener.is_unix() || (is_loopback(listener.address.address) && listener.proxy_protocol_from.empty());
-  return !local && auth_of(config, listener).admits(AuthMethod::password);
+  return !local && auth_of(config, listener).password_judge().has_value();
 }
 
 std::vector<ConfigError> cautions(const Config& config) {

@@ -44,7 +44,7 @@ std::string admitted(const config::Config& config, const config::Listener& liste
 
 std::string who_may(const config::Config& config, const config::Listener& listener) {
   const AuthMethods auth = config::auth_of(config, listener);
-  const bool password = auth.admits(AuthMethod::password);
+  const bool password = auth.password_judge().has_value();
   const bool none = auth.admits(AuthMethod::none);
   if (config.policy == nullptr) {
     const bool local = listener.is_unix() || config::is_loopback(listener.address.address);

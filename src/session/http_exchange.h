@@ -52,7 +52,7 @@ class HttpExchange {
  public:
   explicit HttpExchange(const HttpRules& rules) noexcept
       : rules_(rules),
-        client_in_(rules.auth.admits(AuthMethod::password) ? OctetQueue::Holds::secrets : OctetQueue::Holds::octets) {}
+        client_in_(rules.auth.password_judge() ? OctetQueue::Holds::secrets : OctetQueue::Holds::octets) {}
 
   // ── what it is told ───────────────────────────────────────────────────────────────────────────────────────────
   /// Only while reads_client() (asserted), as client_fin is.
@@ -94,7 +94,7 @@ class HttpExchange {
   [[nodiscard]] const Secret& password() const noexcept { return password_; }
   /// What comes from the client may be its password: whoever holds the octets wipes them.
   [[nodiscard]] bool reads_secrets() const noexcept {
-    return phase_ == HttpPhase::request && rules_.auth.admits(AuthMethod::password);
+    return phase_ == HttpPhase::request && rules_.auth.password_judge().has_value();
   }
   /// From phase opening to `settled`.
   [[nodiscard]] const Target& target() const noexcept { return target_; }

@@ -33,7 +33,7 @@ constexpr Reason eof_reason(Phase phase) {
 }
 
 constexpr wire::Method wire_method(AuthMethod method) {
-  return method == AuthMethod::password ? wire::Method::password : wire::Method::none;
+  return method == AuthMethod::none ? wire::Method::none : wire::Method::password;
 }
 
 TraceEntry trace_entry(Duration since_start, Phase phase, const Event& event, const Actions& actions) {
@@ -67,7 +67,7 @@ std::string_view action_name(std::size_t index) noexcept {
 
 // A password that was cut off, or an HTTP client's first head, may be among them.
 ServerSession::~ServerSession() {
-  if (rules_.auth.admits(AuthMethod::password)) wipe(held_);
+  if (rules_.auth.password_judge()) wipe(held_);
 }
 
 Actions ServerSession::begin() noexcept {
