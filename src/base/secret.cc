@@ -9,7 +9,7 @@
 namespace stile {
 
 void wipe(MutableBytes octets) noexcept {
-  ::explicit_bzero(octets.data(), octets.size());
+  if (!octets.empty()) ::explicit_bzero(octets.data(), octets.size());
 }
 
 Secret::Secret(std::string_view octets)
