@@ -4,8 +4,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string_view>
 
 #include "auth/users.h"
+#include "base/auth_methods.h"
 #include "base/identity.h"
 
 namespace stile::auth {
@@ -18,9 +21,15 @@ class Authenticator {
   /// Somebody whose password was verified against this record.
   [[nodiscard]] static Identity password_user(const UserRecord& record);
 
+  /// Whom PAM or a program of the operator's accepted, as it named it. Nobody where no rule could name it, or where the
+  /// name is another provider's (`uid:1000`) or a word of the policy language; groups that no rule could name are left
+  /// out.
+  [[nodiscard]] static std::optional<Identity> accepted_user(AuthMethod method, std::string_view user,
+                                                             std::span<const std::string_view> groups);
+
   /// Who somebody is when the users have changed: with the groups that hold from then on, or nobody where the user is
-  /// gone, locked out, expired (`day` counts from 1970), or has another password. Who did not log in by a password
-  /// stays who it is.
+  /// gone, locked out, expired (`day` counts from 1970), or has another password. Who did not log in by the
+  /// users file stays who it is.
   [[nodiscard]] static std::optional<Identity> renew(const Identity& identity, const Users& users, std::int64_t day);
 };
 

@@ -1,6 +1,7 @@
 #include "auth/login_queue.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/assert.h"
@@ -9,7 +10,7 @@ namespace stile::auth {
 
 bool LoginQueue::add(std::unique_ptr<LoginJob> job) {
   STILE_ASSERT(job->waiters.size() == 1);
-  if (LoginJob* const equal = equal_to(job->digest)) {
+  if (LoginJob* const equal = job->alone ? nullptr : equal_to(job->digest)) {
     equal->waiters.push_back(job->waiters.front());
     return true;
   }
@@ -51,6 +52,16 @@ std::vector<std::unique_ptr<LoginJob>> LoginQueue::expire(LoginJob::Clock::time_
   return expired;
 }
 
+std::vector<std::unique_ptr<LoginJob>> LoginQueue::drain() {
+  std::vector<std::unique_ptr<LoginJob>> all;
+  for (Jobs* const jobs : {&working_, &waiting_}) {
+    std::ranges::move(*jobs, std::back_inserter(all));
+    jobs->clear();
+  }
+  turns_.clear();
+  return all;
+}
+
 void LoginQueue::abandon(const LoginWaiter& waiter) {
   for (Jobs* const jobs : {&waiting_, &working_}) {
     for (auto job = jobs->begin(); job != jobs->end(); ++job) {
@@ -65,7 +76,8 @@ void LoginQueue::abandon(const LoginWaiter& waiter) {
 
 LoginJob* LoginQueue::equal_to(const Digest& digest) noexcept {
   for (const Jobs* const jobs : {&waiting_, &working_}) {
-    const auto found = std::ranges::find(*jobs, digest, [](const auto& job) -> const Digest& { return job->digest; });
+    const auto found =
+        std::ranges::find_if(*jobs, [&](const auto& job) { return !job->alone && job->digest == digest; });
     if (found != jobs->end()) return found->get();
   }
   return nullptr;

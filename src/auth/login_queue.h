@@ -9,11 +9,13 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "auth/digest.h"
 #include "base/address.h"
+#include "base/auth_methods.h"
 #include "base/limits.h"
 #include "base/secret.h"
 #include "base/time.h"
@@ -42,9 +44,16 @@ struct LoginJob {
   using Clock = std::chrono::steady_clock;
 
   Digest digest{};
+  bool alone = false;  // no equal one joins it: the password may be right once only
   LoginSource source;
   Secret password;
-  std::string hash;
+  std::string hash;  // that the password is compared with: for the hashing threads
+  // For the helper:
+  AuthMethod method = AuthMethod::password;
+  std::string service;
+  std::string user;
+  Address client;
+  std::string listener;
   Clock::time_point since;
   std::vector<LoginWaiter> waiters;
 };
@@ -59,9 +68,15 @@ class LoginQueue {
   [[nodiscard]] std::unique_ptr<LoginJob> finish(LoginJob* job);
   /// Those that have waited for longer than `wait`, which are done with.
   [[nodiscard]] std::vector<std::unique_ptr<LoginJob>> expire(LoginJob::Clock::time_point now, Duration wait);
+  /// All of them, waiting and at work, which are done with.
+  [[nodiscard]] std::vector<std::unique_ptr<LoginJob>> drain();
   /// Nobody else wants it: it is not verified.
   void abandon(const LoginWaiter& waiter);
   [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size(); }
+  /// Since when the one waits that has waited longest.
+  [[nodiscard]] std::optional<LoginJob::Clock::time_point> oldest() const {
+    return waiting_.empty() ? std::nullopt : std::optional(waiting_.front()->since);
+  }
 
  private:
   using Jobs = std::deque<std::unique_ptr<LoginJob>>;

@@ -51,6 +51,26 @@ TEST(LoginQueue, EachSourceMayHaveFourWaiting) {
   static_cast<void>(queue.finish(taken));
 }
 
+TEST(LoginQueue, WhatIsRightOnceOnlyIsJudgedEachTime) {
+  LoginQueue queue;
+  for (int i = 0; i < 2; ++i) {
+    auto once = job(1, 7);
+    once->alone = true;
+    EXPECT_TRUE(queue.add(std::move(once)));
+  }
+  EXPECT_TRUE(queue.add(job(1, 7))) << "nor does another one join it";
+  EXPECT_EQ(queue.waiting(), 3U);
+}
+
+TEST(LoginQueue, DrainsWhatWaitsAndWhatIsAtWork) {
+  LoginQueue queue;
+  EXPECT_TRUE(queue.add(job(1, 1)));
+  EXPECT_TRUE(queue.add(job(1, 2)));
+  static_cast<void>(queue.take());
+  EXPECT_EQ(queue.drain().size(), 2U);
+  EXPECT_EQ(queue.take(), nullptr);
+}
+
 TEST(LoginQueue, IsNeverAboveItsBound) {
   LoginQueue queue;
   std::size_t added = 0;

@@ -18,7 +18,7 @@ PoolVerifier::~PoolVerifier() {
 
 void PoolVerifier::verify(Login& login, const LoginRequest& request) {
   const std::uint64_t ticket = next_ticket_++;
-  LoginState::begin(login, ticket);
+  LoginState::begin(login, *this, ticket);
   const UserRecord* const record = request.users->find(request.user);
   const bool usable = record != nullptr && record->may_log_in(today());
   const std::string& hash = usable ? record->hash : request.users->decoy();
@@ -29,7 +29,7 @@ void PoolVerifier::verify(Login& login, const LoginRequest& request) {
   if (usable) under_way.identity = Authenticator::password_user(*record);
   LoginState::set_digest(login, under_way.digest);
   // Only successes are kept, and a decoy never succeeds.
-  const bool known = request.known != nullptr && *request.known == under_way.digest;
+  const bool known = request.known != nullptr && request.known->digest == under_way.digest;
   if (usable && (known || office_.cache.holds(under_way.digest, engine_.now()))) {
     return LoginState::succeed(engine_, login, std::move(*under_way.identity), true);
   }
@@ -65,7 +65,7 @@ void PoolVerifier::collect() {
 void PoolVerifier::settle(UnderWay& under_way, LoginOutcome outcome) {
   Login& login = *under_way.login;
   if (outcome == LoginOutcome::busy) return LoginState::fail(engine_, login, Reason::auth_busy);
-  if (outcome == LoginOutcome::refused || !under_way.identity) {
+  if (outcome != LoginOutcome::accepted || !under_way.identity) {
     return LoginState::fail(engine_, login, Reason::auth_failed);
   }
   office_.cache.add(under_way.digest, engine_.now(), under_way.remembered);

@@ -36,6 +36,7 @@ inline constexpr std::size_t helper_requests_max = 32;  // with the helper at on
 inline constexpr std::size_t helper_children_max = 48;  // each looks at one login; those that are ended count as well
 inline constexpr auto helper_restart_first = 100ms;     // doubled with each end that follows soon
 inline constexpr auto helper_restart_max = 10s;
+inline constexpr auto helper_farewell = 2s;  // for it to end with the server
 inline constexpr std::size_t service_name_octets_max = 64;
 inline constexpr std::size_t pam_prompts_max = 16;                   // of one login
 inline constexpr std::size_t command_line_octets_max = 16 * KiB;     // of an answer

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "auth/pam_login.h"
 #include "cli/pages.h"
 #include "observe/accounting_store.h"
 
@@ -117,9 +118,10 @@ std::string version_text() {
   constexpr std::string_view build = "dynamic";
 #endif
   const std::string_view accounting = observe::AccountingStore::built_in() ? " accounting" : "";
+  const std::string_view pam = auth::pam_built_in() ? " pam" : "";
   return fmt::format(
-      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy{}\n",
-      STILE_VERSION, compiler_text(), build, accounting);
+      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy command{}{}\n",
+      STILE_VERSION, compiler_text(), build, pam, accounting);
 }
 
 }  // namespace stile::cli

@@ -41,9 +41,8 @@ void add_rule_cautions(const Config& config, std::vector<ConfigError>& cautions)
   for (const policy::RuleError& futile : policy::futile_rules(config.policy->rule_set())) {
     cautions.push_back({file_line(futile.line), futile.column, futile.message});
   }
-  const bool anonymous = std::ranges::any_of(config.listeners, [&](const Listener& listener) {
-    return auth_of(config, listener).admits(AuthMethod::none);
-  });
+  const bool anonymous = std::ranges::any_of(
+      config.listeners, [&](const Listener& listener) { return auth_of(config, listener).admits(AuthMethod::none); });
   if (!anonymous) return;
   const policy::RuleSet& set = config.policy->rule_set();
   for (std::size_t i = 0; i < set.rules.size(); ++i) {

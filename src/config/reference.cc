@@ -59,7 +59,11 @@ std::string type_text(const Key& key) {
     case KeyType::file:
       return "path";
     case KeyType::auth:
-      return "list of `\"password\"`, `\"none\"`";
+      return "list of `\"password\"`, `\"pam\"`, `\"command\"`, `\"none\"`";
+    case KeyType::service:
+      return "name of a service";
+    case KeyType::program:
+      return "path and arguments";
   }
   return {};
 }

@@ -83,6 +83,8 @@ class HttpExchange {
   void origin_took(std::size_t octets) noexcept { to_origin_.take(octets); }
 
   // ── what it shows ─────────────────────────────────────────────────────────────────────────────────────────────
+  /// What this client is offered.
+  [[nodiscard]] const AuthMethods& auth() const noexcept { return rules_.auth; }
   [[nodiscard]] HttpPhase phase() const noexcept { return phase_; }
   [[nodiscard]] bool reads_client() const noexcept;
   [[nodiscard]] bool reads_origin() const noexcept;
