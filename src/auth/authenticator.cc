@@ -1,6 +1,11 @@
 #include "auth/authenticator.h"
 
+#include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
+
+#include "base/limits.h"
 
 namespace stile::auth {
 
@@ -20,6 +25,19 @@ Identity Authenticator::password_user(const UserRecord& record) {
   Identity identity(record.name, record.groups);
   identity.method_ = "password";
   identity.vouched_by_ = record.state;
+  return identity;
+}
+
+std::optional<Identity> Authenticator::accepted_user(AuthMethod method, std::string_view user,
+                                                     std::span<const std::string_view> groups) {
+  if (!judge_user_name(user)) return std::nullopt;
+  std::vector<std::string> usable;
+  for (const std::string_view group : groups) {
+    const bool twice = std::ranges::find(usable, group) != usable.end();
+    if (judge_group_name(group) && !twice && usable.size() < limits::user_groups_max) usable.emplace_back(group);
+  }
+  Identity identity(std::string(user), std::move(usable));
+  identity.method_ = name(method);
   return identity;
 }
 

@@ -6,27 +6,6 @@
 
 namespace stile::auth {
 
-// ── the inbox ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-void HashInbox::put(const HashResult& result) {
-  const std::scoped_lock lock(mutex_);
-  if (engine_ == nullptr) return;
-  results_.push_back(result);
-  engine_->wake();
-}
-
-std::vector<HashResult> HashInbox::take() {
-  const std::scoped_lock lock(mutex_);
-  return std::exchange(results_, {});
-}
-
-void HashInbox::close() noexcept {
-  const std::scoped_lock lock(mutex_);
-  engine_ = nullptr;
-}
-
-// ── the pool ────────────────────────────────────────────────────────────────────────────────────────────────────────
-
 HashPool::HashPool(unsigned threads, Duration wait) : wait_(wait) {
   for (unsigned i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
 }
@@ -40,8 +19,8 @@ HashPool::~HashPool() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-bool HashPool::submit(std::unique_ptr<HashJob> job) {
-  job->since = HashJob::Clock::now();
+bool HashPool::submit(std::unique_ptr<LoginJob> job) {
+  job->since = LoginJob::Clock::now();
   {
     const std::scoped_lock lock(mutex_);
     if (!queue_.add(std::move(job))) return false;
@@ -50,7 +29,7 @@ bool HashPool::submit(std::unique_ptr<HashJob> job) {
   return true;
 }
 
-void HashPool::abandon(const HashWaiter& waiter) {
+void HashPool::abandon(const LoginWaiter& waiter) {
   const std::scoped_lock lock(mutex_);
   queue_.abandon(waiter);
 }
@@ -60,7 +39,7 @@ void HashPool::work() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     expire(lock);
-    HashJob* const job = queue_.take();
+    LoginJob* const job = queue_.take();
     if (job == nullptr) {
       changed_.wait(lock, [this] { return stopping_ || queue_.waiting() > 0; });
       continue;
@@ -70,23 +49,23 @@ void HashPool::work() {
     const bool matches = verify_password(job->password, job->hash);
     hashes_.fetch_add(1, std::memory_order_relaxed);
     lock.lock();
-    const std::unique_ptr<HashJob> done = queue_.finish(job);
+    const std::unique_ptr<LoginJob> done = queue_.finish(job);
     lock.unlock();
-    tell(*done, matches ? HashOutcome::matches : HashOutcome::differs);
+    tell(*done, matches ? LoginOutcome::accepted : LoginOutcome::refused);
     lock.lock();
   }
 }
 
 void HashPool::expire(std::unique_lock<std::mutex>& lock) {
-  const auto expired = queue_.expire(HashJob::Clock::now(), wait_);
+  const auto expired = queue_.expire(LoginJob::Clock::now(), wait_);
   if (expired.empty()) return;
   lock.unlock();
-  for (const auto& job : expired) tell(*job, HashOutcome::busy);
+  for (const auto& job : expired) tell(*job, LoginOutcome::busy);
   lock.lock();
 }
 
-void HashPool::tell(const HashJob& job, HashOutcome outcome) {
-  for (const HashWaiter& waiter : job.waiters) waiter.inbox->put({waiter.ticket, outcome});
+void HashPool::tell(const LoginJob& job, LoginOutcome outcome) {
+  for (const LoginWaiter& waiter : job.waiters) waiter.inbox->put({waiter.ticket, outcome, {}});
 }
 
 }  // namespace stile::auth

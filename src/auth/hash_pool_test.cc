@@ -17,7 +17,8 @@ using namespace std::chrono_literals;
 /// One worker's side: an engine that runs until so many results are there.
 class HashPoolTest : public ::testing::Test {
  protected:
-  HashPoolTest() : engine_(std::move(*engine::EpollEngine::create({}))), inbox_(std::make_shared<HashInbox>(*engine_)) {
+  HashPoolTest()
+      : engine_(std::move(*engine::EpollEngine::create({}))), inbox_(std::make_shared<LoginInbox>(*engine_)) {
     wake_.bind<&HashPoolTest::on_wake>(this);
     engine_->on_wake(&wake_);
   }
@@ -26,8 +27,8 @@ class HashPoolTest : public ::testing::Test {
     engine_->on_wake(nullptr);
   }
 
-  [[nodiscard]] std::unique_ptr<HashJob> job(std::uint64_t ticket, const std::string& password, int from = 1) const {
-    auto made = std::make_unique<HashJob>();
+  [[nodiscard]] std::unique_ptr<LoginJob> job(std::uint64_t ticket, const std::string& password, int from = 1) const {
+    auto made = std::make_unique<LoginJob>();
     made->digest[0] = static_cast<std::uint8_t>(ticket);
     made->source = {Address::v4(10, 0, 0, static_cast<std::uint8_t>(from)), ""};
     made->password = Secret(password);
@@ -40,14 +41,14 @@ class HashPoolTest : public ::testing::Test {
     if (results_.size() < wanted_) engine_->run();
   }
   void on_wake(engine::Status) {
-    for (const HashResult& result : inbox_->take()) results_.emplace(result.ticket, result.outcome);
+    for (const LoginResult& result : inbox_->take()) results_.emplace(result.ticket, result.outcome);
     if (results_.size() >= wanted_) engine_->stop();
   }
 
   std::unique_ptr<engine::EpollEngine> engine_;
-  std::shared_ptr<HashInbox> inbox_;
+  std::shared_ptr<LoginInbox> inbox_;
   engine::Operation wake_;
-  std::map<std::uint64_t, HashOutcome> results_;
+  std::map<std::uint64_t, LoginOutcome> results_;
   std::size_t wanted_ = 0;
 };
 
@@ -56,8 +57,8 @@ TEST_F(HashPoolTest, SaysWhatMatches) {
   EXPECT_TRUE(pool.submit(job(1, "secret")));
   EXPECT_TRUE(pool.submit(job(2, "wrong")));
   run_until(2);
-  EXPECT_EQ(results_[1], HashOutcome::matches);
-  EXPECT_EQ(results_[2], HashOutcome::differs);
+  EXPECT_EQ(results_[1], LoginOutcome::accepted);
+  EXPECT_EQ(results_[2], LoginOutcome::refused);
   EXPECT_EQ(pool.hashes(), 2U);
 }
 
@@ -72,7 +73,7 @@ TEST_F(HashPoolTest, EveryJobThatWasTakenIsAnsweredOnce) {
   EXPECT_EQ(results_.size(), taken);
   EXPECT_EQ(pool.hashes(), taken);
   for (const auto& [ticket, outcome] : results_) {
-    EXPECT_EQ(outcome, ticket % 3 == 0 ? HashOutcome::matches : HashOutcome::differs);
+    EXPECT_EQ(outcome, ticket % 3 == 0 ? LoginOutcome::accepted : LoginOutcome::refused);
   }
 }
 
@@ -80,7 +81,7 @@ TEST_F(HashPoolTest, WhoWaitsTooLongIsTold) {
   HashPool pool(1, 0ns);  // so whatever waits at all waits too long
   EXPECT_TRUE(pool.submit(job(1, "secret")));
   run_until(1);
-  EXPECT_EQ(results_[1], HashOutcome::busy);
+  EXPECT_EQ(results_[1], LoginOutcome::busy);
   EXPECT_EQ(pool.hashes(), 0U);
 }
 

@@ -67,5 +67,16 @@ TEST(LoginCache, WhatIsOverIsForgotten) {
   EXPECT_FALSE(cache.holds(digest(200), now + 61s));
 }
 
+TEST(LoginCache, KnowsWhoItWasWhereSomebodySaid) {
+  LoginCache cache;
+  const Instant now{1h};
+  cache.add(digest(1), now, 60s, std::make_shared<const Identity>(Identity::anonymous()));
+  cache.add(digest(2), now, 60s);
+  EXPECT_NE(cache.who(digest(1), now + 59s), nullptr);
+  EXPECT_EQ(cache.who(digest(1), now + 60s), nullptr);
+  EXPECT_TRUE(cache.holds(digest(2), now));
+  EXPECT_EQ(cache.who(digest(2), now), nullptr);
+}
+
 }  // namespace
 }  // namespace stile::auth

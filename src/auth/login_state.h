@@ -11,14 +11,17 @@ namespace stile::auth {
 class LoginState {
  public:
   /// Readies a login that is not pending.
-  static void begin(Login& login, std::uint64_t ticket) noexcept {
+  static void begin(Login& login, Verifier& verifier, std::uint64_t ticket) noexcept {
     STILE_ASSERT(!login.pending());
+    login.verifier_ = &verifier;
     login.ticket_ = ticket;
     login.identity_.reset();
     login.reason_ = Reason::none;
     login.canceled_ = login.remembered_ = false;
   }
   static void set_digest(Login& login, const Digest& digest) noexcept { login.digest_ = digest; }
+  /// Who looks at it, or did so last; nullptr where nobody has.
+  [[nodiscard]] static Verifier* verifier(const Login& login) noexcept { return login.verifier_; }
   [[nodiscard]] static std::uint64_t ticket(const Login& login) noexcept { return login.ticket_; }
 
   /// Completes soon, as somebody.

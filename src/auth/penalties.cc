@@ -8,6 +8,8 @@ Duration penalty_for(Reason reason) noexcept {
   switch (reason) {
     case Reason::auth_failed:
       return limits::penalty_login;
+    case Reason::auth_crashed:
+      return limits::penalty_crash;
     case Reason::method_none:
       return limits::penalty_method;
     case Reason::timeout_handshake:

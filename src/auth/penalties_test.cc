@@ -15,12 +15,14 @@ const Instant start{1h};
 // Security reference, 5.4.
 TEST(Penalties, Figures) {
   EXPECT_EQ(penalty_for(Reason::auth_failed), 5s);
+  EXPECT_EQ(penalty_for(Reason::auth_crashed), 90s);
   EXPECT_EQ(penalty_for(Reason::method_none), 1s);
   EXPECT_EQ(penalty_for(Reason::timeout_handshake), 10s);
   EXPECT_EQ(penalty_for(Reason::protocol_unknown), 10s);
   EXPECT_EQ(penalty_for(Reason::auth_version), 10s);
-  for (const Reason innocent : {Reason::none, Reason::auth_busy, Reason::auth_penalty, Reason::eof_greeting,
-                                Reason::deny_policy, Reason::dial_refused, Reason::client_reset, Reason::drain}) {
+  for (const Reason innocent :
+       {Reason::none, Reason::auth_busy, Reason::auth_unavailable, Reason::auth_penalty, Reason::eof_greeting,
+        Reason::deny_policy, Reason::dial_refused, Reason::client_reset, Reason::drain}) {
     EXPECT_EQ(penalty_for(innocent), 0s) << token(innocent);
   }
 }

@@ -9,7 +9,7 @@
 namespace stile::auth {
 
 PoolVerifier::PoolVerifier(engine::Engine& engine, LoginOffice& office)
-    : engine_(engine), office_(office), inbox_(std::make_shared<HashInbox>(engine)) {}
+    : engine_(engine), office_(office), inbox_(std::make_shared<LoginInbox>(engine)) {}
 
 PoolVerifier::~PoolVerifier() {
   STILE_ASSERT(under_way_.empty());
@@ -18,7 +18,7 @@ PoolVerifier::~PoolVerifier() {
 
 void PoolVerifier::verify(Login& login, const LoginRequest& request) {
   const std::uint64_t ticket = next_ticket_++;
-  LoginState::begin(login, ticket);
+  LoginState::begin(login, *this, ticket);
   const UserRecord* const record = request.users->find(request.user);
   const bool usable = record != nullptr && record->may_log_in(today());
   const std::string& hash = usable ? record->hash : request.users->decoy();
@@ -29,11 +29,11 @@ void PoolVerifier::verify(Login& login, const LoginRequest& request) {
   if (usable) under_way.identity = Authenticator::password_user(*record);
   LoginState::set_digest(login, under_way.digest);
   // Only successes are kept, and a decoy never succeeds.
-  const bool known = request.known != nullptr && *request.known == under_way.digest;
+  const bool known = request.known != nullptr && request.known->digest == under_way.digest;
   if (usable && (known || office_.cache.holds(under_way.digest, engine_.now()))) {
     return LoginState::succeed(engine_, login, std::move(*under_way.identity), true);
   }
-  auto job = std::make_unique<HashJob>();
+  auto job = std::make_unique<LoginJob>();
   job->digest = under_way.digest;
   job->source = {request.source, request.shared_source ? std::string(request.user) : std::string()};
   job->password = request.password->copy();
@@ -53,7 +53,7 @@ void PoolVerifier::cancel(Login& login) noexcept {
 }
 
 void PoolVerifier::collect() {
-  for (const HashResult& result : inbox_->take()) {
+  for (const LoginResult& result : inbox_->take()) {
     const auto found = under_way_.find(result.ticket);
     if (found == under_way_.end()) continue;  // cancelled meanwhile
     UnderWay under_way = std::move(found->second);
@@ -62,10 +62,10 @@ void PoolVerifier::collect() {
   }
 }
 
-void PoolVerifier::settle(UnderWay& under_way, HashOutcome outcome) {
+void PoolVerifier::settle(UnderWay& under_way, LoginOutcome outcome) {
   Login& login = *under_way.login;
-  if (outcome == HashOutcome::busy) return LoginState::fail(engine_, login, Reason::auth_busy);
-  if (outcome == HashOutcome::differs || !under_way.identity) {
+  if (outcome == LoginOutcome::busy) return LoginState::fail(engine_, login, Reason::auth_busy);
+  if (outcome != LoginOutcome::accepted || !under_way.identity) {
     return LoginState::fail(engine_, login, Reason::auth_failed);
   }
   office_.cache.add(under_way.digest, engine_.now(), under_way.remembered);

@@ -46,12 +46,12 @@ class PoolVerifier final : public Verifier {
     Duration remembered{};
   };
 
-  void settle(UnderWay& under_way, HashOutcome outcome);
+  void settle(UnderWay& under_way, LoginOutcome outcome);
   [[nodiscard]] std::int64_t today() const noexcept;
 
   engine::Engine& engine_;
   LoginOffice& office_;
-  std::shared_ptr<HashInbox> inbox_;
+  std::shared_ptr<LoginInbox> inbox_;
   std::uint64_t next_ticket_ = 1;
   std::unordered_map<std::uint64_t, UnderWay> under_way_;
 };

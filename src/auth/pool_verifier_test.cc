@@ -47,7 +47,7 @@ class PoolVerifierTest : public ::testing::Test {
   void on_wake(engine::Status) { verifier_.collect(); }
 
   std::unique_ptr<Attempt> begin(const std::shared_ptr<const Users>& known, std::string_view user,
-                                 std::string_view password, int source = 1, const Digest* earlier = nullptr) {
+                                 std::string_view password, int source = 1, const KnownLogin* earlier = nullptr) {
     auto attempt = std::make_unique<Attempt>();
     attempt->test = this;
     attempt->login.bind<&Attempt::on_done>(attempt.get());
@@ -66,7 +66,7 @@ class PoolVerifierTest : public ::testing::Test {
   }
   /// "alice", "auth.failed", …, with "remembered" where no hash was made.
   std::string outcome(const std::shared_ptr<const Users>& known, std::string_view user, std::string_view password,
-                      const Digest* earlier = nullptr) {
+                      const KnownLogin* earlier = nullptr) {
     const auto attempt = begin(known, user, password, 1, earlier);
     finish(*attempt);
     const Login& login = attempt->login;
@@ -115,7 +115,7 @@ TEST_F(PoolVerifierTest, ASuccessIsRemembered) {
 TEST_F(PoolVerifierTest, WhatIsRememberedCountsForItsRecordAlone) {
   const auto before = users("alice:" + bcrypt + ":staff\n");
   EXPECT_EQ(outcome(before, "alice", "secret"), "alice");
-  const Digest earlier = digest_;
+  const KnownLogin earlier{digest_, Identity::anonymous()};
   EXPECT_EQ(outcome(users("bob:" + bcrypt + "\n"), "alice", "secret"), "auth.failed");
   EXPECT_EQ(outcome(users("alice:!" + bcrypt + "\n"), "alice", "secret", &earlier), "auth.failed");
   EXPECT_EQ(outcome(users("alice:" + sha512 + "\n"), "alice", "secret", &earlier), "alice") << "verified anew";
@@ -125,11 +125,11 @@ TEST_F(PoolVerifierTest, WhatIsRememberedCountsForItsRecordAlone) {
 TEST_F(PoolVerifierTest, TheSameOnAConnectionNeedsNoOtherHash) {
   const auto known = users("alice:" + bcrypt + ":staff\n");
   EXPECT_EQ(outcome(known, "alice", "secret"), "alice");
-  const Digest earlier = digest_;
+  const KnownLogin earlier{digest_, Identity::anonymous()};
   office_.cache.clear();
   EXPECT_EQ(outcome(known, "alice", "secret", &earlier), "alice remembered");
   EXPECT_EQ(outcome(known, "alice", "wrong", &earlier), "auth.failed");
-  const Digest zero{};
+  const KnownLogin zero{Digest{}, Identity::anonymous()};
   EXPECT_EQ(outcome(known, "alice", "wrong", &zero), "auth.failed");
 }
 

@@ -46,7 +46,7 @@ void TableVerifier::add(std::string user, std::string password) {
 }
 
 void TableVerifier::verify(Login& login, const LoginRequest& request) {
-  LoginState::begin(login, next_ticket_++);
+  LoginState::begin(login, *this, next_ticket_++);
   std::optional<Identity> identity;
   Reason reason = Reason::auth_failed;
   const UserRecord* const record = request.users->find(request.user);

@@ -1,5 +1,6 @@
 // Who a client with a password is, asynchronously. Behind this face stand the users file with its hashing threads
-// (pool_verifier.h), and for the simulation a table that answers after so long (table_verifier.h).
+// (pool_verifier.h), the helper process with PAM and the operator's program (helper_verifier.h), and for the simulation
+// a table that answers after so long (table_verifier.h).
 // Threading: one verifier a worker, used on its engine's thread only. Refuses: to say why a login failed, beyond
 // whether it was looked at. Tested in pool_verifier_test.cc and in tests/sim.
 #pragma once
@@ -12,6 +13,7 @@
 #include "auth/digest.h"
 #include "auth/users.h"
 #include "base/address.h"
+#include "base/auth_methods.h"
 #include "base/identity.h"
 #include "base/reason.h"
 #include "base/secret.h"
@@ -19,16 +21,28 @@
 
 namespace stile::auth {
 
+/// A login that succeeded before on the same connection.
+struct KnownLogin {
+  Digest digest;
+  Identity who;
+};
+
 /// What is to be found out. The user and password can be asked about (wire::can_be_asked).
 struct LoginRequest {
-  std::shared_ptr<const Users> users;  // those in force
+  AuthMethod method = AuthMethod::password;  // who judges
+  std::shared_ptr<const Users> users;        // those in force, for AuthMethod::password
+  std::string_view service;                  // for AuthMethod::pam
   std::string_view user;
   const Secret* password = nullptr;
-  Address source;
-  bool shared_source = false;     // all its users have that address: they take turns by name
-  Duration remembered{};          // how long a success counts; zero: for this login alone
-  const Digest* known = nullptr;  // of an earlier login on the same connection: the same one needs no hash
+  Address client;                     // its own address
+  std::string_view listener;          // where it came
+  Address source;                     // what it counts for (auth::source_of)
+  bool shared_source = false;         // all its users have that address: they take turns by name
+  Duration remembered{};              // how long a success counts; zero: for this login alone
+  const KnownLogin* known = nullptr;  // the same one again need not be judged
 };
+
+class Verifier;
 
 /// One login, owned by the asker, which must stay in place until its completion. Bind it like an Operation.
 class Login {
@@ -47,11 +61,11 @@ class Login {
   // Valid from its completion until the next request.
   /// Who it is; absent where the login failed.
   [[nodiscard]] const std::optional<Identity>& identity() const noexcept { return identity_; }
-  /// auth_failed or auth_busy where it failed.
+  /// auth_failed, auth_busy, auth_unavailable or auth_crashed where it failed.
   [[nodiscard]] Reason reason() const noexcept { return reason_; }
   /// True in the completion of a login that was cancelled.
   [[nodiscard]] bool canceled() const noexcept { return canceled_; }
-  /// It was answered from what was known, without a hash.
+  /// It was answered from what was known.
   [[nodiscard]] bool remembered() const noexcept { return remembered_; }
   /// Of user, password and record; for LoginRequest::known.
   [[nodiscard]] const Digest& digest() const noexcept { return digest_; }
@@ -60,7 +74,8 @@ class Login {
   friend class LoginState;  // verifiers reach the fields through it
 
   engine::Operation ready_;
-  std::uint64_t ticket_ = 0;  // the verifier's own; 0: not under way
+  Verifier* verifier_ = nullptr;  // whose ticket it is
+  std::uint64_t ticket_ = 0;      // the verifier's own; 0: not under way
   std::optional<Identity> identity_;
   Digest digest_{};
   Reason reason_ = Reason::none;

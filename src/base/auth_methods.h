@@ -16,12 +16,18 @@
 namespace stile {
 
 /// `none`: clients that show nothing are admitted, as anonymous or as whom the kernel names. `certificate`: as whom the
-/// certificate names that they have shown in the TLS handshake; nothing more is asked of them.
-enum class AuthMethod : std::uint8_t { none, password, certificate };
+/// certificate names that they have shown in the TLS handshake; nothing more is asked of them. The others judge a name
+/// and a password: by the users file, by PAM, or by a program of the operator's.
+enum class AuthMethod : std::uint8_t { none, password, pam, command, certificate };
 inline constexpr std::size_t auth_method_count = static_cast<std::size_t>(AuthMethod::certificate) + 1;
 
+/// It judges a name and a password.
+[[nodiscard]] constexpr bool judges_passwords(AuthMethod method) noexcept {
+  return method == AuthMethod::password || method == AuthMethod::pam || method == AuthMethod::command;
+}
+
 [[nodiscard]] constexpr std::string_view name(AuthMethod method) noexcept {
-  constexpr std::array<std::string_view, auth_method_count> names{"none", "password", "certificate"};
+  constexpr std::array<std::string_view, auth_method_count> names{"none", "password", "pam", "command", "certificate"};
   return names[static_cast<std::size_t>(method)];
 }
 
@@ -51,6 +57,14 @@ class AuthMethods {
   /// Clients without a user and password are admitted.
   [[nodiscard]] constexpr bool admits_without_password() const noexcept {
     return admits(AuthMethod::none) || admits(AuthMethod::certificate);
+  }
+  /// Who judges a name and a password, which is one method to a client (RFC 1929, or HTTP's Basic scheme): the first of
+  /// those that do. Absent where no password is asked for.
+  [[nodiscard]] constexpr std::optional<AuthMethod> password_judge() const noexcept {
+    for (const AuthMethod method : in_order()) {
+      if (judges_passwords(method)) return method;
+    }
+    return std::nullopt;
   }
   [[nodiscard]] constexpr std::span<const AuthMethod> in_order() const noexcept {
     return std::span(order_).first(count_);

@@ -19,6 +19,13 @@ TEST(AuthMethods, NoneIsOnlyAdmittedWhereItIsNamed) {
   EXPECT_FALSE(AuthMethods{AuthMethod::password}.admits(AuthMethod::none));
 }
 
+TEST(AuthMethods, OneOfThemJudgesPasswords) {
+  EXPECT_FALSE(AuthMethods{}.password_judge());
+  EXPECT_FALSE(AuthMethods{AuthMethod::none}.password_judge());
+  EXPECT_EQ((AuthMethods{AuthMethod::none, AuthMethod::pam}.password_judge()), AuthMethod::pam);
+  EXPECT_EQ(AuthMethods{AuthMethod::command}.password_judge(), AuthMethod::command);
+}
+
 TEST(AuthMethods, WordsGoBothWays) {
   for (std::size_t i = 0; i < auth_method_count; ++i) {
     const auto method = static_cast<AuthMethod>(i);

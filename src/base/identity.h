@@ -26,7 +26,7 @@ class Identity {
   /// Empty for the anonymous identity.
   [[nodiscard]] const std::string& user() const noexcept { return user_; }
   [[nodiscard]] const std::vector<std::string>& groups() const noexcept { return groups_; }
-  /// By which method it was proved, for records: "none", "unix", "password" or "certificate".
+  /// By which method it was proved, for records: "none", "unix" or as AuthMethod names it.
   [[nodiscard]] std::string_view method() const noexcept { return method_; }
   /// Which state of the user's record vouched for it: it changes with the password. 0 where there is no record.
   [[nodiscard]] std::uint64_t vouched_by() const noexcept { return vouched_by_; }

@@ -25,9 +25,24 @@ inline constexpr std::size_t users_file_octets_max = 16 * MiB;
 inline constexpr std::size_t users_file_line_octets_max = 4 * KiB;
 inline constexpr std::size_t users_max = 100'000;
 inline constexpr std::size_t user_groups_max = 64;
-inline constexpr std::size_t hash_queue_max = 256;
-inline constexpr std::size_t hash_queue_per_source_max = 4;
+inline constexpr std::size_t login_queue_max = 256;
+inline constexpr std::size_t login_queue_per_source_max = 4;
 inline constexpr auto hash_wait = 3s;
+inline constexpr auto helper_wait = 3s;               // for a verdict; then the login fails
+inline constexpr auto helper_back_end_wait = 2800ms;  // for PAM or the program, so that the helper can say who was slow
+inline constexpr std::size_t helper_record_octets_max = 64 * KiB;
+inline constexpr std::size_t helper_notice_octets_max = KiB;
+inline constexpr std::size_t helper_requests_max = 32;  // with the helper at once; others wait for their turn
+inline constexpr std::size_t helper_children_max = 48;  // each looks at one login; those that are ended count as well
+inline constexpr auto helper_restart_first = 100ms;     // doubled with each end that follows soon
+inline constexpr auto helper_restart_max = 10s;
+inline constexpr auto helper_farewell = 2s;  // for it to end with the server
+inline constexpr std::size_t service_name_octets_max = 64;
+inline constexpr std::size_t pam_prompts_max = 16;                   // of one login
+inline constexpr std::size_t command_line_octets_max = 16 * KiB;     // of an answer
+inline constexpr std::size_t command_backlog_octets_max = 64 * KiB;  // that the program has not read yet
+inline constexpr std::size_t command_notices_max = 20;               // lines of its standard error, in
+inline constexpr auto command_notices_every = 10s;
 inline constexpr std::size_t login_cache_entries_max = 65'536;
 inline constexpr auto login_cache = 60s;
 inline constexpr std::size_t penalty_sources_max = 65'536;  // of a family
@@ -37,6 +52,7 @@ inline constexpr auto penalty_login = 5s;
 inline constexpr auto penalty_method = 1s;
 inline constexpr auto penalty_timeout = 10s;
 inline constexpr auto penalty_malformed = 10s;
+inline constexpr auto penalty_crash = 90s;
 
 // Ending a connection after a failure reply: wait for the client's FIN, discard what it still sends.
 inline constexpr auto reply_drain = 2s;
@@ -214,8 +230,11 @@ inline constexpr auto accounting_flush = 5s;
 inline constexpr std::size_t trace_ring_entries = 16;
 
 static_assert(connect_per_address <= connect_total);
-static_assert(hash_queue_per_source_max < hash_queue_max);
+static_assert(login_queue_per_source_max < login_queue_max);
 static_assert(hash_wait < handshake, "who waits for a hash is told so before its connection ends");
+static_assert(helper_wait < handshake && helper_back_end_wait < helper_wait);
+static_assert(helper_requests_max < helper_children_max);
+static_assert(penalty_begin < penalty_crash, "who brings foreign code down is turned away at once");
 static_assert(penalty_login < penalty_begin && penalty_timeout < penalty_begin, "one mistake is nobody's end");
 static_assert(parked_octets_per_direction_tight < parked_octets_per_direction_max);
 static_assert(parked_octets_per_direction_max < parked_octets_process_max);

@@ -14,6 +14,8 @@ constexpr std::array<ReasonInfo, reason_count> table{{
     {Reason::auth_version, "auth.version", ReplyCode::general_failure},
     {Reason::auth_failed, "auth.failed", ReplyCode::general_failure},
     {Reason::auth_busy, "auth.busy", ReplyCode::general_failure},
+    {Reason::auth_unavailable, "auth.unavailable", ReplyCode::general_failure},
+    {Reason::auth_crashed, "auth.crashed", ReplyCode::general_failure},
     {Reason::auth_penalty, "auth.penalty", ReplyCode::general_failure},
     {Reason::request_version, "request.version", ReplyCode::general_failure},
     {Reason::request_user, "request.user", ReplyCode::general_failure},

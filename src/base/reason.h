@@ -31,6 +31,8 @@ enum class Reason : std::uint8_t {
   auth_version,      // RFC 1929 message with a version other than 01
   auth_failed,       // wrong user or password
   auth_busy,         // too many logins at once to look at this one
+  auth_unavailable,  // who judges passwords does not answer
+  auth_crashed,      // who judged the password died of it
   auth_penalty,      // the source failed too often of late
   request_version,   // request with a version other than 05
   request_user,      // SOCKS4 user id without its NUL

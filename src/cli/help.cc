@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "auth/pam_login.h"
 #include "cli/pages.h"
 #include "observe/accounting_store.h"
 #include "protect/tls.h"
@@ -119,9 +120,11 @@ std::string version_text() {
 #endif
   const std::string_view tls = protect::has_tls() ? " tls" : "";
   const std::string_view accounting = observe::AccountingStore::built_in() ? " accounting" : "";
+  const std::string_view pam = auth::pam_built_in() ? " pam" : "";
   return fmt::format(
-      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy{}{}\n",
-      STILE_VERSION, compiler_text(), build, accounting, tls);
+      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy "
+      "command{}{}{}\n",
+      STILE_VERSION, compiler_text(), build, pam, tls, accounting);
 }
 
 }  // namespace stile::cli

@@ -140,7 +140,7 @@ bool sends_passwords_in_clear(const Config& config, const Listener& listener) no
   const bool local =
       listener.is_unix() || (is_loopback(listener.address.address) && listener.proxy_protocol_from.empty());
   const bool plain = !listener.tls.is_on() || listener.tls.optional;
-  return plain && !local && auth_of(config, listener).admits(AuthMethod::password);
+  return plain && !local && auth_of(config, listener).password_judge().has_value();
 }
 
 std::vector<ConfigError> cautions(const Config& config) {

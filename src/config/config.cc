@@ -50,6 +50,14 @@ int line_of(const Config& config, std::string_view key) {
   return found == config.origins.end() ? 0 : found->second.line;
 }
 
+std::vector<std::string_view> judges_of(const Listener& listener) {
+  std::vector<std::string_view> judges;
+  for (const AuthMethod method : listener.auth.in_order()) {
+    if (method != AuthMethod::none) judges.push_back(name(method));
+  }
+  return judges;
+}
+
 void add_contradictions_of_listener(const Config& config, std::size_t index, std::vector<ConfigError>& errors) {
   const Listener& listener = config.listeners[index];
   const auto earlier = config.listeners.begin() + static_cast<std::ptrdiff_t>(index);
@@ -66,6 +74,16 @@ void add_contradictions_of_listener(const Config& config, std::size_t index, std
   if (listener.auth.admits(AuthMethod::certificate) && listener.tls.client_ca.empty()) {
     errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
                       "listen.auth: nobody is asked for a certificate (add client_ca to the listener's `tls`)"});
+  }
+  if (listener.auth.admits(AuthMethod::command) && config.command.program.empty()) {
+    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
+                      "listen.auth: no program judges passwords (add [command] with `program`)"});
+  }
+  if (const auto judges = judges_of(listener); judges.size() > 1) {
+    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
+                      fmt::format("listen.auth: {0} and {1} both judge a name and a password, which is one method to a "
+                                  "client (name one of them, or give {1} a listener of its own)",
+                                  judges[0], judges[1])});
   }
   if (listener.is_unix()) return;
   for (const std::string_view key : {"mode", "owner", "group"}) {
@@ -149,6 +167,13 @@ AuthMethods auth_of(const Config& config, const Listener& listener) noexcept {
   return {config.users.file.empty() ? AuthMethod::none : AuthMethod::password};
 }
 
+bool needs_helper(const Config& config) noexcept {
+  return std::ranges::any_of(config.listeners, [&](const Listener& listener) {
+    const AuthMethods auth = auth_of(config, listener);
+    return auth.admits(AuthMethod::pam) || auth.admits(AuthMethod::command);
+  });
+}
+
 std::vector<ConfigError> contradictions(const Config& config) {
   std::vector<ConfigError> errors;
   for (std::size_t i = 0; i < config.listeners.size(); ++i) add_contradictions_of_listener(config, i, errors);
@@ -215,8 +240,8 @@ std::vector<EffectiveValue> effective(const Config& config) {
         if (key.table == "policy" && config.policy == nullptr) continue;
         const bool of_files = key.type == KeyType::mode || key.type == KeyType::account;
         if (of_files && !is_unix) continue;
-        const bool may_be_absent =
-            key.type == KeyType::socket || key.type == KeyType::file || key.type == KeyType::expect;
+        const bool may_be_absent = key.type == KeyType::socket || key.type == KeyType::file ||
+                                   key.type == KeyType::expect || key.type == KeyType::program;
         if (may_be_absent && value_text(key, config, i).empty()) continue;
         if (key.type == KeyType::lists) {
           add_lists(config, key, values);

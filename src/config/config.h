@@ -47,6 +47,18 @@ struct Users {
   Duration cache = limits::login_cache;
 };
 
+/// Who may log in by the system's PAM modules.
+struct Pam {
+  std::string service = "stile";  // a file of /etc/pam.d
+  Duration cache = limits::login_cache;
+};
+
+/// A program of the operator's that says who may log in.
+struct Command {
+  std::vector<std::string> program;  // its path, and its arguments; empty: there is none
+  Duration cache = limits::login_cache;
+};
+
 /// Who used how much, kept on disk (observe/accounting.h).
 struct Accounting {
   std::string file;  // empty: off
@@ -77,6 +89,8 @@ struct Config {
   Bind bind;
   std::vector<ProxyProtocolTo> proxy_protocol_to;
   Users users;
+  Pam pam;
+  Command command;
   Limits limits;
   Engine engine;
   Admin admin;
@@ -130,6 +144,9 @@ using ReadFile = std::function<std::expected<NamedFile, std::string>(const std::
 /// What a listener offers: what the file says, else a password where there are users, else nothing (security reference,
 /// 1.1).
 [[nodiscard]] AuthMethods auth_of(const Config& config, const Listener& listener) noexcept;
+
+/// Some listener has names and passwords judged by the helper process.
+[[nodiscard]] bool needs_helper(const Config& config) noexcept;
 
 /// What several keys say together: faults that no single key shows. Part of parse(); to be asked again after set().
 [[nodiscard]] std::vector<ConfigError> contradictions(const Config& config);

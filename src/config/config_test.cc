@@ -61,6 +61,11 @@ targets = "[2001:db8::1]:25"
 [users]
 file = "users"
 cache = "30s"
+[pam]
+service = "proxy"
+cache = "0s"
+[command]
+program = ["/usr/lib/ask", "-v"]
 [limits]
 penalty_exempt = ["10.0.0.0/8", "2001:db8::/32"]
 timeout_reply = "06"
@@ -91,9 +96,12 @@ TEST(Config, EveryKeyIsRead) {
   ASSERT_NE(config.policy, nullptr);
   EXPECT_EQ(config.policy->rules().size(), 1U);
   EXPECT_EQ(config.policy_rules, "allow anyone from 192.0.2.0/24 to public\n");
-  EXPECT_EQ(config.policy_rules_line, 48);
+  EXPECT_EQ(config.policy_rules_line, 53);
   EXPECT_EQ(config.users.file, "users");
   EXPECT_EQ(config.users.cache, 30s);
+  EXPECT_EQ(config.pam.service, "proxy");
+  EXPECT_EQ(config.pam.cache, 0s);
+  EXPECT_EQ(config.command.program, (std::vector<std::string>{"/usr/lib/ask", "-v"}));
   EXPECT_EQ(config.limits.penalty_exempt, (std::vector{*Cidr::parse("10.0.0.0/8"), *Cidr::parse("2001:db8::/32")}));
 }
 
@@ -352,7 +360,7 @@ TEST(Tls, FaultsAreLocated) {
 
 TEST(Auth, FaultsAreLocated) {
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['pasword']\n"),
-            "3:9: listen.auth: expected password, certificate or none\n");
+            "3:9: listen.auth: expected password, pam, command, certificate or none\n");
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['none', 'none']\n"),
             "3:17: listen.auth: none stands twice\n");
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = []\n"), "3:8: listen.auth: the list is empty\n");
@@ -360,6 +368,25 @@ TEST(Auth, FaultsAreLocated) {
             "3:1: listen.auth: nobody has a password (add [users] with a file, which 'stile user add' makes)\n");
   EXPECT_EQ(faults("[users]\ncache = '1s'\n"), "1:2: [users] has no 'file': nobody could log in\n");
   EXPECT_EQ(faults("[users]\nfile = ''\n"), "2:8: users.file: expected a path, such as \"users\"\n");
+}
+
+// A client sees one method, so that one of them judges (threat TA2).
+TEST(Auth, TwoWhoJudgePasswordsAreRefusedWithBothCures) {
+  const std::string listen = "[[listen]]\naddress = '127.0.0.1:1'\n";
+  const std::string command = "[command]\nprogram = '/bin/ask'\n";
+  EXPECT_EQ(faults(command + listen + "auth = ['pam', 'none', 'command']\n"),
+            "5:1: listen.auth: pam and command both judge a name and a password, which is one method to a client (name "
+            "one of them, or give command a listener of its own)\n");
+  EXPECT_EQ(faults(listen + "auth = 'command'\n"),
+            "3:1: listen.auth: no program judges passwords (add [command] with `program`)\n");
+  EXPECT_EQ(faults("[command]\ncache = '1s'\n"), "1:2: [command] has no 'program': nobody could log in by it\n");
+  EXPECT_EQ(faults("[command]\nprogram = ['ask']\n"),
+            "2:12: command.program: expected the absolute path of a program\n");
+  EXPECT_EQ(faults("[pam]\nservice = '../x'\n"),
+            "2:11: pam.service: expected the name of a file in /etc/pam.d: letters, digits, '-', '_' and '.'\n");
+  EXPECT_FALSE(needs_helper(accepted(command + listen)));
+  EXPECT_TRUE(needs_helper(accepted(command + listen + "auth = 'command'\n")));
+  EXPECT_TRUE(needs_helper(accepted(listen + "auth = ['none', 'pam']\n")));
 }
 
 // A listener that admits nobody without a password is no open proxy, whatever its rules say (threat TS3).
@@ -504,6 +531,9 @@ TEST(Override, LaterSourcesWin) {
             "bind.wait=2m <default>\n"
             "bind.mismatch=wait <default>\n"
             "users.cache=1m <default>\n"
+            "pam.service=stile <default>\n"
+            "pam.cache=1m <default>\n"
+            "command.cache=1m <default>\n"
             "limits.handshake=10s <default>\n"
             "limits.idle=1h <stile.toml:4>\n"
             "limits.half_closed=5m <default>\n"

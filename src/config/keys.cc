@@ -28,6 +28,14 @@ constexpr Table table_rows[] = {
      "Who may log in with a password: in SOCKS5 (RFC 1929) and, as HTTP's Basic scheme, on the same port. `stile user` "
      "makes and changes the file. A password is never in this file, in the environment or on a command line.",
      false, "file"},
+    {"pam", "[pam]",
+     "Names and passwords that PAM judges, where a listener's `auth` says `pam`: the way to LDAP, RADIUS, SSSD and the "
+     "system's own accounts. A name must pass `auth` and `account` of the service; groups are those that the system "
+     "knows of the user. See [authentication](authentication.md)."},
+    {"command", "[command]",
+     "Names and passwords that a program of yours judges, where a listener's `auth` says `command`. It is started once "
+     "and asked line by line; see [authentication](authentication.md).",
+     false, "program"},
     {"limits", "[limits]", "How long and how much. The defaults suit a server on the internet."},
     {"accounting", "[accounting]",
      "Who used how much: a row for each session in an SQLite file, with its octets as they are moved; `stile usage` "
@@ -92,11 +100,13 @@ constexpr Key key_rows[] = {
      .type = KeyType::auth,
      .default_text = "none",
      .help =
-         "How clients show who they are, in order of preference: `password`, which needs `[users]`, `certificate`, "
-         "which needs `client_ca` in `tls` and nothing more of the client, or `none`, for those "
+         "How clients show who they are, in order of preference: by a name and a password, which `password` looks up "
+         "in "
+         "`[users]`, `pam` has judged by the system's PAM modules and `command` by a program of yours, one of the "
+         "three; `certificate`, which needs `client_ca` in `tls` and nothing more of the client; or `none`, for those "
          "that show nothing and count as anonymous, or over a Unix-domain socket as whom the kernel names. Left out, "
-         "it "
-         "is `certificate` where `tls` has a `client_ca`, `password` where there are `[users]`, else `none`. Without "
+         "it is `certificate` where `tls` has a `client_ca`, `password` where there are `[users]`, else `none`. "
+         "Without "
          "`none` and `certificate` SOCKS4 is off, since its user id proves "
          "nothing, and HTTP clients without credentials are asked for them (407).",
      .example = "\"none\""},
@@ -269,6 +279,42 @@ constexpr Key key_rows[] = {
              "changed or removed user counts at once, whatever is remembered. `0s` remembers nothing.",
      .example = "\"5m\"",
      .duration = &Users::cache,
+     .shortest = 0s,
+     .longest = 1h},
+    {.table = "pam",
+     .name = "service",
+     .type = KeyType::service,
+     .default_text = "stile",
+     .help = "The service: a file of this name in /etc/pam.d. Where there is none, PAM takes `other`, which on most "
+             "systems lets the system's accounts in.",
+     .example = "\"stile\"",
+     .text = &Pam::service},
+    {.table = "pam",
+     .name = "cache",
+     .type = KeyType::duration,
+     .default_text = "1m",
+     .help =
+         "How long a password that was right need not be judged again; nobody learns meanwhile that it was changed. "
+         "`0s` remembers nothing, which one-time passwords need.",
+     .example = "\"0s\"",
+     .duration = &Pam::cache,
+     .shortest = 0s,
+     .longest = 1h},
+    {.table = "command",
+     .name = "program",
+     .type = KeyType::program,
+     .default_text = "",
+     .help =
+         "The absolute path of the program, and its arguments. No shell is involved. A change takes effect when the "
+         "server starts.",
+     .example = "[\"/usr/local/lib/stile/ask\", \"--strict\"]"},
+    {.table = "command",
+     .name = "cache",
+     .type = KeyType::duration,
+     .default_text = "1m",
+     .help = "As of `[pam]`.",
+     .example = "\"5m\"",
+     .duration = &Command::cache,
      .shortest = 0s,
      .longest = 1h},
     {.table = "limits",

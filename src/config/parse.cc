@@ -246,6 +246,9 @@ class Reader {
     if (table.name == "policy" && !values->contains(table.required)) {
       fail(place_of(key.source()), "[policy] has no 'rules': nobody could go anywhere");
     }
+    if (table.name == "command" && !values->contains(table.required)) {
+      fail(place_of(key.source()), "[command] has no 'program': nobody could log in by it");
+    }
     if (table.name == "users" && !values->contains(table.required)) {
       fail(place_of(key.source()), "[users] has no 'file': nobody could log in");
     }

@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "config/keys.h"
 #include "config/loopback.h"
+#include "wire/helper_record.h"
 
 namespace stile::config {
 namespace {
@@ -39,6 +40,14 @@ Config& part(Config& config, Value Config::*) {
 template <class Value>
 Users& part(Config& config, Value Users::*) {
   return config.users;
+}
+template <class Value>
+Pam& part(Config& config, Value Pam::*) {
+  return config.pam;
+}
+template <class Value>
+Command& part(Config& config, Value Command::*) {
+  return config.command;
 }
 template <class Value>
 Engine& part(Config& config, Value Engine::*) {
@@ -115,6 +124,14 @@ Stored store_socket(const Key& key, std::string_view text, Config& config) {
 Stored store_file(const Key& key, std::string_view text, Config& config) {
   const bool has_control = std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' '; });
   if (text.empty() || has_control) return std::unexpected(fmt::format("expected a path, such as {}", key.example));
+  value_of<std::string>(key.text, config) = std::string(text);
+  return {};
+}
+
+Stored store_service(const Key& key, std::string_view text, Config& config) {
+  if (!wire::is_service_name(text)) {
+    return std::unexpected("expected the name of a file in /etc/pam.d: letters, digits, '-', '_' and '.'");
+  }
   value_of<std::string>(key.text, config) = std::string(text);
   return {};
 }
@@ -221,7 +238,7 @@ std::vector<Cidr>& networks_of(const Key& key, Config& config) {
 
 Stored add_auth(std::string_view text, Config& config) {
   const auto method = auth_method_named(text);
-  if (!method) return std::unexpected("expected password, certificate or none");
+  if (!method) return std::unexpected("expected password, pam, command, certificate or none");
   if (config.listeners.back().auth.admits(*method)) return std::unexpected(fmt::format("{} stands twice", text));
   config.listeners.back().auth.add(*method);
   return {};
@@ -268,6 +285,15 @@ Stored add_target(std::string_view text, Config& config) {
   return {};
 }
 
+// The path first.
+Stored add_program_word(std::string_view text, Config& config) {
+  std::vector<std::string>& program = config.command.program;
+  if (program.empty() && !text.starts_with('/')) return std::unexpected("expected the absolute path of a program");
+  if (text.contains('\0')) return std::unexpected("an argument holds no NUL");
+  program.emplace_back(text);
+  return {};
+}
+
 Stored add_item(const Key& key, std::string_view text, Config& config) {
   switch (key.type) {
     case KeyType::addresses:
@@ -278,6 +304,8 @@ Stored add_item(const Key& key, std::string_view text, Config& config) {
       return add_network(key, text, config);
     case KeyType::auth:
       return add_auth(text, config);
+    case KeyType::program:
+      return add_program_word(text, config);
     default:
       return add_target(text, config);
   }
@@ -295,6 +323,8 @@ void clear_list(const Key& key, Config& config) {
     case KeyType::auth:
       config.listeners.back().auth = {};
       return;
+    case KeyType::program:
+      return config.command.program.clear();
     default:
       return config.proxy_protocol_to.back().targets.clear();
   }
@@ -330,6 +360,8 @@ std::expected<void, std::string> store_text(const Key& key, std::string_view tex
       return store_socket(key, text, config);
     case KeyType::file:
       return store_file(key, text, config);
+    case KeyType::service:
+      return store_service(key, text, config);
     default:
       return store_duration(key, text, config);
   }
@@ -352,8 +384,8 @@ std::expected<void, std::string> store_number(const Key& key, std::int64_t numbe
 
 std::expected<void, ListFault> store_list(const Key& key, const std::vector<std::string>& items, Config& config) {
   clear_list(key, config);
-  const bool means_nothing =
-      key.type == KeyType::protocols || key.type == KeyType::targets || key.type == KeyType::auth;
+  const bool means_nothing = key.type == KeyType::protocols || key.type == KeyType::targets ||
+                             key.type == KeyType::auth || key.type == KeyType::program;
   if (items.empty() && means_nothing) return std::unexpected(ListFault{0, "the list is empty"});
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (auto added = add_item(key, items[i], config); !added) {
@@ -410,6 +442,7 @@ std::string value_text(const Key& key, const Config& config, std::size_t index) 
     }
     case KeyType::socket:
     case KeyType::file:
+    case KeyType::service:
       return value_of<std::string>(key.text, config);
     case KeyType::mode:
       return fmt::format("{:04o}", listener_at(config, index).file.mode);
@@ -442,6 +475,8 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
     case KeyType::auth:
       for (const AuthMethod method : auth_of(config, listener).in_order()) items.emplace_back(name(method));
       break;
+    case KeyType::program:
+      return config.command.program;
     default:
       for (const ProxyTarget& target : proxy_protocol_at(config, index).targets) items.push_back(target_text(target));
       break;

@@ -36,6 +36,7 @@ struct alignas(64) Counters {
   Counter handshake_timeout;
   Counter evicted;
   Counter auth_busy;
+  Counter auth_unavailable;
   Counter logins_remembered;
   Counter penalised;
   Counter rsv_nonzero;
@@ -72,6 +73,8 @@ inline constexpr std::array counter_table{
                 &Counters::handshake_timeout},
     CounterInfo{"evicted", "half-open connections that made room for another", false, &Counters::evicted},
     CounterInfo{"auth_busy", "logins that were not looked at because too many waited", false, &Counters::auth_busy},
+    CounterInfo{"auth_unavailable", "logins that failed because who judges them did not answer, or died", false,
+                &Counters::auth_unavailable},
     CounterInfo{"logins_remembered", "logins that needed no hash", false, &Counters::logins_remembered},
     CounterInfo{"penalised", "connections turned away because their source failed too often", false,
                 &Counters::penalised},

@@ -46,7 +46,7 @@ std::string admitted(const config::Config& config, const config::Listener& liste
 
 std::string who_may(const config::Config& config, const config::Listener& listener) {
   const AuthMethods auth = config::auth_of(config, listener);
-  const bool password = auth.admits(AuthMethod::password);
+  const bool password = auth.password_judge().has_value();
   const bool none = auth.admits(AuthMethod::none);
   const bool certificate = auth.admits(AuthMethod::certificate);
   if (config.policy == nullptr) {

@@ -140,7 +140,7 @@ void Connection::perform(const session::Authenticate& action, Next& next) {
   watch_client();
   login_ = std::make_unique<LoginUnderWay>();
   login_->login.bind<&Connection::on_login>(this);
-  login_->request = worker_.login_request(peer_.address);
+  login_->request = worker_.login_request(peer_.address, listener_, session_.auth());
   login_->request.user = action.user;
   login_->request.password = action.password;
   worker_.verifier_->verify(login_->login, login_->request);
@@ -750,7 +750,7 @@ std::unique_ptr<SessionInfo> Connection::info() const {
     info->method = session_.identity()->method();
     info->user = session_.identity()->user();
   } else if (session_.claimed_user()) {
-    info->method = name(AuthMethod::password);
+    info->method = name(session_.auth().password_judge().value_or(AuthMethod::password));
     info->user = session_.claimed_user()->name;
   } else {
     info->method = name(AuthMethod::none);

@@ -285,7 +285,7 @@ void HttpForward::log_in() {
     login_->login.bind<&HttpForward::on_login>(this);
   }
   login_->due = true;
-  login_->request = worker_.login_request(about_.peer.address);
+  login_->request = worker_.login_request(about_.peer.address, about_.listener, exchange_.auth());
   login_->request.user = exchange_.claimed_user()->name;
   login_->request.password = &exchange_.password();
   login_->request.known = login_->known ? &*login_->known : nullptr;
@@ -299,7 +299,7 @@ void HttpForward::on_login(engine::Status) {
   if (login.canceled()) return;
   if (const auto identity = worker_.logged_in(login, login_->request)) {
     who_ = *identity;
-    login_->known = login.digest();
+    login_->known = auth::KnownLogin{login.digest(), *identity};
     exchange_.authenticated();
   } else {
     exchange_.refused(login.reason() == Reason::none ? Reason::auth_failed : login.reason());

@@ -137,7 +137,7 @@ class HttpForward final : private ReachOwner {
   struct LoginUnderWay {
     auth::Login login;
     auth::LoginRequest request;
-    std::optional<auth::Digest> known;  // of the last one that succeeded
+    std::optional<auth::KnownLogin> known;  // the last one that succeeded
     bool due = false;
   };
   std::unique_ptr<LoginUnderWay> login_;

@@ -94,7 +94,8 @@ std::unique_ptr<SessionInfo> HttpForward::info() const {
   info->id = id_;
   info->began = began_;
   if (!about_.over_unix) info->client = about_.peer;
-  info->method = exchange_.claimed_user() ? name(AuthMethod::password) : about_.who.method();
+  info->method = exchange_.claimed_user() ? name(exchange_.auth().password_judge().value_or(AuthMethod::password))
+                                          : about_.who.method();
   info->listener = about_.listener;
   info->protocol = "http";
   info->user = asking_user();

@@ -16,6 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include "auth/helper.h"
+#include "auth/helper_verifier.h"
+#include "auth/pam_login.h"
 #include "auth/pool_verifier.h"
 #include "engine/epoll/epoll_engine.h"
 #include "observe/accounting.h"
@@ -82,7 +85,9 @@ struct Crew {
   std::unique_ptr<resolve::CaresResolver> dns;
   std::unique_ptr<resolve::CachingResolver> resolver;
   observe::Counters counters;
-  std::unique_ptr<auth::PoolVerifier> verifier;
+  std::unique_ptr<auth::PoolVerifier> passwords;
+  std::unique_ptr<auth::HelperVerifier> helper;  // absent where no listener needs one
+  std::unique_ptr<auth::MethodVerifier> verifier;
   std::unique_ptr<Worker> worker;
   std::thread thread;
 
@@ -151,6 +156,8 @@ class Server final : public Control {
 
  private:
   bool prepare();
+  bool start_helper();
+  bool open_helper_office();
   bool open_accounting();
   void remember_quotas();
   bool recruit();
@@ -160,6 +167,7 @@ class Server final : public Control {
   void work();
   void supervise();
   int farewell();
+  void end_helper();
   void refresh_own_addresses();
   void on_signal(int signal);
   void on_hangup();
@@ -178,6 +186,8 @@ class Server final : public Control {
   LoadConfiguration load_;
   std::uint64_t generation_ = 0;
   observe::Diagnostics diagnostics_;
+  std::optional<auth::StartedHelper> helper_;          // absent: no listener needs one
+  std::unique_ptr<auth::HelperOffice> helper_office_;  // likewise; holds the helper's socket, tells diagnostics_
   std::unique_ptr<observe::RecordSink> sink_;
   std::unique_ptr<observe::Accounting> accounting_;  // absent: no accounts are kept
   std::unique_ptr<SinkReporter> reporter_;
@@ -215,6 +225,7 @@ int Server::run(const Attend& attend) {
 
 // Everything that must be there before a thread or a socket is: signals blocked, limits raised, own addresses known.
 bool Server::prepare() {
+  if (!start_helper()) return false;
   sys::ignore_broken_pipes();
   auto signals = sys::SignalQueue::create({SIGTERM, SIGINT, SIGHUP});
   auto ended = sys::Notification::create();
@@ -241,6 +252,40 @@ bool Server::prepare() {
   if (sink_->wants_records() || accounting_ != nullptr) {
     reporter_ = std::make_unique<SinkReporter>(*sink_, accounting_.get(), config_.accounting.refuse_new);
   }
+  return true;
+}
+
+// A process is copied while it has one thread, no signal blocked, and nothing open that the copy should not have.
+bool Server::start_helper() {
+  if (!config::needs_helper(config_)) return true;
+  const auto by_pam = [&](const config::Listener& listener) {
+    return config::auth_of(config_, listener).admits(AuthMethod::pam);
+  };
+  if (!auth::pam_built_in() && std::ranges::any_of(config_.listeners, by_pam)) {
+    diagnostics_.error("cannot start", "a listener's `auth` says pam, and this stile was built without PAM",
+                       "build it with STILE_PAM");
+    return false;
+  }
+  auto started = auth::start_helper({.program = config_.command.program, .judge = auth::judge_by_pam});
+  if (!started) {
+    diagnostics_.error("cannot start the authentication helper", sys::describe(started.error()));
+    return false;
+  }
+  helper_ = std::move(*started);
+  return true;
+}
+
+bool Server::open_helper_office() {
+  if (!helper_) return true;
+  auto link = auth::HelperLink::create(std::move(helper_->socket),
+                                       [this](std::string_view what, std::string_view why, std::string_view cure) {
+                                         diagnostics_.warning(what, why, cure);
+                                       });
+  if (!link) {
+    diagnostics_.error("cannot start", "the kernel gives no descriptors", "raise the limit of open files");
+    return false;
+  }
+  helper_office_ = std::make_unique<auth::HelperOffice>(*office_->key, std::move(*link));
   return true;
 }
 
@@ -292,6 +337,7 @@ bool Server::recruit() {
     return false;
   }
   office_ = std::make_unique<auth::LoginOffice>(std::move(*key), auth::HashPool::threads_for(sys::usable_cores()));
+  if (!open_helper_office()) return false;
   bool probes_possible = false;
   for (const auto& crew : crews_) {
     auto engine = engine::EpollEngine::create({.spin = config_.engine.spin});
@@ -309,7 +355,11 @@ bool Server::recruit() {
     crew->dns = std::move(*dns);
     crew->resolver = std::make_unique<resolve::CachingResolver>(
         *crew->engine, *crew->dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"});
-    crew->verifier = std::make_unique<auth::PoolVerifier>(*crew->engine, *office_);
+    crew->passwords = std::make_unique<auth::PoolVerifier>(*crew->engine, *office_);
+    if (helper_office_ != nullptr) {
+      crew->helper = std::make_unique<auth::HelperVerifier>(*crew->engine, *helper_office_);
+    }
+    crew->verifier = std::make_unique<auth::MethodVerifier>(*crew->passwords, crew->helper.get());
     crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common(),
                                             crew->verifier.get());
   }
@@ -444,10 +494,18 @@ int Server::farewell() {
     drained.reset += crew->worker->drained().reset;
   }
   crews_.clear();
+  end_helper();
   accounting_.reset();  // what waits is written, or said to be lost
   diagnostics_.notice(
       fmt::format("ended; while draining, {} tunnels finished and {} were reset", drained.finished, drained.reset));
   return 0;
+}
+
+// It ends when its socket is closed; whatever does not is ended.
+void Server::end_helper() {
+  helper_office_.reset();
+  if (helper_) static_cast<void>(helper_->supervisor.await(limits::helper_farewell));
+  helper_.reset();
 }
 
 void Server::refresh_own_addresses() {
@@ -488,7 +546,13 @@ std::shared_ptr<const Common> Server::common() const {
   common->users = users_;
   common->today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()).time_since_epoch().count();
   common->penalties = penalties_;
-  common->login_cache = config_.users.cache;
+  const auto remember = [&](AuthMethod method, Duration lifetime) {
+    common->login_cache[static_cast<std::size_t>(method)] = lifetime;
+  };
+  remember(AuthMethod::password, config_.users.cache);
+  remember(AuthMethod::pam, config_.pam.cache);
+  remember(AuthMethod::command, config_.command.cache);
+  common->pam_service = config_.pam.service;
   for (const auto& crew : crews_) common->counters.push_back(&crew->counters);
   return common;
 }
@@ -542,6 +606,9 @@ std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
   if (!next) {
     return std::unexpected(ReloadRefusal{.bad_configuration = true, .messages = std::move(next.error())});
   }
+  if (config::needs_helper(next->config) && helper_office_ == nullptr) {
+    return refuse("a listener's `auth` says pam or command, and their helper starts with the server only; restart it");
+  }
   auto changes = prepare_listeners(next->config);
   if (!changes) return std::unexpected(std::move(changes.error()));
   Reloaded reloaded{.generation = ++generation_, .ended = 0, .kept = 0, .notes = fixed_until_restart(next->config)};
@@ -593,6 +660,9 @@ std::vector<std::string> Server::fixed_until_restart(const config::Config& next)
   if (next.workers != config_.workers) notes.emplace_back("'workers' takes effect at the next start");
   if (next.log != config_.log) notes.emplace_back("'log' takes effect at the next start");
   if (next.engine.spin != config_.engine.spin) notes.emplace_back("'engine.spin' takes effect at the next start");
+  if (next.command.program != config_.command.program) {
+    notes.emplace_back("'command.program' takes effect at the next start");
+  }
   const config::Accounting& accounts = next.accounting;
   if (accounts.file != config_.accounting.file || accounts.refuse_new != config_.accounting.refuse_new) {
     notes.emplace_back("'accounting.file' and 'accounting.on_failure' take effect at the next start");
@@ -629,6 +699,7 @@ Worker::Enforced Server::put_in_force(ListenerChanges changes) {
   }
   // Entries for records that are gone would never be found; now that nobody adds any, nothing is left of them.
   office_->cache.clear();
+  if (helper_office_ != nullptr) helper_office_->forget_all();
   return adoption->sum;
 }
 

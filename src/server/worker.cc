@@ -245,15 +245,20 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
 
 // ── who may ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-auth::LoginRequest Worker::login_request(const Address& client) const {
+auth::LoginRequest Worker::login_request(const Address& client, std::size_t listener,
+                                         const AuthMethods& methods) const {
   STILE_ASSERT(verifier_ != nullptr);
   // A client that was asked for its password may answer when the last user has been taken away.
   static const auto nobody = std::make_shared<const auth::Users>();
   auth::LoginRequest request;
+  request.method = *methods.password_judge();
+  if (request.method == AuthMethod::pam) request.service = common_->pam_service;
+  request.client = client;
+  request.listener = listeners_[listener]->name;
   request.users = common_->users == nullptr ? nobody : common_->users;
   request.source = auth::source_of(client);
   request.shared_source = common_->forgives(client);
-  request.remembered = common_->login_cache;
+  request.remembered = common_->login_cache[static_cast<std::size_t>(request.method)];
   return request;
 }
 
@@ -261,6 +266,9 @@ auth::LoginRequest Worker::login_request(const Address& client) const {
 std::optional<Identity> Worker::logged_in(const auth::Login& login, const auth::LoginRequest& request) {
   if (login.remembered()) counters_.logins_remembered.add();
   if (login.reason() == Reason::auth_busy) counters_.auth_busy.add();
+  if (login.reason() == Reason::auth_unavailable || login.reason() == Reason::auth_crashed) {
+    counters_.auth_unavailable.add();
+  }
   if (!login.identity() || common_->users == request.users) return login.identity();
   return common_->renewed(*login.identity());
 }

@@ -5,6 +5,7 @@
 // `perform`, which any thread may call. Tested in tests/sim and tests/e2e.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -83,9 +84,10 @@ struct Common {
   std::shared_ptr<Usage> usage = std::make_shared<Usage>();  // likewise
   std::vector<const observe::Counters*> counters;            // of all workers: what the ceilings are compared with
   std::shared_ptr<const auth::Users> users;                  // absent where no listener asks for a password
-  std::int64_t today = 0;                          // since 1970: records that have expired by then are nobody's
-  std::shared_ptr<auth::Penalties> penalties;      // one for all workers; absent: no mistake counts
-  Duration login_cache{};                          // how long a login need not be verified again
+  std::int64_t today = 0;                                 // since 1970: records that have expired by then are nobody's
+  std::shared_ptr<auth::Penalties> penalties;             // one for all workers; absent: no mistake counts
+  std::array<Duration, auth_method_count> login_cache{};  // by who judges: how long a login need not be judged again
+  std::string pam_service;
   Duration accounting_interim = Duration::zero();  // how often open sessions are accounted for; zero: never
   bool log_query = false;                          // the URLs in records keep their query
 
@@ -230,7 +232,9 @@ class Worker final : public relay::TunnelOwner {
   [[nodiscard]] Reason refusal() const noexcept;
   /// Completes the record and passes it on.
   void report(observe::Record& record, const SessionInfo& info) noexcept;
-  [[nodiscard]] auth::LoginRequest login_request(const Address& client) const;
+  /// What does not change while the connection lives; `methods` are those that it was offered.
+  [[nodiscard]] auth::LoginRequest login_request(const Address& client, std::size_t listener,
+                                                 const AuthMethods& methods) const;
   [[nodiscard]] std::optional<Identity> logged_in(const auth::Login& login, const auth::LoginRequest& request);
   void penalise(const Address& client, Reason reason) noexcept;
   [[nodiscard]] bool refuses(const Address& client) noexcept;

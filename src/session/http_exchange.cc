@@ -119,7 +119,7 @@ void HttpExchange::judge_request() {
 // RFC 9110 section 11.7.2. The field is for this proxy alone: what it says is wiped as soon as it is read.
 Reason HttpExchange::read_credentials() {
   Reason fault = rules_.auth.admits_without_password() ? Reason::none : Reason::method_none;
-  if (!rules_.auth.admits(AuthMethod::password)) return fault;
+  if (!rules_.auth.password_judge()) return fault;
   std::size_t fields = 0;
   std::array<std::uint8_t, wire::basic_octets_max> room;
   for (wire::HttpField& field : request_->fields) {

@@ -52,7 +52,7 @@ class HttpExchange {
  public:
   explicit HttpExchange(const HttpRules& rules) noexcept
       : rules_(rules),
-        client_in_(rules.auth.admits(AuthMethod::password) ? OctetQueue::Holds::secrets : OctetQueue::Holds::octets) {}
+        client_in_(rules.auth.password_judge() ? OctetQueue::Holds::secrets : OctetQueue::Holds::octets) {}
 
   // ── what it is told ───────────────────────────────────────────────────────────────────────────────────────────
   /// Only while reads_client() (asserted), as client_fin is.
@@ -83,6 +83,8 @@ class HttpExchange {
   void origin_took(std::size_t octets) noexcept { to_origin_.take(octets); }
 
   // ── what it shows ─────────────────────────────────────────────────────────────────────────────────────────────
+  /// What this client is offered.
+  [[nodiscard]] const AuthMethods& auth() const noexcept { return rules_.auth; }
   [[nodiscard]] HttpPhase phase() const noexcept { return phase_; }
   [[nodiscard]] bool reads_client() const noexcept;
   [[nodiscard]] bool reads_origin() const noexcept;
@@ -94,7 +96,7 @@ class HttpExchange {
   [[nodiscard]] const Secret& password() const noexcept { return password_; }
   /// What comes from the client may be its password: whoever holds the octets wipes them.
   [[nodiscard]] bool reads_secrets() const noexcept {
-    return phase_ == HttpPhase::request && rules_.auth.admits(AuthMethod::password);
+    return phase_ == HttpPhase::request && rules_.auth.password_judge().has_value();
   }
   /// From phase opening to `settled`.
   [[nodiscard]] const Target& target() const noexcept { return target_; }

@@ -35,7 +35,7 @@ constexpr Reason eof_reason(Phase phase) {
 
 constexpr wire::Method wire_method(AuthMethod method) {
   // Who has shown a certificate has nothing to say here.
-  return method == AuthMethod::password ? wire::Method::password : wire::Method::none;
+  return judges_passwords(method) ? wire::Method::password : wire::Method::none;
 }
 
 TraceEntry trace_entry(Duration since_start, Phase phase, const Event& event, const Actions& actions) {
@@ -69,7 +69,7 @@ std::string_view action_name(std::size_t index) noexcept {
 
 // A password that was cut off, or an HTTP client's first head, may be among them.
 ServerSession::~ServerSession() {
-  if (rules_.auth.admits(AuthMethod::password)) wipe(held_);
+  if (rules_.auth.password_judge()) wipe(held_);
 }
 
 Actions ServerSession::begin() noexcept {

@@ -264,7 +264,7 @@ class ServerSession {
   [[nodiscard]] const std::optional<ClaimedUser>& claimed_user() const noexcept { return claimed_user_; }
   /// What comes from the client may be its password: whoever holds the octets wipes them.
   [[nodiscard]] bool reads_secrets() const noexcept {
-    return phase_ <= Phase::authentication && rules_.auth.admits(AuthMethod::password);
+    return phase_ <= Phase::authentication && rules_.auth.password_judge().has_value();
   }
   /// The last reply sent, as SOCKS5 would number it; absent where none was.
   [[nodiscard]] std::optional<ReplyCode> reply() const noexcept { return reply_; }

@@ -24,6 +24,8 @@ constexpr std::array<HttpOutcome, reason_count> table{{
     {Reason::auth_version, 400, bad_request},
     {Reason::auth_failed, 407, ""},
     {Reason::auth_busy, 503, limit},
+    {Reason::auth_unavailable, 503, limit},
+    {Reason::auth_crashed, 503, limit},
     {Reason::auth_penalty, 503, limit},
     {Reason::request_version, 400, bad_request},
     {Reason::request_user, 400, bad_request},

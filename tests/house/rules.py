@@ -35,13 +35,14 @@ LIBRARIES = {
     "fmt": {"config", "observe", "server", "cli"},
     "spdlog": {"observe"},
     "toml++": {"config"},
-    "nlohmann": {"observe", "admin", "cli"},
+    "nlohmann": {"observe", "admin", "cli", "auth"},
     "CLI": {"cli"},
     "ares.h": {"resolve"},
     "ares_dns.h": {"resolve"},
     "boost": {"wire"},
     "crypt.h": {"auth"},
     "openssl": {"auth", "protect"},
+    "security": {"auth"},
     "sqlite3.h": {"observe"},
 }
 TEST_LIBRARIES = {"gtest", "gmock", "rapidcheck", "rapidcheck.h"}

@@ -1,4 +1,4 @@
-#include "auth/hash_queue.h"
+#include "auth/login_queue.h"
 
 #include <gtest/gtest.h>
 
@@ -14,8 +14,8 @@ Address source(int number) {
   return Address::v4(10, 0, static_cast<std::uint8_t>(number / 256), static_cast<std::uint8_t>(number % 256));
 }
 
-std::unique_ptr<HashJob> job(int from, std::uint16_t number, HashJob::Clock::time_point since = {}) {
-  auto made = std::make_unique<HashJob>();
+std::unique_ptr<LoginJob> job(int from, std::uint16_t number, LoginJob::Clock::time_point since = {}) {
+  auto made = std::make_unique<LoginJob>();
   made->digest[0] = static_cast<std::uint8_t>(number >> 8);
   made->digest[1] = static_cast<std::uint8_t>(number & 0xFF);
   made->source = {source(from), ""};
@@ -24,13 +24,13 @@ std::unique_ptr<HashJob> job(int from, std::uint16_t number, HashJob::Clock::tim
   return made;
 }
 
-std::uint64_t next(HashQueue& queue) {
-  HashJob* const taken = queue.take();
+std::uint64_t next(LoginQueue& queue) {
+  LoginJob* const taken = queue.take();
   return taken == nullptr ? 0 : queue.finish(taken)->waiters.front().ticket;
 }
 
-TEST(HashQueue, SourcesTakeTurns) {
-  HashQueue queue;
+TEST(LoginQueue, SourcesTakeTurns) {
+  LoginQueue queue;
   for (std::uint16_t number = 11; number <= 14; ++number) EXPECT_TRUE(queue.add(job(1, number)));
   EXPECT_TRUE(queue.add(job(2, 21)));
   EXPECT_TRUE(queue.add(job(3, 31)));
@@ -40,28 +40,48 @@ TEST(HashQueue, SourcesTakeTurns) {
   EXPECT_EQ(order, "11 21 31 12 32 13 14 ");
 }
 
-TEST(HashQueue, EachSourceMayHaveFourWaiting) {
-  HashQueue queue;
+TEST(LoginQueue, EachSourceMayHaveFourWaiting) {
+  LoginQueue queue;
   for (std::uint16_t number = 1; number <= 4; ++number) EXPECT_TRUE(queue.add(job(1, number)));
   EXPECT_FALSE(queue.add(job(1, 5)));
   EXPECT_TRUE(queue.add(job(2, 6)));
-  HashJob* const taken = queue.take();
+  LoginJob* const taken = queue.take();
   EXPECT_TRUE(queue.add(job(1, 7))) << "what is at work does not wait";
   EXPECT_FALSE(queue.add(job(1, 8)));
   static_cast<void>(queue.finish(taken));
 }
 
-TEST(HashQueue, IsNeverAboveItsBound) {
-  HashQueue queue;
+TEST(LoginQueue, WhatIsRightOnceOnlyIsJudgedEachTime) {
+  LoginQueue queue;
+  for (int i = 0; i < 2; ++i) {
+    auto once = job(1, 7);
+    once->alone = true;
+    EXPECT_TRUE(queue.add(std::move(once)));
+  }
+  EXPECT_TRUE(queue.add(job(1, 7))) << "nor does another one join it";
+  EXPECT_EQ(queue.waiting(), 3U);
+}
+
+TEST(LoginQueue, DrainsWhatWaitsAndWhatIsAtWork) {
+  LoginQueue queue;
+  EXPECT_TRUE(queue.add(job(1, 1)));
+  EXPECT_TRUE(queue.add(job(1, 2)));
+  static_cast<void>(queue.take());
+  EXPECT_EQ(queue.drain().size(), 2U);
+  EXPECT_EQ(queue.take(), nullptr);
+}
+
+TEST(LoginQueue, IsNeverAboveItsBound) {
+  LoginQueue queue;
   std::size_t added = 0;
   for (std::uint16_t number = 1; number <= 1000; ++number) added += queue.add(job(number, number)) ? 1U : 0U;
-  EXPECT_EQ(added, limits::hash_queue_max);
-  EXPECT_EQ(queue.waiting(), limits::hash_queue_max);
+  EXPECT_EQ(added, limits::login_queue_max);
+  EXPECT_EQ(queue.waiting(), limits::login_queue_max);
 }
 
 // However many an attacker has waiting, somebody else's turn is the next but one (threat TF1).
-TEST(HashQueue, AnAttackerDelaysOthersByOneHash) {
-  HashQueue queue;
+TEST(LoginQueue, AnAttackerDelaysOthersByOneHash) {
+  LoginQueue queue;
   std::uint16_t number = 1;
   for (int round = 0; round < 100; ++round) {
     while (queue.add(job(1, number))) ++number;
@@ -72,15 +92,15 @@ TEST(HashQueue, AnAttackerDelaysOthersByOneHash) {
   }
 }
 
-TEST(HashQueue, EqualOnesAreOneJob) {
-  HashQueue queue;
+TEST(LoginQueue, EqualOnesAreOneJob) {
+  LoginQueue queue;
   EXPECT_TRUE(queue.add(job(1, 1)));
   for (int i = 2; i < 1000; ++i) {
     auto equal = job(i, 1);
     equal->waiters[0].ticket = static_cast<std::uint64_t>(i);
     EXPECT_TRUE(queue.add(std::move(equal))) << "they cost no room";
   }
-  HashJob* const taken = queue.take();
+  LoginJob* const taken = queue.take();
   ASSERT_NE(taken, nullptr);
   auto late = job(5, 1);
   late->waiters[0].ticket = 1000;
@@ -89,9 +109,9 @@ TEST(HashQueue, EqualOnesAreOneJob) {
   EXPECT_EQ(queue.finish(taken)->waiters.size(), 1000U);
 }
 
-TEST(HashQueue, WhoWaitedTooLongIsGivenUp) {
-  HashQueue queue;
-  const HashJob::Clock::time_point start{};
+TEST(LoginQueue, WhoWaitedTooLongIsGivenUp) {
+  LoginQueue queue;
+  const LoginJob::Clock::time_point start{};
   EXPECT_TRUE(queue.add(job(1, 1, start)));
   EXPECT_TRUE(queue.add(job(1, 2, start + 2s)));
   EXPECT_TRUE(queue.expire(start + 3s, 3s).empty());
@@ -105,8 +125,8 @@ TEST(HashQueue, WhoWaitedTooLongIsGivenUp) {
   EXPECT_EQ(queue.take(), nullptr) << "nobody's turn is left";
 }
 
-TEST(HashQueue, WhatNobodyWantsIsNotVerified) {
-  HashQueue queue;
+TEST(LoginQueue, WhatNobodyWantsIsNotVerified) {
+  LoginQueue queue;
   EXPECT_TRUE(queue.add(job(1, 1)));
   EXPECT_TRUE(queue.add(job(1, 2)));
   auto joined = job(2, 2);
@@ -118,13 +138,13 @@ TEST(HashQueue, WhatNobodyWantsIsNotVerified) {
   EXPECT_EQ(next(queue), 22U) << "somebody else waits for this one";
   EXPECT_EQ(queue.waiting(), 0U);
   EXPECT_TRUE(queue.add(job(1, 3)));
-  HashJob* const taken = queue.take();
+  LoginJob* const taken = queue.take();
   queue.abandon({nullptr, 3});
   EXPECT_TRUE(queue.finish(taken)->waiters.empty());
 }
 
-TEST(HashQueue, UsersOfOneAddressMayTakeTurnsByName) {
-  HashQueue queue;
+TEST(LoginQueue, UsersOfOneAddressMayTakeTurnsByName) {
+  LoginQueue queue;
   for (std::uint16_t number = 1; number <= 8; ++number) {
     auto made = job(1, number);
     made->source.user = number % 2 == 0 ? "alice" : "bob";

@@ -1,0 +1,206 @@
+#include "auth/helper_link.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "auth/authenticator.h"
+#include "sys/record_socket.h"
+#include "sys/wait_any.h"
+
+namespace stile::auth {
+namespace {
+
+constexpr std::size_t login_octets_max = 2 * limits::KiB;  // of five fields of 255 octets
+
+std::uint64_t due_of(const LoginJob& job) noexcept {
+  // steady_clock is CLOCK_MONOTONIC.
+  const Duration due = job.since.time_since_epoch() + limits::helper_back_end_wait;
+  return static_cast<std::uint64_t>(due.count());
+}
+
+void tell_waiters(const LoginJob& job, LoginOutcome outcome, const std::optional<Identity>& who) {
+  for (const LoginWaiter& waiter : job.waiters) waiter.inbox->put({waiter.ticket, outcome, who});
+}
+
+LoginOutcome outcome_of(wire::HelperOutcome outcome) noexcept {
+  switch (outcome) {
+    case wire::HelperOutcome::accepted:
+      return LoginOutcome::accepted;
+    case wire::HelperOutcome::refused:
+      return LoginOutcome::refused;
+    case wire::HelperOutcome::unavailable:
+      return LoginOutcome::unavailable;
+    case wire::HelperOutcome::crashed:
+      break;
+  }
+  return LoginOutcome::crashed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<HelperLink>> HelperLink::create(sys::UniqueFd socket, Tell tell, Duration wait) {
+  auto asked = sys::Notification::create();
+  if (!asked) return std::unexpected(asked.error());
+  return std::unique_ptr<HelperLink>(new HelperLink(std::move(socket), std::move(tell), wait, std::move(*asked)));
+}
+
+HelperLink::HelperLink(sys::UniqueFd socket, Tell tell, Duration wait, sys::Notification asked)
+    : socket_(std::move(socket)), tell_(std::move(tell)), asked_(std::move(asked)), exchange_(wait) {
+  thread_ = std::thread([this] { work(); });
+}
+
+HelperLink::~HelperLink() {
+  {
+    const std::scoped_lock lock(mutex_);
+    stopping_ = true;
+  }
+  asked_.notify();
+  thread_.join();
+}
+
+bool HelperLink::submit(std::unique_ptr<LoginJob> job) {
+  job->since = LoginJob::Clock::now();
+  {
+    const std::scoped_lock lock(mutex_);
+    if (!exchange_.add(std::move(job))) return false;
+  }
+  asked_.notify();
+  return true;
+}
+
+void HelperLink::abandon(const LoginWaiter& waiter) {
+  const std::scoped_lock lock(mutex_);
+  exchange_.abandon(waiter);
+}
+
+// ── the thread ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void HelperLink::work() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    fail(exchange_.expire(LoginJob::Clock::now()), lock);
+    if (gone_) {
+      fail(exchange_.drain(), lock);
+    } else {
+      send_all(lock);
+    }
+    const auto due = exchange_.due();
+    lock.unlock();
+    wait(due);
+    lock.lock();
+    receive_all(lock);
+  }
+}
+
+void HelperLink::wait(std::optional<HelperExchange::Time> due) {
+  std::optional<Duration> longest;
+  // A login is late when its time is over, not when it is reached.
+  if (due) longest = *due - LoginJob::Clock::now() + std::chrono::milliseconds(1);
+  std::array watched{sys::Waited{.descriptor = asked_.descriptor()},
+                     sys::Waited{.descriptor = gone_ ? -1 : socket_.get()}};
+  static_cast<void>(sys::wait_any(watched, longest));
+  if (watched[0].ready) asked_.clear();
+}
+
+void HelperLink::send_all(std::unique_lock<std::mutex>& lock) {
+  while (!gone_) {
+    const auto request = exchange_.next();
+    if (!request) return;
+    if (send(*request)) continue;
+    HelperExchange::Jobs failed;
+    failed.push_back(exchange_.settle(request->id));
+    fail(std::move(failed), lock);
+  }
+}
+
+/// Where the helper reads nothing, its socket is full one day: the login fails at once then.
+bool HelperLink::send(const HelperExchange::Request& request) {
+  const LoginJob& job = *request.job;
+  const std::string client = job.client.to_string();
+  std::array<std::uint8_t, login_octets_max> room;
+  ByteWriter writer(room);
+  wire::encode_helper_login(writer, {.id = request.id,
+                                     .due = due_of(job),
+                                     .method = job.method,
+                                     .service = job.service,
+                                     .user = job.user,
+                                     .password = job.password.reveal(),
+                                     .client = client,
+                                     .listener = job.listener});
+  STILE_ASSERT(!writer.overflowed());
+  const auto sent = sys::send_record(socket_.get(), writer.written());
+  wipe(room);
+  if (!sent && sent.error().kind == ErrorKind::reset) gone_ = true;
+  return sent.has_value();
+}
+
+void HelperLink::receive_all(std::unique_lock<std::mutex>& lock) {
+  std::vector<std::uint8_t> room(limits::helper_record_octets_max);
+  while (!gone_ && !stopping_) {
+    const auto received = sys::receive_record(socket_.get(), room);
+    if (received) {
+      take(ConstBytes(room).first(*received), lock);
+    } else if (received.error().kind == ErrorKind::message_too_big) {
+      take({}, lock);
+    } else {
+      gone_ = received.error().kind != ErrorKind::would_block;
+      return;
+    }
+  }
+}
+
+void HelperLink::take(ConstBytes record, std::unique_lock<std::mutex>& lock) {
+  if (wire::is_helper_record(record, wire::HelperKind::verdict)) {
+    if (const auto verdict = wire::whole_record(wire::decode_helper_verdict(record), record)) {
+      return settle(*verdict, lock);
+    }
+  } else if (const auto notice = wire::whole_record(wire::decode_helper_notice(record), record)) {
+    lock.unlock();
+    tell_(notice->text, {}, {});
+    return lock.lock();
+  }
+  if (std::exchange(told_nonsense_, true)) return;
+  lock.unlock();
+  tell_("the authentication helper says what no helper says", "its record is malformed", "it is ignored");
+  lock.lock();
+}
+
+void HelperLink::settle(const wire::HelperVerdict& verdict, std::unique_lock<std::mutex>& lock) {
+  const std::unique_ptr<LoginJob> job = exchange_.settle(verdict.id);
+  if (job == nullptr) return;  // too late
+  lock.unlock();
+  std::optional<Identity> who;
+  LoginOutcome outcome = outcome_of(verdict.outcome);
+  if (outcome == LoginOutcome::accepted) {
+    who = Authenticator::accepted_user(job->method, verdict.user, verdict.groups);
+    if (!who) outcome = LoginOutcome::refused;
+  }
+  tell_waiters(*job, outcome, who);
+  if (outcome == LoginOutcome::accepted || outcome == LoginOutcome::refused) recovered(job->method);
+  if (outcome == LoginOutcome::unavailable) trouble(job->method, "no verdict came in time");
+  if (outcome == LoginOutcome::crashed) trouble(job->method, "the process that judged a password crashed");
+  lock.lock();
+}
+
+void HelperLink::fail(HelperExchange::Jobs jobs, std::unique_lock<std::mutex>& lock) {
+  if (jobs.empty()) return;
+  lock.unlock();
+  for (const auto& job : jobs) {
+    tell_waiters(*job, LoginOutcome::unavailable, std::nullopt);
+    trouble(job->method, gone_ ? "the authentication helper is gone" : "the authentication helper does not answer");
+  }
+  lock.lock();
+}
+
+void HelperLink::trouble(AuthMethod method, std::string_view why) {
+  if (std::exchange(troubled_[static_cast<std::size_t>(method)], true)) return;
+  tell_("logins by " + std::string(name(method)) + " fail", why, gone_ ? "restart the server" : "");
+}
+
+void HelperLink::recovered(AuthMethod method) {
+  if (!std::exchange(troubled_[static_cast<std::size_t>(method)], false)) return;
+  tell_("logins by " + std::string(name(method)) + " are judged again", {}, {});
+}
+
+}  // namespace stile::auth

@@ -1,0 +1,43 @@
+#include "sys/record_socket.h"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+
+#include "base/limits.h"
+#include "sys/errno_table.h"
+#include "sys/retry.h"
+
+namespace stile::sys {
+
+Result<RecordPair> record_pair() noexcept {
+  int descriptors[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, descriptors) != 0) {
+    return std::unexpected(make_error(errno));
+  }
+  return RecordPair{UniqueFd(descriptors[0]), UniqueFd(descriptors[1])};
+}
+
+Result<void> send_record(int descriptor, ConstBytes record) noexcept {
+  const auto sent =
+      retry([&] { return ::send(descriptor, record.data(), record.size(), MSG_NOSIGNAL | MSG_DONTWAIT); });
+  if (sent >= 0) return {};
+  const Error error = make_error(errno);
+  return std::unexpected(error.os_code == EPIPE ? Error{ErrorKind::reset, EPIPE} : error);
+}
+
+Result<std::size_t> receive_record(int descriptor, MutableBytes buffer) noexcept {
+  iovec part{.iov_base = buffer.data(), .iov_len = buffer.size()};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  const auto received = retry([&] { return ::recvmsg(descriptor, &message, MSG_DONTWAIT); });
+  if (received < 0) return std::unexpected(make_error(errno));
+  // No record of this program is empty.
+  if (received == 0) return std::unexpected(Error{ErrorKind::reset, 0});
+  if ((message.msg_flags & MSG_TRUNC) != 0) return std::unexpected(Error{ErrorKind::message_too_big, EMSGSIZE});
+  return static_cast<std::size_t>(received);
+}
+
+}  // namespace stile::sys

@@ -1,0 +1,57 @@
+#include "sys/record_socket.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace stile::sys {
+namespace {
+
+TEST(RecordSocket, OneSendIsOneReceive) {
+  auto pair = record_pair();
+  ASSERT_TRUE(pair);
+  const std::vector<std::uint8_t> large(64 * 1024, 7);
+  const std::array<std::uint8_t, 3> small{1, 2, 3};
+  ASSERT_TRUE(send_record(pair->here.get(), small));
+  ASSERT_TRUE(send_record(pair->here.get(), large));
+  std::vector<std::uint8_t> room(64 * 1024);
+  EXPECT_EQ(receive_record(pair->there.get(), room).value_or(0), 3U);
+  EXPECT_EQ(receive_record(pair->there.get(), room).value_or(0), large.size());
+  EXPECT_EQ(receive_record(pair->there.get(), room).error().kind, ErrorKind::would_block);
+}
+
+TEST(RecordSocket, WhatDoesNotFitIsLostAsAWhole) {
+  auto pair = record_pair();
+  ASSERT_TRUE(pair);
+  const std::array<std::uint8_t, 5> record{1, 2, 3, 4, 5};
+  ASSERT_TRUE(send_record(pair->here.get(), record));
+  ASSERT_TRUE(send_record(pair->here.get(), std::span(record).first(4)));
+  std::array<std::uint8_t, 4> room{};
+  EXPECT_EQ(receive_record(pair->there.get(), room).error().kind, ErrorKind::message_too_big);
+  EXPECT_EQ(receive_record(pair->there.get(), room).value_or(0), 4U);
+}
+
+TEST(RecordSocket, WhoDoesNotReadBlocksNobody) {
+  auto pair = record_pair();
+  ASSERT_TRUE(pair);
+  const std::vector<std::uint8_t> record(1024, 7);
+  Result<void> sent;
+  for (int i = 0; i < 100'000 && sent; ++i) sent = send_record(pair->here.get(), record);
+  ASSERT_FALSE(sent);
+  EXPECT_EQ(sent.error().kind, ErrorKind::would_block);
+}
+
+TEST(RecordSocket, TheEndOfTheOtherSideIsSeen) {
+  auto pair = record_pair();
+  ASSERT_TRUE(pair);
+  pair->there.reset();
+  std::array<std::uint8_t, 4> room{};
+  EXPECT_EQ(receive_record(pair->here.get(), room).error().kind, ErrorKind::reset);
+  EXPECT_EQ(send_record(pair->here.get(), room).error().kind, ErrorKind::reset);
+}
+
+}  // namespace
+}  // namespace stile::sys
