@@ -233,7 +233,10 @@ Result<StartedHelper> start_helper(const HelperPlan& plan) {
   auto pair = sys::record_pair();
   if (!pair) return std::unexpected(pair.error());
   const std::array keep{pair->there.get()};
-  auto supervisor = sys::Process::fork("stile-warden", keep, [&] { return supervise(keep[0], plan); });
+  auto supervisor = sys::Process::fork("stile-warden", keep, [&] {
+    plan.forget();
+    return supervise(keep[0], plan);
+  });
   if (!supervisor) return std::unexpected(supervisor.error());
   return StartedHelper{std::move(pair->here), std::move(*supervisor)};
 }

@@ -9,6 +9,7 @@
 // helper_test.cc, tests/e2e/pam_test.py and command_test.py.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,7 @@ struct PamVerdict;
 struct HelperPlan {
   std::vector<std::string> program;               // the operator's, and its arguments; empty: there is none
   PamVerdict (*judge)(const wire::HelperLogin&);  // by PAM; runs in a process of its own
+  std::function<void()> forget = [] {};           // run in the copy first: what foreign code may not find in memory
 };
 
 struct StartedHelper {

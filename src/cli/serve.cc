@@ -25,7 +25,7 @@ std::shared_ptr<void> open_control_socket(const config::Admin& admin, server::Co
 }  // namespace
 
 int run_serve(const Arguments& arguments, const Environment& environment) {
-  const auto settings = load_server_settings(arguments, environment);
+  auto settings = load_server_settings(arguments, environment);
   if (!settings) {
     const int exit_code = print(settings.error());
     const Fault& first = settings.error().faults.front();
@@ -45,7 +45,8 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
       return std::unexpected(std::move(messages));
     };
   }
-  return server::serve({settings->config, settings->users, settings->tls}, std::move(load),
+  // Handed over whole: no second copy of a key may stay for the helper.
+  return server::serve({settings->config, std::move(settings->users), std::move(settings->tls)}, std::move(load),
                        [&](server::Control& control) { return open_control_socket(settings->config.admin, control); });
 }
 

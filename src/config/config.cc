@@ -53,7 +53,7 @@ int line_of(const Config& config, std::string_view key) {
 std::vector<std::string_view> judges_of(const Listener& listener) {
   std::vector<std::string_view> judges;
   for (const AuthMethod method : listener.auth.in_order()) {
-    if (method != AuthMethod::none) judges.push_back(name(method));
+    if (judges_passwords(method)) judges.push_back(name(method));
   }
   return judges;
 }

@@ -266,7 +266,12 @@ bool Server::start_helper() {
                        "build it with STILE_PAM");
     return false;
   }
-  auto started = auth::start_helper({.program = config_.command.program, .judge = auth::judge_by_pam});
+  const auto forget = [this] {
+    tls_.clear();
+    users_.reset();
+  };
+  auto started =
+      auth::start_helper({.program = config_.command.program, .judge = auth::judge_by_pam, .forget = forget});
   if (!started) {
     diagnostics_.error("cannot start the authentication helper", sys::describe(started.error()));
     return false;
