@@ -61,11 +61,13 @@ void Connection::end(Reason reason) {
 }
 
 bool Connection::enforce() {
-  if (ending_) return true;
+  // What is answered keeps the policy by which it was.
+  if (ending_ || draining_ || after_flush_ == AfterFlush::drain_and_close) return true;
   common_ = worker_.common_;
+  rule_ = -1;
   reach_.forget();
   claim_.release_rules();
-  if (draining_ || !session_.identity()) return true;
+  if (!session_.identity()) return true;
   const auto who = common_->renewed(*session_.identity());
   if (!who) {
     finish(Reason::policy_changed);

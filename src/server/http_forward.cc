@@ -55,7 +55,10 @@ bool HttpForward::enforce() {
   common_ = worker_.common_;
   reach_.forget();
   if (!admitted_) claim_.release_rules();  // what it goes by is claimed anew
-  if (!admitted_ && !opening_) return true;
+  if (!admitted_ && !opening_) {
+    rule_ = -1;  // a rule of a policy that is gone
+    return true;
+  }
   if (const auto who = common_->renewed(who_)) who_ = *who;
   const policy::Verdict verdict = server::decide(*common_, grounds());
   rule_ = verdict.rule;

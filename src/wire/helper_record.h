@@ -15,7 +15,7 @@
 // TA6); passwords that are empty or hold a NUL; services that are no plain file name; a verdict that names somebody
 // though nobody was accepted, or accepts nobody. A password is never copied: decoders point into the caller's input,
 // which its owner wipes. Threading: pure functions. Tested in helper_record_test.cc against
-// tests/vectors/helper_records.txt and a naive oracle; fuzzed in helper_record_fuzz.cc.
+// tests/vectors/helper.records and a naive oracle; fuzzed in helper_record_fuzz.cc.
 #pragma once
 
 #include <cstddef>

@@ -1,4 +1,4 @@
-// The records between server and helper, against tests/vectors/helper_records.txt (L, V, N).
+// The records between server and helper, against tests/vectors/helper.records (L, V, N).
 #include "wire/helper_record.h"
 
 #include <gtest/gtest.h>
@@ -14,7 +14,7 @@
 namespace stile::wire::testing {
 namespace {
 
-const std::string vectors_path = "tests/vectors/helper_records.txt";
+const std::string vectors_path = "tests/vectors/helper.records";
 
 /// Records point into their input; an example's text must live somewhere until it was compared.
 std::string_view kept(std::string text) {

@@ -121,8 +121,10 @@ bool Town::everybody_done() const {
 
 void Town::run() {
   for (const Reload& each : reloads_) reload(each);
-  // Longer than every timer of a conversation together; a simulated minute costs nothing.
-  for (int minute = 0; minute < 20 && !everybody_done(); ++minute) engine_->run_for(std::chrono::minutes(1));
+  // Longer than every timer of a conversation together; a simulated minute costs nothing. One in any case: what a
+  // client has sent may still be on its way, under a rate.
+  engine_->run_for(std::chrono::minutes(1));
+  for (int minute = 1; minute < 20 && !everybody_done(); ++minute) engine_->run_for(std::chrono::minutes(1));
   for (std::size_t i = 0; i < conversations_.size(); ++i) {
     if (!conversations_[i]->done()) never_ended_ += " " + std::to_string(i) + conversations_[i]->state();
   }
