@@ -74,20 +74,28 @@ Usage::Shard& Usage::shard_of(std::string_view key) noexcept {
   return shards_[std::hash<std::string_view>{}(key) % shards_.size()];
 }
 
+// Under the shard's lock. Where a tally stands is written once: whoever holds it reads that without the lock.
+Usage::Tally& Usage::tally_in(Shard& shard, std::string key) {
+  const auto [place, fresh] = shard.tallies.try_emplace(std::move(key));
+  Tally& tally = place->second;
+  if (fresh) {
+    tally.shard = &shard;
+    tally.key = &place->first;
+  }
+  return tally;
+}
+
 template <class Check>
 Reason Usage::hold(std::string key, const Check& check, Tally*& held) {
   Shard& shard = shard_of(key);
   const std::scoped_lock lock(shard.mutex);
-  const auto place = shard.tallies.try_emplace(std::move(key)).first;
-  Tally& tally = place->second;
-  tally.shard = &shard;
-  tally.key = &place->first;
+  Tally& tally = tally_in(shard, std::move(key));
   const Reason reason = check(tally);
   if (reason == Reason::none) {
     ++tally.sessions;
     held = &tally;
   } else if (!tally.is_of_use()) {
-    shard.tallies.erase(place);
+    shard.tallies.erase(shard.tallies.find(*tally.key));
   }
   return reason;
 }
@@ -146,7 +154,7 @@ void Usage::remember(const policy::Policy& policy, const SpentSince& spent_since
 void Usage::remember_one(const std::string& key, relay::Quota Tally::* quota, std::uint64_t octets) {
   Shard& shard = shard_of(key);
   const std::scoped_lock lock(shard.mutex);
-  (shard.tallies.try_emplace(key).first->second.*quota).charge(octets);
+  (tally_in(shard, key).*quota).charge(octets);
 }
 
 void Usage::roll_over(WallTime now) {

@@ -115,6 +115,7 @@ class Usage {
   static constexpr std::size_t shards = 16;
 
   [[nodiscard]] Shard& shard_of(std::string_view key) noexcept;
+  [[nodiscard]] static Tally& tally_in(Shard& shard, std::string key);
   /// `check` is asked of the tally before it counts one session more.
   template <class Check>
   [[nodiscard]] Reason hold(std::string key, const Check& check, Tally*& held);
