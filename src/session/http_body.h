@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "base/bytes.h"
-#include "session/octet_queue.h"
+#include "base/octet_queue.h"
 #include "wire/http_chunked.h"
 #include "wire/http_head.h"
 

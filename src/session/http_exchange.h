@@ -21,7 +21,7 @@
 #include "base/reason.h"
 #include "base/secret.h"
 #include "session/http_body.h"
-#include "session/octet_queue.h"
+#include "base/octet_queue.h"
 #include "wire/http_head.h"
 
 namespace stile::session {

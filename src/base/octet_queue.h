@@ -13,7 +13,7 @@
 #include "base/bytes.h"
 #include "base/secret.h"
 
-namespace stile::session {
+namespace stile {
 
 class OctetQueue {
  public:
@@ -66,4 +66,4 @@ class OctetQueue {
   bool wipes_;
 };
 
-}  // namespace stile::session
+}  // namespace stile
