@@ -9,6 +9,7 @@
 
 #include "auth/command_program.h"
 #include "auth/pam_login.h"
+#include "auth/token_process.h"
 #include "base/limits.h"
 #include "base/secret.h"
 #include "sys/record_socket.h"
@@ -25,6 +26,14 @@ void send_verdict(int socket, const wire::HelperVerdict& verdict) {
   wire::encode_helper_verdict(writer, verdict);
   // A server that takes nothing learns by its own clock that there is no verdict.
   static_cast<void>(sys::send_record(socket, writer.written()));
+}
+
+void send_progress(int socket, const wire::HelperProgress& progress) {
+  Room room(limits::helper_record_octets_max);
+  ByteWriter writer(room);
+  wire::encode_helper_progress(writer, progress);
+  static_cast<void>(sys::send_record(socket, writer.written()));
+  wipe(room);
 }
 
 void send_notice(int socket, std::string_view text) {
@@ -45,7 +54,13 @@ struct Child {
 
 class Helper {
  public:
-  Helper(int socket, const HelperPlan& plan) : socket_(socket), judge_(plan.judge) {
+  Helper(int socket, const HelperPlan& plan)
+      : socket_(socket),
+        judge_(plan.judge),
+        tokens_(
+            plan.accept, [this](const wire::HelperProgress& progress) { send_progress(socket_, progress); },
+            [this](std::string_view text) { send_notice(socket_, text); }),
+        accepts_(plan.accept != nullptr) {
     if (plan.program.empty()) return;
     program_ = std::make_unique<CommandProgram>(
         plan.program, [this](const wire::HelperVerdict& verdict) { send_verdict(socket_, verdict); },
@@ -57,6 +72,7 @@ class Helper {
  private:
   bool receive(Duration now);
   void take(ConstBytes record, Duration now);
+  void take_token(const wire::HelperToken& token, ConstBytes record, Duration now);
   void begin(const wire::HelperLogin& login);
   int judge(int answers, const wire::HelperLogin& login) const;
   void advance(Child& child, Duration now);
@@ -68,6 +84,8 @@ class Helper {
   PamVerdict (*judge_)(const wire::HelperLogin&);
   std::vector<Child> children_;
   std::unique_ptr<CommandProgram> program_;
+  TokenProcess tokens_;
+  bool accepts_;
   Room room_ = Room(limits::helper_record_octets_max);
 };
 
@@ -76,6 +94,7 @@ int Helper::run() {
     const Duration now = sys::monotonic_now();
     if (!receive(now)) return 0;
     if (program_ != nullptr) program_->advance(now);
+    tokens_.advance(now);
     for (Child& child : children_) advance(child, now);
     std::erase_if(children_, [](const Child& child) { return !child.process.running(); });
     wait(now);
@@ -89,6 +108,8 @@ void Helper::wait(Duration now) {
     program_->watch(all);
     due = program_->due();
   }
+  tokens_.watch(all);
+  if (const auto token_due = tokens_.due()) due = std::min(due.value_or(*token_due), *token_due);
   for (const Child& child : children_) {
     all.push_back({.descriptor = child.process.descriptor()});
     if (child.answered) continue;
@@ -110,12 +131,22 @@ bool Helper::receive(Duration now) {
 }
 
 void Helper::take(ConstBytes record, Duration now) {
+  if (const auto token = wire::whole_record(wire::decode_helper_token(record), record)) {
+    return take_token(*token, record, now);
+  }
   const auto login = wire::whole_record(wire::decode_helper_login(record), record);
   // What came too late, while the helper was being started, is not looked at: nobody waits for it.
   if (!login || Duration(static_cast<Duration::rep>(login->due)) <= now) return;
   if (login->method == AuthMethod::pam) return begin(*login);
   if (program_ != nullptr) return program_->ask(*login, now);
   send_verdict(socket_, {.id = login->id, .outcome = wire::HelperOutcome::unavailable, .user = {}, .groups = {}});
+}
+
+void Helper::take_token(const wire::HelperToken& token, ConstBytes record, Duration now) {
+  if (Duration(static_cast<Duration::rep>(token.due)) <= now) return;
+  if (accepts_) return tokens_.ask(token, record, now);
+  send_progress(socket_,
+                {.id = token.id, .outcome = wire::HelperOutcome::unavailable, .user = {}, .token = {}, .context = {}});
 }
 
 // ── one login by PAM ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ std::uint64_t due_of(const LoginJob& job) noexcept {
 }
 
 void tell_waiters(const LoginJob& job, LoginOutcome outcome, const std::optional<Identity>& who) {
-  for (const LoginWaiter& waiter : job.waiters) waiter.inbox->put({waiter.ticket, outcome, who});
+  for (const LoginWaiter& waiter : job.waiters) waiter.inbox->put({waiter.ticket, outcome, who, {}});
 }
 
 LoginOutcome outcome_of(wire::HelperOutcome outcome) noexcept {
@@ -31,6 +31,8 @@ LoginOutcome outcome_of(wire::HelperOutcome outcome) noexcept {
       return LoginOutcome::refused;
     case wire::HelperOutcome::unavailable:
       return LoginOutcome::unavailable;
+    case wire::HelperOutcome::more:
+      return LoginOutcome::more;
     case wire::HelperOutcome::crashed:
       break;
   }
@@ -117,6 +119,7 @@ void HelperLink::send_all(std::unique_lock<std::mutex>& lock) {
 /// Where the helper reads nothing, its socket is full one day: the login fails at once then.
 bool HelperLink::send(const HelperExchange::Request& request) {
   const LoginJob& job = *request.job;
+  if (job.method == AuthMethod::gssapi) return send_token(request);
   const std::string client = job.client.to_string();
   std::array<std::uint8_t, login_octets_max> room;
   ByteWriter writer(room);
@@ -129,8 +132,23 @@ bool HelperLink::send(const HelperExchange::Request& request) {
                                      .client = client,
                                      .listener = job.listener});
   STILE_ASSERT(!writer.overflowed());
-  const auto sent = sys::send_record(socket_.get(), writer.written());
+  const bool sent = send_record(writer.written());
   wipe(room);
+  return sent;
+}
+
+bool HelperLink::send_token(const HelperExchange::Request& request) {
+  std::vector<std::uint8_t> room(limits::helper_record_octets_max);
+  ByteWriter writer(room);
+  wire::encode_helper_token(writer, {.id = request.id,
+                                     .due = due_of(*request.job),
+                                     .conversation = request.job->conversation,
+                                     .token = request.job->token});
+  return send_record(writer.written());
+}
+
+bool HelperLink::send_record(ConstBytes record) {
+  const auto sent = sys::send_record(socket_.get(), record);
   if (!sent && sent.error().kind == ErrorKind::reset) gone_ = true;
   return sent.has_value();
 }
@@ -141,6 +159,7 @@ void HelperLink::receive_all(std::unique_lock<std::mutex>& lock) {
     const auto received = sys::receive_record(socket_.get(), room);
     if (received) {
       take(ConstBytes(room).first(*received), lock);
+      wipe(MutableBytes(room).first(*received));
     } else if (received.error().kind == ErrorKind::message_too_big) {
       take({}, lock);
     } else {
@@ -154,6 +173,10 @@ void HelperLink::take(ConstBytes record, std::unique_lock<std::mutex>& lock) {
   if (wire::is_helper_record(record, wire::HelperKind::verdict)) {
     if (const auto verdict = wire::whole_record(wire::decode_helper_verdict(record), record)) {
       return settle(*verdict, lock);
+    }
+  } else if (wire::is_helper_record(record, wire::HelperKind::progress)) {
+    if (const auto progress = wire::whole_record(wire::decode_helper_progress(record), record)) {
+      return settle(*progress, lock);
     }
   } else if (const auto notice = wire::whole_record(wire::decode_helper_notice(record), record)) {
     lock.unlock();
@@ -177,10 +200,36 @@ void HelperLink::settle(const wire::HelperVerdict& verdict, std::unique_lock<std
     if (!who) outcome = LoginOutcome::refused;
   }
   tell_waiters(*job, outcome, who);
-  if (outcome == LoginOutcome::accepted || outcome == LoginOutcome::refused) recovered(job->method);
-  if (outcome == LoginOutcome::unavailable) trouble(job->method, "no verdict came in time");
-  if (outcome == LoginOutcome::crashed) trouble(job->method, "the process that judged a password crashed");
+  note(job->method, outcome);
   lock.lock();
+}
+
+// The verdict of one kind of request is none on another.
+void HelperLink::settle(const wire::HelperProgress& progress, std::unique_lock<std::mutex>& lock) {
+  const std::unique_ptr<LoginJob> job = exchange_.settle(progress.id);
+  if (job == nullptr) return;  // too late
+  lock.unlock();
+  LoginResult result{.ticket = 0, .outcome = outcome_of(progress.outcome), .who = {}};
+  if (result.outcome == LoginOutcome::accepted && job->method == AuthMethod::gssapi) {
+    result.who = Authenticator::accepted_user(job->method, progress.user, {});
+    const auto* const context = reinterpret_cast<const char*>(progress.context.data());
+    result.gss.context = Secret({context, progress.context.size()});
+  }
+  if (result.outcome == LoginOutcome::accepted && !result.who) result.outcome = LoginOutcome::refused;
+  result.gss.token.assign(progress.token.begin(), progress.token.end());
+  note(job->method, result.outcome);
+  // A token is nobody else's, and whose it is may have gone.
+  if (!job->waiters.empty()) {
+    result.ticket = job->waiters.front().ticket;
+    job->waiters.front().inbox->put(std::move(result));
+  }
+  lock.lock();
+}
+
+void HelperLink::note(AuthMethod method, LoginOutcome outcome) {
+  if (outcome == LoginOutcome::unavailable) return trouble(method, "no verdict came in time");
+  if (outcome == LoginOutcome::crashed) return trouble(method, "the process that judged it crashed");
+  recovered(method);
 }
 
 void HelperLink::fail(HelperExchange::Jobs jobs, std::unique_lock<std::mutex>& lock) {

@@ -43,9 +43,13 @@ class HelperLink {
   void work();
   void send_all(std::unique_lock<std::mutex>& lock);
   [[nodiscard]] bool send(const HelperExchange::Request& request);
+  [[nodiscard]] bool send_token(const HelperExchange::Request& request);
+  [[nodiscard]] bool send_record(ConstBytes record);
   void receive_all(std::unique_lock<std::mutex>& lock);
   void take(ConstBytes record, std::unique_lock<std::mutex>& lock);
   void settle(const wire::HelperVerdict& verdict, std::unique_lock<std::mutex>& lock);
+  void settle(const wire::HelperProgress& progress, std::unique_lock<std::mutex>& lock);
+  void note(AuthMethod method, LoginOutcome outcome);
   void fail(HelperExchange::Jobs jobs, std::unique_lock<std::mutex>& lock);
   void trouble(AuthMethod method, std::string_view why);
   void recovered(AuthMethod method);

@@ -6,6 +6,25 @@
 #include "wire/helper_record.h"
 
 namespace stile::auth {
+namespace {
+
+Reason reason_of(LoginOutcome outcome, Reason refused) noexcept {
+  switch (outcome) {
+    case LoginOutcome::busy:
+      return Reason::auth_busy;
+    case LoginOutcome::unavailable:
+      return Reason::auth_unavailable;
+    case LoginOutcome::crashed:
+      return Reason::auth_crashed;
+    case LoginOutcome::accepted:  // as nobody
+    case LoginOutcome::more:      // of what has no second step
+    case LoginOutcome::refused:
+      break;
+  }
+  return refused;
+}
+
+}  // namespace
 
 HelperVerifier::HelperVerifier(engine::Engine& engine, HelperOffice& office)
     : engine_(engine), office_(office), inbox_(std::make_shared<LoginInbox>(engine)) {}
@@ -18,6 +37,18 @@ HelperVerifier::~HelperVerifier() {
 void HelperVerifier::verify(Login& login, const LoginRequest& request) {
   const std::uint64_t ticket = next_ticket_++;
   LoginState::begin(login, *this, ticket);
+  auto job = std::make_unique<LoginJob>();
+  job->method = request.method;
+  job->client = request.client;
+  job->listener = request.listener;
+  job->source = {request.source, request.shared_source ? std::string(request.user) : std::string()};
+  job->waiters.push_back({inbox_, ticket});
+  if (request.method == AuthMethod::gssapi) {
+    job->alone = true;
+    job->token.assign(request.token.begin(), request.token.end());
+    job->conversation = request.conversation;
+    return submit(std::move(job), {.login = &login, .digest = {}, .method = request.method, .remembered = {}});
+  }
   const Digest digest =
       office_.key.of({name(request.method), request.service, request.user, request.password->reveal()});
   LoginState::set_digest(login, digest);
@@ -28,21 +59,21 @@ void HelperVerifier::verify(Login& login, const LoginRequest& request) {
     return LoginState::succeed(engine_, login, *who, true);
   }
   if (!wire::is_name_for_back_ends(request.user)) return LoginState::fail(engine_, login, Reason::auth_failed);
-  auto job = std::make_unique<LoginJob>();
   job->digest = digest;
   job->alone = request.remembered <= Duration::zero();
-  job->source = {request.source, request.shared_source ? std::string(request.user) : std::string()};
   job->password = request.password->copy();
-  job->method = request.method;
   job->service = request.service;
   job->user = request.user;
-  job->client = request.client;
-  job->listener = request.listener;
-  job->waiters.push_back({inbox_, ticket});
-  under_way_.emplace(ticket, UnderWay{&login, digest, request.method, request.remembered});
+  submit(std::move(job),
+         {.login = &login, .digest = digest, .method = request.method, .remembered = request.remembered});
+}
+
+void HelperVerifier::submit(std::unique_ptr<LoginJob> job, const UnderWay& under_way) {
+  const std::uint64_t ticket = job->waiters.front().ticket;
+  under_way_.emplace(ticket, under_way);
   if (office_.link->submit(std::move(job))) return;
   under_way_.erase(ticket);
-  LoginState::fail(engine_, login, Reason::auth_busy);
+  LoginState::fail(engine_, *under_way.login, Reason::auth_busy);
 }
 
 void HelperVerifier::cancel(Login& login) noexcept {
@@ -64,22 +95,23 @@ void HelperVerifier::collect() {
 
 void HelperVerifier::settle(const UnderWay& under_way, LoginResult result) {
   Login& login = *under_way.login;
+  if (under_way.method == AuthMethod::gssapi) return settle_gss(login, std::move(result));
   if (result.outcome == LoginOutcome::accepted && result.who) {
     auto who = std::make_shared<const Identity>(*result.who);
     office_.cache(under_way.method).add(under_way.digest, engine_.now(), under_way.remembered, std::move(who));
     return LoginState::succeed(engine_, login, std::move(*result.who), false);
   }
-  switch (result.outcome) {
-    case LoginOutcome::busy:
-      return LoginState::fail(engine_, login, Reason::auth_busy);
-    case LoginOutcome::unavailable:
-      return LoginState::fail(engine_, login, Reason::auth_unavailable);
-    case LoginOutcome::crashed:
-      return LoginState::fail(engine_, login, Reason::auth_crashed);
-    case LoginOutcome::accepted:  // as nobody
-    case LoginOutcome::refused:
-      return LoginState::fail(engine_, login, Reason::auth_failed);
+  LoginState::fail(engine_, login, reason_of(result.outcome, Reason::auth_failed));
+}
+
+// Nothing of it is remembered: each context is another.
+void HelperVerifier::settle_gss(Login& login, LoginResult result) {
+  LoginState::set_gss(login, std::move(result.gss));
+  if (result.outcome == LoginOutcome::more) return LoginState::go_on(engine_, login);
+  if (result.outcome == LoginOutcome::accepted && result.who) {
+    return LoginState::succeed(engine_, login, std::move(*result.who), false);
   }
+  LoginState::fail(engine_, login, reason_of(result.outcome, Reason::gss_accept));
 }
 
 void MethodVerifier::verify(Login& login, const LoginRequest& request) {

@@ -1,7 +1,7 @@
-// The verifier of names and passwords that PAM or a program of the operator's judges: remembers successes for a while,
-// has all else judged by the helper process. Refuses: names that could mean something else to a back end than to us
-// (threats TA5, TA6), without asking it. Threading: see verifier.h; what all workers share is in HelperOffice. Tested
-// in helper_link_test.cc.
+// The verifier of names and passwords that PAM or a program of the operator's judges, and of GSSAPI's tokens: remembers
+// passwords that were right for a while, has all else judged by the helper process. Refuses: names that could mean
+// something else to a back end than to us (threats TA5, TA6), without asking it. Threading: see verifier.h; what all
+// workers share is in HelperOffice. Tested in helper_link_test.cc.
 #pragma once
 
 #include <array>
@@ -50,7 +50,9 @@ class HelperVerifier final : public Verifier {
     Duration remembered{};
   };
 
+  void submit(std::unique_ptr<LoginJob> job, const UnderWay& under_way);
   void settle(const UnderWay& under_way, LoginResult result);
+  void settle_gss(Login& login, LoginResult result);
 
   engine::Engine& engine_;
   HelperOffice& office_;

@@ -9,22 +9,31 @@
 #include <vector>
 
 #include "base/identity.h"
+#include "base/secret.h"
 #include "engine/engine.h"
 
 namespace stile::auth {
 
 enum class LoginOutcome : std::uint8_t {
   accepted,
+  more,  // GSSAPI: the client has to go on
   refused,
   busy,         // too many wait: not looked at
   unavailable,  // who verifies does not answer
   crashed,      // who verifies died of it
 };
 
+/// What a GSSAPI login brings beside an identity.
+struct GssAnswer {
+  std::vector<std::uint8_t> token;  // for the client
+  Secret context;                   // exported, once it stands
+};
+
 struct LoginResult {
   std::uint64_t ticket = 0;
   LoginOutcome outcome = LoginOutcome::refused;
   std::optional<Identity> who;  // where whoever verifies knows more than that
+  GssAnswer gss = {};
 };
 
 /// Shared with the jobs, and closed by the worker before its engine goes.

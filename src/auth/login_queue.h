@@ -54,6 +54,8 @@ struct LoginJob {
   std::string user;
   Address client;
   std::string listener;
+  std::vector<std::uint8_t> token;  // of AuthMethod::gssapi, in the place of user and password
+  std::uint64_t conversation = 0;   // likewise
   Clock::time_point since;
   std::vector<LoginWaiter> waiters;
 };

@@ -17,7 +17,8 @@ class LoginState {
     login.ticket_ = ticket;
     login.identity_.reset();
     login.reason_ = Reason::none;
-    login.canceled_ = login.remembered_ = false;
+    login.canceled_ = login.remembered_ = login.goes_on_ = false;
+    login.gss_ = {};
   }
   static void set_digest(Login& login, const Digest& digest) noexcept { login.digest_ = digest; }
   /// Who looks at it, or did so last; nullptr where nobody has.
@@ -28,6 +29,13 @@ class LoginState {
   static void succeed(engine::Engine& engine, Login& login, Identity identity, bool remembered) {
     login.identity_ = std::move(identity);
     login.remembered_ = remembered;
+    complete(engine, login);
+  }
+  /// What a GSSAPI login brings; before its completion.
+  static void set_gss(Login& login, GssAnswer answer) { login.gss_ = std::move(answer); }
+  /// Completes soon, as nobody yet.
+  static void go_on(engine::Engine& engine, Login& login) noexcept {
+    login.goes_on_ = true;
     complete(engine, login);
   }
   static void fail(engine::Engine& engine, Login& login, Reason reason) noexcept {

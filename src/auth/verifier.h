@@ -1,8 +1,8 @@
-// Who a client with a password is, asynchronously. Behind this face stand the users file with its hashing threads
-// (pool_verifier.h), the helper process with PAM and the operator's program (helper_verifier.h), and for the simulation
-// a table that answers after so long (table_verifier.h).
-// Threading: one verifier a worker, used on its engine's thread only. Refuses: to say why a login failed, beyond
-// whether it was looked at. Tested in pool_verifier_test.cc and in tests/sim.
+// Who a client with a password or a Kerberos ticket is, asynchronously. Behind this face stand the users file with its
+// hashing threads (pool_verifier.h), the helper process with PAM and the operator's program (helper_verifier.h), and
+// for the simulation a table that answers after so long (table_verifier.h). Threading: one verifier a worker, used on
+// its engine's thread only. Refuses: to say why a login failed, beyond whether it was looked at. Tested in
+// pool_verifier_test.cc and in tests/sim.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "auth/digest.h"
+#include "auth/login_inbox.h"
 #include "auth/users.h"
 #include "base/address.h"
 #include "base/auth_methods.h"
@@ -27,13 +28,15 @@ struct KnownLogin {
   Identity who;
 };
 
-/// What is to be found out. The user and password can be asked about (wire::can_be_asked).
+/// What is to be found out. The user and password can be asked about (wire::can_be_asked); a token is not empty.
 struct LoginRequest {
   AuthMethod method = AuthMethod::password;  // who judges
   std::shared_ptr<const Users> users;        // those in force, for AuthMethod::password
   std::string_view service;                  // for AuthMethod::pam
   std::string_view user;
   const Secret* password = nullptr;
+  ConstBytes token;                   // of AuthMethod::gssapi, in the place of user and password
+  std::uint64_t conversation = 0;     // likewise: all tokens of one client have the same
   Address client;                     // its own address
   std::string_view listener;          // where it came
   Address source;                     // what it counts for (auth::source_of)
@@ -61,7 +64,11 @@ class Login {
   // Valid from its completion until the next request.
   /// Who it is; absent where the login failed.
   [[nodiscard]] const std::optional<Identity>& identity() const noexcept { return identity_; }
-  /// auth_failed, auth_busy, auth_unavailable or auth_crashed where it failed.
+  /// A GSSAPI login that neither failed nor named anybody yet: its client has to go on.
+  [[nodiscard]] bool goes_on() const noexcept { return goes_on_; }
+  /// Of GSSAPI: what the client is sent, and once somebody is named the context.
+  [[nodiscard]] const GssAnswer& gss() const noexcept { return gss_; }
+  /// auth_failed (of GSSAPI gss_accept), auth_busy, auth_unavailable or auth_crashed where it failed.
   [[nodiscard]] Reason reason() const noexcept { return reason_; }
   /// True in the completion of a login that was cancelled.
   [[nodiscard]] bool canceled() const noexcept { return canceled_; }
@@ -78,9 +85,11 @@ class Login {
   std::uint64_t ticket_ = 0;      // the verifier's own; 0: not under way
   std::optional<Identity> identity_;
   Digest digest_{};
+  GssAnswer gss_;
   Reason reason_ = Reason::none;
   bool canceled_ = false;
   bool remembered_ = false;
+  bool goes_on_ = false;
 };
 
 class Verifier {

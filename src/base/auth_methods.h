@@ -16,10 +16,11 @@
 namespace stile {
 
 /// `none`: clients that show nothing are admitted, as anonymous or as whom the kernel names. `certificate`: as whom the
-/// certificate names that they have shown in the TLS handshake; nothing more is asked of them. The others judge a name
-/// and a password: by the users file, by PAM, or by a program of the operator's.
-enum class AuthMethod : std::uint8_t { none, password, pam, command, certificate };
-inline constexpr std::size_t auth_method_count = static_cast<std::size_t>(AuthMethod::certificate) + 1;
+/// certificate names that they have shown in the TLS handshake; nothing more is asked of them. `gssapi`: as their
+/// Kerberos ticket says (RFC 1961). The others judge a name and a password: by the users file, by PAM, or by a program
+/// of the operator's.
+enum class AuthMethod : std::uint8_t { none, password, pam, command, certificate, gssapi };
+inline constexpr std::size_t auth_method_count = static_cast<std::size_t>(AuthMethod::gssapi) + 1;
 
 /// It judges a name and a password.
 [[nodiscard]] constexpr bool judges_passwords(AuthMethod method) noexcept {
@@ -27,7 +28,8 @@ inline constexpr std::size_t auth_method_count = static_cast<std::size_t>(AuthMe
 }
 
 [[nodiscard]] constexpr std::string_view name(AuthMethod method) noexcept {
-  constexpr std::array<std::string_view, auth_method_count> names{"none", "password", "pam", "command", "certificate"};
+  constexpr std::array<std::string_view, auth_method_count> names{"none",    "password",    "pam",
+                                                                  "command", "certificate", "gssapi"};
   return names[static_cast<std::size_t>(method)];
 }
 

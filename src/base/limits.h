@@ -30,7 +30,7 @@ inline constexpr std::size_t login_queue_per_source_max = 4;
 inline constexpr auto hash_wait = 3s;
 inline constexpr auto helper_wait = 3s;               // for a verdict; then the login fails
 inline constexpr auto helper_back_end_wait = 2800ms;  // for PAM or the program, so that the helper can say who was slow
-inline constexpr std::size_t helper_record_octets_max = 64 * KiB;
+inline constexpr std::size_t helper_record_octets_max = 136 * KiB;  // a token and a context of GSSAPI's
 inline constexpr std::size_t helper_notice_octets_max = KiB;
 inline constexpr std::size_t helper_requests_max = 32;  // with the helper at once; others wait for their turn
 inline constexpr std::size_t helper_children_max = 48;  // each looks at one login; those that are ended count as well
@@ -164,7 +164,9 @@ inline constexpr std::size_t proxy_unique_id_octets_max = 128;
 
 // GSSAPI.
 inline constexpr std::size_t gss_token_octets_max = 65'535;
-inline constexpr std::size_t gss_rounds_max = 16;
+inline constexpr int gss_rounds_max = 16;
+inline constexpr std::size_t gss_plain_octets_max = 32 * KiB;  // in a frame of ours
+inline constexpr std::size_t gss_contexts_max = 256;           // begun and not finished, at the helper; then the oldest goes
 
 // HTTP: a request or status line, all field lines with the blank one, a chunk's size line; each with its line end.
 inline constexpr std::size_t http_line_octets_max = 8 * KiB;

@@ -75,6 +75,7 @@ Result<void> Line::establish(engine::Engine& engine) {
     if (!done && done.error().kind != ErrorKind::would_block) return done;
     if (!flushed && flushed.error().kind != ErrorKind::would_block) return flushed;
     if (done) return {};
+    if (transform_->waits()) return done;
     const auto more = receive_more(engine);
     if (!more) return std::unexpected(more.error());
     if (*more == 0) return reset();
@@ -85,7 +86,11 @@ Result<std::size_t> Line::receive_protected(engine::Engine& engine, MutableBytes
   if (const auto ready = establish(engine); !ready) return std::unexpected(ready.error());
   for (;;) {
     const auto opened = transform_->open(into);
-    if (opened || opened.error().kind != ErrorKind::would_block) return opened;
+    if (opened) return opened;
+    if (opened.error().kind != ErrorKind::would_block) {
+      (void)flush(engine);  // it may have a word for what is wrong
+      return opened;
+    }
     if (const auto flushed = flush(engine); !flushed && !would_block(flushed)) return std::unexpected(flushed.error());
     if (output_is_full()) return opened;
     const auto more = receive_more(engine);
@@ -133,7 +138,7 @@ void Line::wait_protected(engine::Engine& engine, engine::Interest interest) {
   const auto flushed = flush(engine);
   // A handshake is waited for by whoever wants to go on, either way.
   const bool wanted = has(engine::Interest::readable) || (!established && has(engine::Interest::writable));
-  const bool readable = wanted && !output_is_full();
+  const bool readable = wanted && !output_is_full() && !transform_->waits();
   const bool writable = !flushed || (established && has(engine::Interest::writable));
   if (established && readable && transform_->failure() == Reason::none && transform_->holds_input()) {
     return engine.post(socket_);

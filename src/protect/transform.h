@@ -3,8 +3,7 @@
 // beneath a driver, which then meets plain octets only.
 //
 // Octets in: `take`, then `open` until it says would_block. Octets out: `seal` or `finish`, then `to_send` until it is
-// empty. Until `established`, only `handshake` may be called in the place of `open` and `seal` (asserted); a transform
-// whose handshake went before, in another protocol's messages, is established from the start.
+// empty. Until `established`, only `handshake` may be called in the place of `open` and `seal` (asserted).
 // Bounds: the caller takes no more than limits::protected_read_octets before it opens what it took, and seals nothing
 // while `to_send` holds limits::protected_send_octets. Idle, it holds no buffer of its own.
 // Threading: one engine's thread. Tested in line_test.cc by the transform of transform_for_tests.h, in tls_test.cc.
@@ -27,6 +26,8 @@ class Transform {
   /// Goes as far as what was taken allows. would_block: it needs more octets of the peer. Any other error is final.
   [[nodiscard]] virtual Result<void> handshake() = 0;
   [[nodiscard]] virtual bool established() const noexcept = 0;
+  /// `handshake` would block for an answer that is not the peer's: it is called again when there is one.
+  [[nodiscard]] virtual bool waits() const noexcept { return false; }
 
   /// Octets as they were received. Copied as far as they are not used at once.
   virtual void take(ConstBytes octets) = 0;

@@ -10,9 +10,12 @@ namespace stile::wire {
 namespace {
 
 constexpr std::uint8_t record_version = 0x01;
-constexpr std::size_t head_octets = 4;
+constexpr std::size_t head_octets = 6;
+constexpr std::size_t bulk_octets_max = 0xFFFF;
 constexpr std::size_t field_octets_max = 255;
 static_assert(limits::helper_notice_octets_max <= limits::helper_record_octets_max - head_octets - 2);
+static_assert(limits::gss_token_octets_max == bulk_octets_max);
+static_assert(2 * (2 + bulk_octets_max) + 256 + 9 <= limits::helper_record_octets_max - head_octets);
 static_assert(limits::user_groups_max <= 255, "one octet says how many");
 
 bool is_control(char octet) noexcept {
@@ -29,10 +32,19 @@ std::string_view read_field(ByteReader& body) noexcept {
   return as_text(body.take(body.u8()));
 }
 
+std::uint32_t read_u32(ByteReader& body) noexcept {
+  const std::uint32_t high = body.u16();
+  return (high << 16) | body.u16();
+}
+
 std::uint64_t read_u64(ByteReader& body) noexcept {
   std::uint64_t value = 0;
   for (int i = 0; i < 4; ++i) value = (value << 16) | body.u16();
   return value;
+}
+
+ConstBytes read_bulk(ByteReader& body) noexcept {
+  return body.take(body.u16());
 }
 
 bool is_plain(std::string_view text) noexcept {
@@ -98,6 +110,41 @@ std::optional<HelperNotice> read_notice(ByteReader& body) {
   return good ? std::optional(notice) : std::nullopt;
 }
 
+std::optional<HelperToken> read_token(ByteReader& body) {
+  HelperToken token;
+  token.id = read_u64(body);
+  token.due = read_u64(body);
+  token.conversation = read_u64(body);
+  token.token = read_bulk(body);
+  return token.token.empty() ? std::nullopt : std::optional(token);
+}
+
+bool holds(const HelperProgress& progress) noexcept {
+  switch (progress.outcome) {
+    case HelperOutcome::accepted:
+      return is_name_for_back_ends(progress.user) && !progress.context.empty();
+    case HelperOutcome::more:
+      return progress.user.empty() && !progress.token.empty() && progress.context.empty();
+    default:
+      return progress.user.empty() && progress.token.empty() && progress.context.empty();
+  }
+}
+
+std::optional<HelperProgress> read_progress(ByteReader& body) {
+  HelperProgress progress;
+  progress.id = read_u64(body);
+  const std::uint8_t outcome = body.u8();
+  progress.user = read_field(body);
+  progress.token = read_bulk(body);
+  progress.context = read_bulk(body);
+  if (outcome < static_cast<std::uint8_t>(HelperOutcome::accepted) ||
+      outcome > static_cast<std::uint8_t>(HelperOutcome::more)) {
+    return std::nullopt;
+  }
+  progress.outcome = static_cast<HelperOutcome>(outcome);
+  return holds(progress) ? std::optional(progress) : std::nullopt;
+}
+
 template <class Record, class ReadBody>
 ParseResult<Record> decode(ConstBytes input, HelperKind kind, ReadBody read_body) {
   constexpr Reason reason = Reason::auth_unavailable;
@@ -108,7 +155,7 @@ ParseResult<Record> decode(ConstBytes input, HelperKind kind, ReadBody read_body
   const std::uint8_t said = reader.u8();
   if (reader.short_of_input()) return NeedMore{};
   if (said != static_cast<std::uint8_t>(kind)) return Malformed{.reason = reason, .consumed = 2};
-  const std::size_t size = reader.u16();
+  const std::size_t size = read_u32(reader);
   if (reader.short_of_input()) return NeedMore{};
   if (size > limits::helper_record_octets_max - head_octets)
     return Malformed{.reason = reason, .consumed = head_octets};
@@ -127,7 +174,8 @@ void write_head(ByteWriter& writer, HelperKind kind, std::size_t body_octets) no
   STILE_ASSERT(body_octets <= limits::helper_record_octets_max - head_octets);
   writer.u8(record_version);
   writer.u8(static_cast<std::uint8_t>(kind));
-  writer.u16(static_cast<std::uint16_t>(body_octets));
+  writer.u16(static_cast<std::uint16_t>(body_octets >> 16));
+  writer.u16(static_cast<std::uint16_t>(body_octets & 0xFFFF));
 }
 
 void write_u64(ByteWriter& writer, std::uint64_t value) noexcept {
@@ -144,7 +192,23 @@ void write_field(ByteWriter& writer, std::string_view field) noexcept {
   write_text(writer, field);
 }
 
+void write_bulk(ByteWriter& writer, ConstBytes bulk) noexcept {
+  STILE_ASSERT(bulk.size() <= bulk_octets_max);
+  writer.u16(static_cast<std::uint16_t>(bulk.size()));
+  writer.append(bulk);
+}
+
 }  // namespace
+
+bool operator==(const HelperToken& left, const HelperToken& right) noexcept {
+  return left.id == right.id && left.due == right.due && left.conversation == right.conversation &&
+         std::ranges::equal(left.token, right.token);
+}
+
+bool operator==(const HelperProgress& left, const HelperProgress& right) noexcept {
+  return left.id == right.id && left.outcome == right.outcome && left.user == right.user &&
+         std::ranges::equal(left.token, right.token) && std::ranges::equal(left.context, right.context);
+}
 
 ParseResult<HelperLogin> decode_helper_login(ConstBytes input) {
   return decode<HelperLogin>(input, HelperKind::login, read_login);
@@ -156,6 +220,14 @@ ParseResult<HelperVerdict> decode_helper_verdict(ConstBytes input) {
 
 ParseResult<HelperNotice> decode_helper_notice(ConstBytes input) {
   return decode<HelperNotice>(input, HelperKind::notice, read_notice);
+}
+
+ParseResult<HelperToken> decode_helper_token(ConstBytes input) {
+  return decode<HelperToken>(input, HelperKind::token, read_token);
+}
+
+ParseResult<HelperProgress> decode_helper_progress(ConstBytes input) {
+  return decode<HelperProgress>(input, HelperKind::progress, read_progress);
 }
 
 void encode_helper_login(ByteWriter& writer, const HelperLogin& login) noexcept {
@@ -190,6 +262,26 @@ void encode_helper_notice(ByteWriter& writer, const HelperNotice& notice) noexce
   write_head(writer, HelperKind::notice, 2 + notice.text.size());
   writer.u16(static_cast<std::uint16_t>(notice.text.size()));
   write_text(writer, notice.text);
+}
+
+void encode_helper_token(ByteWriter& writer, const HelperToken& token) noexcept {
+  STILE_ASSERT(!token.token.empty());
+  write_head(writer, HelperKind::token, 8 + 8 + 8 + 2 + token.token.size());
+  write_u64(writer, token.id);
+  write_u64(writer, token.due);
+  write_u64(writer, token.conversation);
+  write_bulk(writer, token.token);
+}
+
+void encode_helper_progress(ByteWriter& writer, const HelperProgress& progress) noexcept {
+  STILE_ASSERT(holds(progress));
+  const std::size_t bulks = 2 + progress.token.size() + 2 + progress.context.size();
+  write_head(writer, HelperKind::progress, 8 + 1 + 1 + progress.user.size() + bulks);
+  write_u64(writer, progress.id);
+  writer.u8(static_cast<std::uint8_t>(progress.outcome));
+  write_field(writer, progress.user);
+  write_bulk(writer, progress.token);
+  write_bulk(writer, progress.context);
 }
 
 bool is_name_for_back_ends(std::string_view name) noexcept {

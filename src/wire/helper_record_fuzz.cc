@@ -36,5 +36,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check<HelperLogin>(input, decode_helper_login, encode_helper_login);
   check<HelperVerdict>(input, decode_helper_verdict, encode_helper_verdict);
   check<HelperNotice>(input, decode_helper_notice, encode_helper_notice);
+  check<HelperToken>(input, decode_helper_token, encode_helper_token);
+  check<HelperProgress>(input, decode_helper_progress, encode_helper_progress);
   return 0;
 }

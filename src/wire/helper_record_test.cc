@@ -1,4 +1,4 @@
-// The records between server and helper, against tests/vectors/helper.records (L, V, N).
+// The records between server and helper, against tests/vectors/helper.records (L, V, N, T, P).
 #include "wire/helper_record.h"
 
 #include <gtest/gtest.h>
@@ -29,12 +29,16 @@ std::string_view word(Random& random, std::size_t longest) {
   return kept(std::move(text));
 }
 
+std::size_t naive_size(const Octets& input) {
+  return std::size_t{input[2]} * 16777216 + std::size_t{input[3]} * 65536 + std::size_t{input[4]} * 256 + input[5];
+}
+
 /// Cuts a record into its fields, one after the other, and says whether all of it fitted.
 class NaiveBody {
  public:
   explicit NaiveBody(const Octets& input) {
-    const std::size_t size = std::size_t{input[2]} * 256 + input[3];
-    body_.assign(reinterpret_cast<const char*>(input.data()) + 4, size);
+    const std::size_t size = naive_size(input);
+    body_.assign(reinterpret_cast<const char*>(input.data()) + 6, size);
   }
   std::string_view cut(std::size_t size) {
     good_ = good_ && size <= body_.size() - at_;
@@ -71,9 +75,9 @@ ParseResult<Record> naive(const Octets& input, std::uint8_t kind, Judge judge) {
   if (input[0] != 1) return Malformed{reason, 1};
   if (input.size() < 2) return NeedMore{};
   if (input[1] != kind) return Malformed{reason, 2};
-  if (input.size() < 4) return NeedMore{};
-  const std::size_t whole = std::size_t{4} + std::size_t{input[2]} * 256 + input[3];
-  if (whole > 65536) return Malformed{reason, 4};
+  if (input.size() < 6) return NeedMore{};
+  const std::size_t whole = std::size_t{6} + naive_size(input);
+  if (whole > std::size_t{136} * 1024) return Malformed{reason, 6};
   if (input.size() < whole) return NeedMore{};
   NaiveBody body(input);
   Record record;
@@ -176,9 +180,82 @@ struct NoticeCodec {
   }
 };
 
+Octets naive_bulk(NaiveBody& body) {
+  const std::string_view text = body.cut(body.number(2));
+  return {text.begin(), text.end()};
+}
+
+const Octets& kept_octets(Octets octets) {
+  static std::deque<Octets> all;
+  return all.emplace_back(std::move(octets));
+}
+
+Octets bulk(Random& random) {
+  Octets octets(1 + random.below(random.one_in(8) ? 1000 : 40));
+  for (auto& octet : octets) octet = static_cast<std::uint8_t>(random.below(256));
+  return octets;
+}
+
+struct TokenCodec {
+  using Message = HelperToken;
+  static ParseResult<HelperToken> decode(ConstBytes input) { return decode_helper_token(input); }
+  static ParseResult<HelperToken> oracle(const Octets& input) {
+    return naive<HelperToken>(input, 4, [](NaiveBody& body, HelperToken& token) {
+      token.id = body.number(8);
+      token.due = body.number(8);
+      token.conversation = body.number(8);
+      token.token = kept_octets(naive_bulk(body));
+      return !token.token.empty();
+    });
+  }
+  static std::vector<Vector> vectors() { return read_vectors(vectors_path, 'T'); }
+  static Example<HelperToken> example(Random& random) {
+    return encoded(HelperToken{.id = random.below(1U << 30),
+                               .due = random.below(std::size_t{1} << 62),
+                               .conversation = random.below(1U << 30),
+                               .token = kept_octets(bulk(random))},
+                   encode_helper_token);
+  }
+};
+
+struct ProgressCodec {
+  using Message = HelperProgress;
+  static ParseResult<HelperProgress> decode(ConstBytes input) { return decode_helper_progress(input); }
+  static ParseResult<HelperProgress> oracle(const Octets& input) {
+    return naive<HelperProgress>(input, 5, [](NaiveBody& body, HelperProgress& progress) {
+      progress.id = body.number(8);
+      const std::uint64_t outcome = body.number(1);
+      progress.outcome = static_cast<HelperOutcome>(outcome);
+      progress.user = body.field();
+      progress.token = kept_octets(naive_bulk(body));
+      progress.context = kept_octets(naive_bulk(body));
+      if (outcome == 1) return naive_name(progress.user) && !progress.context.empty();
+      const bool nobody = progress.user.empty() && progress.context.empty();
+      return outcome >= 2 && outcome <= 5 && nobody && progress.token.empty() == (outcome != 5);
+    });
+  }
+  static std::vector<Vector> vectors() { return read_vectors(vectors_path, 'P'); }
+  static Example<HelperProgress> example(Random& random) {
+    HelperProgress progress{.id = random.below(1U << 30),
+                            .outcome = static_cast<HelperOutcome>(1 + random.below(5)),
+                            .user = {},
+                            .token = {},
+                            .context = {}};
+    const bool accepted = progress.outcome == HelperOutcome::accepted;
+    if (accepted) progress.user = word(random, 255);
+    if (accepted) progress.context = kept_octets(bulk(random));
+    if (progress.outcome == HelperOutcome::more || (accepted && random.one_in(2))) {
+      progress.token = kept_octets(bulk(random));
+    }
+    return encoded(progress, encode_helper_progress);
+  }
+};
+
 INSTANTIATE_TYPED_TEST_SUITE_P(HelperLogin, CodecTest, LoginCodec);
 INSTANTIATE_TYPED_TEST_SUITE_P(HelperVerdict, CodecTest, VerdictCodec);
 INSTANTIATE_TYPED_TEST_SUITE_P(HelperNotice, CodecTest, NoticeCodec);
+INSTANTIATE_TYPED_TEST_SUITE_P(HelperToken, CodecTest, TokenCodec);
+INSTANTIATE_TYPED_TEST_SUITE_P(HelperProgress, CodecTest, ProgressCodec);
 
 TEST(HelperRecord, OneMessageHoldsExactlyOne) {
   Octets octets = vector_octets(vectors_path, "V2");
@@ -187,6 +264,17 @@ TEST(HelperRecord, OneMessageHoldsExactlyOne) {
   EXPECT_FALSE(whole_record(decode_helper_verdict(octets), octets));
   octets.resize(octets.size() - 2);
   EXPECT_FALSE(whole_record(decode_helper_verdict(octets), octets));
+}
+
+TEST(HelperRecord, TheLongestTokenAndContextFit) {
+  const Octets longest(limits::gss_token_octets_max, 0x60);
+  const HelperProgress progress{.id = 1,
+                                .outcome = HelperOutcome::accepted,
+                                .user = kept(std::string(255, 'a')),
+                                .token = longest,
+                                .context = longest};
+  const auto example = encoded(progress, encode_helper_progress);
+  EXPECT_EQ(whole_record(decode_helper_progress(example.encoded), example.encoded), std::optional(progress));
 }
 
 TEST(HelperRecord, ThePasswordPointsIntoTheInput) {

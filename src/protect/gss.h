@@ -1,0 +1,50 @@
+// A GSSAPI security context that stands (RFC 2743, Kerberos' in RFC 4121), as far as octets are concerned: it wraps and
+// unwraps messages. Who makes one: at a server the helper process, which hands it over as octets; at a client
+// GssInitiation. Where the build has no GSSAPI (gss_absent.cc), none can be made.
+// Threading: a context belongs to one thread. Tested by tests/e2e/gssapi_test.py against a real realm.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/bytes.h"
+
+namespace stile::protect {
+
+/// Whether this build speaks it.
+[[nodiscard]] bool has_gssapi() noexcept;
+/// Loads what the library loads when it is first used: before a process shuts itself away from files.
+void prepare_gssapi() noexcept;
+
+class GssContext {
+ public:
+  /// Where a message stands among those before it.
+  enum class Order : std::uint8_t { next, gap, late, duplicate, old };
+
+  struct Unwrapped {
+    Order order = Order::next;
+    bool confidential = false;  // it was encrypted as well
+  };
+
+  /// What GssAcceptor exported; nullptr where it is none.
+  [[nodiscard]] static std::unique_ptr<GssContext> import(ConstBytes exported);
+  virtual ~GssContext() = default;
+  GssContext(const GssContext&) = delete;
+  GssContext& operator=(const GssContext&) = delete;
+
+  [[nodiscard]] virtual bool can_encrypt() const noexcept = 0;
+  /// Appends what the token holds; absent where it is not the peer's, or was changed on the way.
+  [[nodiscard]] virtual std::optional<Unwrapped> unwrap(ConstBytes token, std::vector<std::uint8_t>& plain) = 0;
+  /// Appends the token; false where the context wraps no longer (it has expired).
+  [[nodiscard]] virtual bool wrap(ConstBytes plain, bool encrypt, std::vector<std::uint8_t>& token) = 0;
+  /// How many plain octets make a token of at most so many (gss_wrap_size_limit).
+  [[nodiscard]] virtual std::size_t plain_octets_max(bool encrypt, std::size_t token_octets) = 0;
+
+ protected:
+  GssContext() noexcept = default;
+};
+
+}  // namespace stile::protect

@@ -1,0 +1,16 @@
+// A build without GSSAPI.
+#include "protect/gss.h"
+
+namespace stile::protect {
+
+bool has_gssapi() noexcept {
+  return false;
+}
+
+void prepare_gssapi() noexcept {}
+
+std::unique_ptr<GssContext> GssContext::import(ConstBytes) {
+  return nullptr;
+}
+
+}  // namespace stile::protect

@@ -1,0 +1,119 @@
+// The same by the system's GSSAPI library (MIT Kerberos).
+#include <gssapi/gssapi.h>
+
+#include <utility>
+
+#include "base/secret.h"
+#include "protect/gss.h"
+
+namespace stile::protect {
+namespace {
+
+gss_buffer_desc view_of(ConstBytes octets) noexcept {
+  // The library reads only.
+  return {.length = octets.size(), .value = const_cast<std::uint8_t*>(octets.data())};
+}
+
+/// A buffer of the library's; wiped, for it may hold what is secret.
+class Buffer {
+ public:
+  Buffer() noexcept = default;
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  ~Buffer() {
+    wipe({static_cast<std::uint8_t*>(buffer_.value), buffer_.length});
+    OM_uint32 minor = 0;
+    gss_release_buffer(&minor, &buffer_);
+  }
+  [[nodiscard]] gss_buffer_t get() noexcept { return &buffer_; }
+  [[nodiscard]] ConstBytes octets() const noexcept {
+    return {static_cast<const std::uint8_t*>(buffer_.value), buffer_.length};
+  }
+
+ private:
+  gss_buffer_desc buffer_{.length = 0, .value = nullptr};
+};
+
+GssContext::Order order_of(OM_uint32 status) noexcept {
+  using enum GssContext::Order;
+  if ((status & GSS_S_DUPLICATE_TOKEN) != 0) return duplicate;
+  if ((status & GSS_S_OLD_TOKEN) != 0) return old;
+  if ((status & GSS_S_UNSEQ_TOKEN) != 0) return late;
+  return (status & GSS_S_GAP_TOKEN) != 0 ? gap : next;
+}
+
+class Krb5Context final : public GssContext {
+ public:
+  /// Takes the context over.
+  explicit Krb5Context(gss_ctx_id_t context) noexcept : context_(context) {
+    OM_uint32 minor = 0;
+    OM_uint32 flags = 0;
+    const OM_uint32 status =
+        gss_inquire_context(&minor, context_, nullptr, nullptr, nullptr, nullptr, &flags, nullptr, nullptr);
+    can_encrypt_ = !GSS_ERROR(status) && (flags & GSS_C_CONF_FLAG) != 0;
+  }
+  ~Krb5Context() override {
+    OM_uint32 minor = 0;
+    gss_delete_sec_context(&minor, &context_, GSS_C_NO_BUFFER);
+  }
+
+  [[nodiscard]] bool can_encrypt() const noexcept override { return can_encrypt_; }
+
+  std::optional<Unwrapped> unwrap(ConstBytes token, std::vector<std::uint8_t>& plain) override {
+    OM_uint32 minor = 0;
+    gss_buffer_desc input = view_of(token);
+    Buffer output;
+    int encrypted = 0;
+    const OM_uint32 status = gss_unwrap(&minor, context_, &input, output.get(), &encrypted, nullptr);
+    if (GSS_ERROR(status)) return std::nullopt;
+    plain.insert(plain.end(), output.octets().begin(), output.octets().end());
+    return Unwrapped{.order = order_of(status), .confidential = encrypted != 0};
+  }
+
+  bool wrap(ConstBytes plain, bool encrypt, std::vector<std::uint8_t>& token) override {
+    OM_uint32 minor = 0;
+    gss_buffer_desc input = view_of(plain);
+    Buffer output;
+    int encrypted = 0;
+    const OM_uint32 status =
+        gss_wrap(&minor, context_, encrypt ? 1 : 0, GSS_C_QOP_DEFAULT, &input, &encrypted, output.get());
+    if (GSS_ERROR(status) || (encrypt && encrypted == 0)) return false;
+    token.insert(token.end(), output.octets().begin(), output.octets().end());
+    return true;
+  }
+
+  std::size_t plain_octets_max(bool encrypt, std::size_t token_octets) override {
+    OM_uint32 minor = 0;
+    OM_uint32 most = 0;
+    const OM_uint32 status = gss_wrap_size_limit(&minor, context_, encrypt ? 1 : 0, GSS_C_QOP_DEFAULT,
+                                                 static_cast<OM_uint32>(token_octets), &most);
+    return GSS_ERROR(status) ? 0 : most;
+  }
+
+ private:
+  gss_ctx_id_t context_;
+  bool can_encrypt_ = false;
+};
+
+}  // namespace
+
+bool has_gssapi() noexcept {
+  return true;
+}
+
+void prepare_gssapi() noexcept {
+  OM_uint32 minor = 0;
+  gss_OID_set mechanisms = GSS_C_NO_OID_SET;
+  (void)gss_indicate_mechs(&minor, &mechanisms);
+  gss_release_oid_set(&minor, &mechanisms);
+}
+
+std::unique_ptr<GssContext> GssContext::import(ConstBytes exported) {
+  OM_uint32 minor = 0;
+  gss_buffer_desc input = view_of(exported);
+  gss_ctx_id_t context = GSS_C_NO_CONTEXT;
+  if (GSS_ERROR(gss_import_sec_context(&minor, &input, &context))) return nullptr;
+  return std::make_unique<Krb5Context>(context);
+}
+
+}  // namespace stile::protect
