@@ -7,6 +7,7 @@ namespace stile::auth {
 Duration penalty_for(Reason reason) noexcept {
   switch (reason) {
     case Reason::auth_failed:
+    case Reason::gss_accept:
       return limits::penalty_login;
     case Reason::auth_crashed:
       return limits::penalty_crash;
@@ -16,6 +17,9 @@ Duration penalty_for(Reason reason) noexcept {
       return limits::penalty_timeout;
     case Reason::protocol_unknown:
     case Reason::auth_version:
+    case Reason::gss_version:
+    case Reason::gss_order:
+    case Reason::gss_token:
     case Reason::request_version:
     case Reason::request_user:
     case Reason::http_syntax:

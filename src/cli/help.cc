@@ -7,6 +7,7 @@
 #include "auth/pam_login.h"
 #include "cli/pages.h"
 #include "observe/accounting_store.h"
+#include "protect/gss.h"
 #include "protect/tls.h"
 
 namespace stile::cli {
@@ -120,11 +121,12 @@ std::string version_text() {
 #endif
   const std::string_view tls = protect::has_tls() ? " tls" : "";
   const std::string_view accounting = observe::AccountingStore::built_in() ? " accounting" : "";
+  const std::string_view gssapi = protect::has_gssapi() ? " gssapi" : "";
   const std::string_view pam = auth::pam_built_in() ? " pam" : "";
   return fmt::format(
       "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy "
-      "command{}{}{}\n",
-      STILE_VERSION, compiler_text(), build, pam, tls, accounting);
+      "command{}{}{}{}\n",
+      STILE_VERSION, compiler_text(), build, pam, gssapi, tls, accounting);
 }
 
 }  // namespace stile::cli

@@ -188,6 +188,7 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
   auto users = load_users(*config, path);
   if (!users) return std::unexpected(std::move(users.error()));
   if (!config->accounting.file.empty()) config->accounting.file = beside(path, config->accounting.file);
+  config->gssapi.keytab = beside(path, config->gssapi.keytab);
   auto tls = load_all_tls(*config, path);
   if (!tls) return std::unexpected(std::move(tls.error()));
   return Settings{std::move(*config), path, std::move(*users), std::move(*tls)};

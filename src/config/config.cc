@@ -79,6 +79,11 @@ void add_contradictions_of_listener(const Config& config, std::size_t index, std
     errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
                       "listen.auth: no program judges passwords (add [command] with `program`)"});
   }
+  if (listener.auth.admits(AuthMethod::gssapi) && listener.tls.is_on()) {
+    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
+                      "listen.auth: gssapi protects the stream itself, not inside TLS (give it a listener without "
+                      "`tls`)"});
+  }
   if (const auto judges = judges_of(listener); judges.size() > 1) {
     errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
                       fmt::format("listen.auth: {0} and {1} both judge a name and a password, which is one method to a "
@@ -170,7 +175,7 @@ AuthMethods auth_of(const Config& config, const Listener& listener) noexcept {
 bool needs_helper(const Config& config) noexcept {
   return std::ranges::any_of(config.listeners, [&](const Listener& listener) {
     const AuthMethods auth = auth_of(config, listener);
-    return auth.admits(AuthMethod::pam) || auth.admits(AuthMethod::command);
+    return auth.admits(AuthMethod::pam) || auth.admits(AuthMethod::command) || auth.admits(AuthMethod::gssapi);
   });
 }
 

@@ -59,6 +59,16 @@ struct Command {
   Duration cache = limits::login_cache;
 };
 
+/// Who may log in by a Kerberos ticket (RFC 1961).
+struct Gssapi {
+  std::string keytab = "/etc/krb5.keytab";
+  std::string service;              // whose keys count; empty: every key there
+  std::vector<std::string> realms;  // whose users go by their names alone
+  bool confidentiality = false;     // nothing less is granted
+  bool clear = false;               // level 0: the login alone
+  bool nec = false;                 // levels that are not wrapped
+};
+
 /// Who used how much, kept on disk (observe/accounting.h).
 struct Accounting {
   std::string file;  // empty: off
@@ -91,6 +101,7 @@ struct Config {
   Users users;
   Pam pam;
   Command command;
+  Gssapi gssapi;
   Limits limits;
   Engine engine;
   Admin admin;

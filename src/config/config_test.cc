@@ -66,6 +66,13 @@ service = "proxy"
 cache = "0s"
 [command]
 program = ["/usr/lib/ask", "-v"]
+[gssapi]
+keytab = "keys"
+service = "socks"
+realms = ["EXAMPLE.ORG", "EXAMPLE.COM"]
+min_level = "confidentiality"
+clear = "allow"
+nec = "allow"
 [limits]
 penalty_exempt = ["10.0.0.0/8", "2001:db8::/32"]
 timeout_reply = "06"
@@ -96,12 +103,16 @@ TEST(Config, EveryKeyIsRead) {
   ASSERT_NE(config.policy, nullptr);
   EXPECT_EQ(config.policy->rules().size(), 1U);
   EXPECT_EQ(config.policy_rules, "allow anyone from 192.0.2.0/24 to public\n");
-  EXPECT_EQ(config.policy_rules_line, 53);
+  EXPECT_EQ(config.policy_rules_line, 60);
   EXPECT_EQ(config.users.file, "users");
   EXPECT_EQ(config.users.cache, 30s);
   EXPECT_EQ(config.pam.service, "proxy");
   EXPECT_EQ(config.pam.cache, 0s);
   EXPECT_EQ(config.command.program, (std::vector<std::string>{"/usr/lib/ask", "-v"}));
+  EXPECT_EQ(config.gssapi.keytab, "keys");
+  EXPECT_EQ(config.gssapi.service, "socks");
+  EXPECT_EQ(config.gssapi.realms, (std::vector<std::string>{"EXAMPLE.ORG", "EXAMPLE.COM"}));
+  EXPECT_TRUE(config.gssapi.confidentiality && config.gssapi.clear && config.gssapi.nec);
   EXPECT_EQ(config.limits.penalty_exempt, (std::vector{*Cidr::parse("10.0.0.0/8"), *Cidr::parse("2001:db8::/32")}));
 }
 
@@ -360,7 +371,7 @@ TEST(Tls, FaultsAreLocated) {
 
 TEST(Auth, FaultsAreLocated) {
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['pasword']\n"),
-            "3:9: listen.auth: expected password, pam, command, certificate or none\n");
+            "3:9: listen.auth: expected password, pam, command, gssapi, certificate or none\n");
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['none', 'none']\n"),
             "3:17: listen.auth: none stands twice\n");
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = []\n"), "3:8: listen.auth: the list is empty\n");
@@ -384,6 +395,12 @@ TEST(Auth, TwoWhoJudgePasswordsAreRefusedWithBothCures) {
             "2:12: command.program: expected the absolute path of a program\n");
   EXPECT_EQ(faults("[pam]\nservice = '../x'\n"),
             "2:11: pam.service: expected the name of a file in /etc/pam.d: letters, digits, '-', '_' and '.'\n");
+  EXPECT_EQ(faults(listen + "auth = 'gssapi'\ntls = {cert = 'c', key = 'k'}\n"),
+            "3:1: listen.auth: gssapi protects the stream itself, not inside TLS (give it a listener without `tls`)\n");
+  EXPECT_EQ(faults("[gssapi]\nservice = 'rcmd@host'\n"),
+            "2:11: gssapi.service: expected the first part of a principal, such as \"rcmd\", without a host\n");
+  EXPECT_EQ(faults("[gssapi]\nrealms = ['a@B']\n"), "2:11: gssapi.realms: expected a realm, such as \"EXAMPLE.ORG\"\n");
+  EXPECT_TRUE(needs_helper(accepted(listen + "auth = 'gssapi'\n")));
   EXPECT_FALSE(needs_helper(accepted(command + listen)));
   EXPECT_TRUE(needs_helper(accepted(command + listen + "auth = 'command'\n")));
   EXPECT_TRUE(needs_helper(accepted(listen + "auth = ['none', 'pam']\n")));
@@ -534,6 +551,11 @@ TEST(Override, LaterSourcesWin) {
             "pam.service=stile <default>\n"
             "pam.cache=1m <default>\n"
             "command.cache=1m <default>\n"
+            "gssapi.keytab=/etc/krb5.keytab <default>\n"
+            "gssapi.realms=[] <default>\n"
+            "gssapi.min_level=integrity <default>\n"
+            "gssapi.clear=refuse <default>\n"
+            "gssapi.nec=refuse <default>\n"
             "limits.handshake=10s <default>\n"
             "limits.idle=1h <stile.toml:4>\n"
             "limits.half_closed=5m <default>\n"

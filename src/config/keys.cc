@@ -36,6 +36,11 @@ constexpr Table table_rows[] = {
      "Names and passwords that a program of yours judges, where a listener's `auth` says `command`. It is started once "
      "and asked line by line; see [authentication](authentication.md).",
      false, "program"},
+    {"gssapi", "[gssapi]",
+     "Kerberos tickets, where a listener's `auth` says `gssapi` (RFC 1961): who a client is, and a protection of all "
+     "that "
+     "it sends and receives, datagrams included. A user is the whole principal, such as `alice@EXAMPLE.ORG`. See "
+     "[authentication](authentication.md)."},
     {"limits", "[limits]", "How long and how much. The defaults suit a server on the internet."},
     {"accounting", "[accounting]",
      "Who used how much: a row for each session in an SQLite file, with its octets as they are moved; `stile usage` "
@@ -103,7 +108,8 @@ constexpr Key key_rows[] = {
          "How clients show who they are, in order of preference: by a name and a password, which `password` looks up "
          "in "
          "`[users]`, `pam` has judged by the system's PAM modules and `command` by a program of yours, one of the "
-         "three; `certificate`, which needs `client_ca` in `tls` and nothing more of the client; or `none`, for those "
+         "three; by a Kerberos ticket, `gssapi`; `certificate`, which needs `client_ca` in `tls` and nothing more of "
+         "the client; or `none`, for those "
          "that show nothing and count as anonymous, or over a Unix-domain socket as whom the kernel names. Left out, "
          "it is `certificate` where `tls` has a `client_ca`, `password` where there are `[users]`, else `none`. "
          "Without "
@@ -317,6 +323,59 @@ constexpr Key key_rows[] = {
      .duration = &Command::cache,
      .shortest = 0s,
      .longest = 1h},
+    {.table = "gssapi",
+     .name = "keytab",
+     .type = KeyType::file,
+     .default_text = "/etc/krb5.keytab",
+     .help = "The file with the keys of the service. The server's own process never reads it: a helper does, which is "
+             "started before the server gives up what it may read as root.",
+     .example = "\"stile.keytab\"",
+     .text = &Gssapi::keytab},
+    {.table = "gssapi",
+     .name = "service",
+     .type = KeyType::service,
+     .default_text = "",
+     .help = "Whose keys count, of any host: clients ask for a ticket to `rcmd/HOST` (curl, Dante) or `socks/HOST` "
+             "(RFC 1961). Left out, every key in the file does.",
+     .example = "\"rcmd\"",
+     .text = &Gssapi::service},
+    {.table = "gssapi",
+     .name = "realms",
+     .type = KeyType::realms,
+     .default_text = "",
+     .help = "Realms whose users go by their names alone: with `EXAMPLE.ORG`, alice@EXAMPLE.ORG is the user `alice`. "
+             "Principals with a slash (alice/admin@EXAMPLE.ORG) stay whole.",
+     .example = "[\"EXAMPLE.ORG\"]"},
+    {.table = "gssapi",
+     .name = "min_level",
+     .type = KeyType::choice,
+     .default_text = "integrity",
+     .help =
+         "The least protection that is granted: `integrity` (level 1), where a client may ask for no more than that "
+         "nobody changes what it sends, or `confidentiality` (level 2), where everything is encrypted.",
+     .example = "\"confidentiality\"",
+     .choice = &Gssapi::confidentiality,
+     .words = {"integrity", "confidentiality"}},
+    {.table = "gssapi",
+     .name = "clear",
+     .type = KeyType::choice,
+     .default_text = "refuse",
+     .help =
+         "What is said to clients that log in and want no protection at all (level 0, which RFC 1961 does not know): "
+         "curl is one. `allow` them only where the network is trusted: whoever can change what passes can take "
+         "the session over.",
+     .example = "\"allow\"",
+     .choice = &Gssapi::clear,
+     .words = {"refuse", "allow"}},
+    {.table = "gssapi",
+     .name = "nec",
+     .type = KeyType::choice,
+     .default_text = "refuse",
+     .help = "What is said to clients that ask for a level without protecting that message (NEC's dialect, curl's "
+             "`--socks5-gssapi-nec`): whoever can change what passes can lower the level.",
+     .example = "\"allow\"",
+     .choice = &Gssapi::nec,
+     .words = {"refuse", "allow"}},
     {.table = "limits",
      .name = "handshake",
      .type = KeyType::duration,

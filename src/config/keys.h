@@ -41,22 +41,23 @@ enum class KeyType : std::uint8_t {
   tls,        // a table of files
   service,    // a file of /etc/pam.d
   program,    // a path and its arguments
+  realms,     // a list of Kerberos realms
 };
 
 /// A list in the file; one string is as good as a list of one.
 [[nodiscard]] constexpr bool is_list(KeyType type) noexcept {
   return type == KeyType::addresses || type == KeyType::protocols || type == KeyType::networks ||
-         type == KeyType::targets || type == KeyType::auth || type == KeyType::program;
+         type == KeyType::targets || type == KeyType::auth || type == KeyType::program || type == KeyType::realms;
 }
 
 /// Where a value goes: the member of the part of the configuration that has it.
 using DurationField =
     std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*, Duration Users::*,
                  Duration Engine::*, Duration Accounting::*, Duration Pam::*, Duration Command::*>;
-using ChoiceField =
-    std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*, bool Config::*>;
+using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*,
+                                 bool Gssapi::*, bool Config::*>;
 using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
-                               std::string Pam::*>;
+                               std::string Pam::*, std::string Gssapi::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats

@@ -59,13 +59,15 @@ std::string type_text(const Key& key) {
     case KeyType::file:
       return "path";
     case KeyType::auth:
-      return "list of `\"password\"`, `\"pam\"`, `\"command\"`, `\"certificate\"`, `\"none\"`";
+      return "list of `\"password\"`, `\"pam\"`, `\"command\"`, `\"gssapi\"`, `\"certificate\"`, `\"none\"`";
     case KeyType::tls:
       return "table of files, with `optional`";
     case KeyType::service:
       return "name of a service";
     case KeyType::program:
       return "path and arguments";
+    case KeyType::realms:
+      return "list of realms";
   }
   return {};
 }

@@ -50,6 +50,10 @@ Command& part(Config& config, Value Command::*) {
   return config.command;
 }
 template <class Value>
+Gssapi& part(Config& config, Value Gssapi::*) {
+  return config.gssapi;
+}
+template <class Value>
 Engine& part(Config& config, Value Engine::*) {
   return config.engine;
 }
@@ -130,7 +134,9 @@ Stored store_file(const Key& key, std::string_view text, Config& config) {
 
 Stored store_service(const Key& key, std::string_view text, Config& config) {
   if (!wire::is_service_name(text)) {
-    return std::unexpected("expected the name of a file in /etc/pam.d: letters, digits, '-', '_' and '.'");
+    return std::unexpected(key.table == "pam"
+                               ? "expected the name of a file in /etc/pam.d: letters, digits, '-', '_' and '.'"
+                               : "expected the first part of a principal, such as \"rcmd\", without a host");
   }
   value_of<std::string>(key.text, config) = std::string(text);
   return {};
@@ -238,7 +244,7 @@ std::vector<Cidr>& networks_of(const Key& key, Config& config) {
 
 Stored add_auth(std::string_view text, Config& config) {
   const auto method = auth_method_named(text);
-  if (!method) return std::unexpected("expected password, pam, command, certificate or none");
+  if (!method) return std::unexpected("expected password, pam, command, gssapi, certificate or none");
   if (config.listeners.back().auth.admits(*method)) return std::unexpected(fmt::format("{} stands twice", text));
   config.listeners.back().auth.add(*method);
   return {};
@@ -294,6 +300,15 @@ Stored add_program_word(std::string_view text, Config& config) {
   return {};
 }
 
+Stored add_realm(std::string_view text, Config& config) {
+  const auto is_odd = [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '/' || c == '@'; };
+  if (text.empty() || std::ranges::any_of(text, is_odd)) {
+    return std::unexpected("expected a realm, such as \"EXAMPLE.ORG\"");
+  }
+  config.gssapi.realms.emplace_back(text);
+  return {};
+}
+
 Stored add_item(const Key& key, std::string_view text, Config& config) {
   switch (key.type) {
     case KeyType::addresses:
@@ -306,6 +321,8 @@ Stored add_item(const Key& key, std::string_view text, Config& config) {
       return add_auth(text, config);
     case KeyType::program:
       return add_program_word(text, config);
+    case KeyType::realms:
+      return add_realm(text, config);
     default:
       return add_target(text, config);
   }
@@ -325,6 +342,8 @@ void clear_list(const Key& key, Config& config) {
       return;
     case KeyType::program:
       return config.command.program.clear();
+    case KeyType::realms:
+      return config.gssapi.realms.clear();
     default:
       return config.proxy_protocol_to.back().targets.clear();
   }
@@ -477,6 +496,8 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
       break;
     case KeyType::program:
       return config.command.program;
+    case KeyType::realms:
+      return config.gssapi.realms;
     default:
       for (const ProxyTarget& target : proxy_protocol_at(config, index).targets) items.push_back(target_text(target));
       break;

@@ -44,6 +44,8 @@ class Line {
   void give(engine::Engine& engine, engine::Socket& to) noexcept;
   /// From now on it is protected. `received`: octets of it that came already.
   void protect(std::unique_ptr<Transform> transform, ConstBytes received = {});
+  /// And from now on it no longer is: what protected it, with what it has to send and has not opened.
+  [[nodiscard]] std::unique_ptr<Transform> unprotect() noexcept { return std::move(transform_); }
   [[nodiscard]] bool is_plain() const noexcept { return transform_ == nullptr; }
   /// What it is protected by; nullptr where it is plain.
   [[nodiscard]] const Transform* transform() const noexcept { return transform_.get(); }

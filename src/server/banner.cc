@@ -48,19 +48,20 @@ std::string who_may(const config::Config& config, const config::Listener& listen
   const AuthMethods auth = config::auth_of(config, listener);
   const bool password = auth.password_judge().has_value();
   const bool none = auth.admits(AuthMethod::none);
-  const bool certificate = auth.admits(AuthMethod::certificate);
+  std::vector<std::string_view> shown;
+  if (auth.admits(AuthMethod::certificate)) shown.push_back("a certificate");
+  if (auth.admits(AuthMethod::gssapi)) shown.push_back("a Kerberos ticket");
+  if (password) shown.push_back("a password");
+  const std::string proof = fmt::format("{}", fmt::join(shown, " or "));
   if (config.policy == nullptr) {
     const bool local = listener.is_unix() || config::is_loopback(listener.address.address);
     if (!local) return "nobody, since there is no [policy]";
-    if (certificate) return "clients on this host, with a certificate";
-    return !password ? "clients on this host, without authentication"
-                     : fmt::format("clients on this host, with {} password", none ? "or without a" : "a");
+    if (shown.empty()) return "clients on this host, without authentication";
+    return fmt::format("clients on this host, with {}{}", none ? "or without " : "", proof);
   }
-  const std::string_view who = certificate
-                                   ? (password ? "users with a certificate or a password" : "users with a certificate")
-                               : !password ? "clients without authentication"
-                               : none      ? "clients with or without a password"
-                                           : "users with a password";
+  const std::string who = shown.empty() ? "clients without authentication"
+                          : none        ? fmt::format("clients with or without {}", proof)
+                                        : fmt::format("users with {}", proof);
   const std::size_t rules = config.policy->rules().size();
   return fmt::format("{}, as {} rule{} of the policy say{}", who, rules, rules == 1 ? "" : "s", rules == 1 ? "s" : "");
 }

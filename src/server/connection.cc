@@ -208,7 +208,7 @@ void Connection::on_client_ready(engine::Status) {
   if (controlling_) return watch_control();
   if (probing_) return watch_probes();
   if (draining_) return discard_input();
-  if (transform_ != nullptr) return secure();
+  if (securing_ && login_ == nullptr) return secure();
   if (reading_) return receive();
   if (!worker_.engine_.failed(client_.socket())) return watch_client();
   drive(session::ClientFailed{});
@@ -220,12 +220,18 @@ void Connection::receive() {
   if (!received && received.error().kind == ErrorKind::would_block) return watch_client();
   reading_ = false;
   watch_client();  // its RST is noticed even where the session has no room to read more
-  if (!received && client_.failure() != Reason::none) return finish(client_.failure());
+  if (!received && client_.failure() != Reason::none) return break_off(client_.failure());
   if (!received) return drive(session::ClientFailed{});
   if (*received == 0) return drive(session::ClientFin{});
   const bool secrets = session_.reads_secrets();
   drive(session::Received{ConstBytes(buffer).first(*received)});
   if (secrets) wipe(MutableBytes(buffer).first(*received));
+}
+
+// What came is not what the protection lets through: the session is not told, for it has no more to say.
+void Connection::break_off(Reason reason) {
+  Next next;
+  perform(session::Close{reason, session::Close::How::after_reply}, next);
 }
 
 // What the client has not taken yet; false when it never will.

@@ -15,6 +15,7 @@
 #include "auth/verifier.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "protect/gss_acceptance.h"
 #include "protect/line.h"
 #include "protect/tls.h"
 #include "relay/udp_association.h"
@@ -89,7 +90,12 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   void perform(const session::Protect& action, Next& next);
 
   void secure();
+  void inside_tls();
+  void encapsulated();
+  void ask_about_token();
+  void on_token_judged(const std::optional<Identity>& identity);
   void receive();
+  void break_off(Reason reason);
   [[nodiscard]] bool send_rest();
   void after_flush();
   void start_relay();
@@ -168,8 +174,10 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   std::map<std::pair<std::uint64_t, int>, relay::DatagramTerms>
       datagram_terms_;  // likewise: of each rule that holds it to something
   session::ServerSession session_;
-  std::shared_ptr<const protect::TlsServer> tls_;     // until the handshake is over
-  const protect::TlsTransform* transform_ = nullptr;  // the client's stream's own, during the handshake
+  std::shared_ptr<const protect::TlsServer> tls_;         // until the handshake is over
+  const protect::TlsTransform* tls_transform_ = nullptr;  // the client's stream's own, during the handshake
+  protect::GssAcceptance* gss_ = nullptr;                 // likewise, and as long as the stream is protected by it
+  std::optional<Identity> by_ticket_;                     // who it is, until the level is agreed
 
   Endpoint local_;
   Endpoint peer_;
@@ -189,6 +197,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   bool handshaking_ = true;  // the request is not complete
   bool over_unix_ = false;   // and no PROXY header named a client with an address
   bool header_due_ = false;  // a PROXY header comes first
+  bool securing_ = false;    // a handshake of what protects the client's stream is under way
   bool reading_ = false;
   bool relay_due_ = false;    // the relay starts as soon as the client's wait is cancelled
   bool http_due_ = false;     // so does the driver of HTTP

@@ -58,7 +58,7 @@ struct Asker {
 /// What the record of a session that was not admitted is called.
 [[nodiscard]] constexpr observe::Event event_of(Reason reason) noexcept {
   if (is_denial(reason)) return observe::Event::denied;
-  const bool login = reason == Reason::auth_failed || reason == Reason::auth_busy ||
+  const bool login = reason == Reason::auth_failed || reason == Reason::gss_accept || reason == Reason::auth_busy ||
                      reason == Reason::auth_unavailable || reason == Reason::auth_crashed;
   return login ? observe::Event::auth_failed : observe::Event::error;
 }

@@ -288,7 +288,7 @@ void HttpForward::log_in() {
     login_->login.bind<&HttpForward::on_login>(this);
   }
   login_->due = true;
-  login_->request = worker_.login_request(about_.peer.address, about_.listener, exchange_.auth());
+  login_->request = worker_.login_request(about_.peer.address, about_.listener, *exchange_.auth().password_judge());
   login_->request.user = exchange_.claimed_user()->name;
   login_->request.password = &exchange_.password();
   login_->request.known = login_->known ? &*login_->known : nullptr;

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "auth/gss_acceptor.h"
 #include "auth/helper.h"
 #include "auth/helper_verifier.h"
 #include "auth/pam_login.h"
@@ -270,8 +271,21 @@ bool Server::start_helper() {
     tls_.clear();
     users_.reset();
   };
-  auto started =
-      auth::start_helper({.program = config_.command.program, .judge = auth::judge_by_pam, .forget = forget});
+  const auto by_ticket = [&](const config::Listener& listener) {
+    return config::auth_of(config_, listener).admits(AuthMethod::gssapi);
+  };
+  auth::HelperPlan plan{.program = config_.command.program, .judge = auth::judge_by_pam, .forget = forget};
+  if (std::ranges::any_of(config_.listeners, by_ticket)) {
+    if (!protect::has_gssapi()) {
+      diagnostics_.error("cannot start", "a listener's `auth` says gssapi, and this stile was built without GSSAPI",
+                         "build it with STILE_GSSAPI");
+      return false;
+    }
+    protect::prepare_gssapi();
+    plan.accept = [keys = auth::GssPlan{config_.gssapi.keytab, config_.gssapi.service, config_.gssapi.realms}](
+                      int socket) { return auth::run_gss_acceptor(socket, keys); };
+  }
+  auto started = auth::start_helper(plan);
   if (!started) {
     diagnostics_.error("cannot start the authentication helper", sys::describe(started.error()));
     return false;
@@ -558,6 +572,8 @@ std::shared_ptr<const Common> Server::common() const {
   remember(AuthMethod::pam, config_.pam.cache);
   remember(AuthMethod::command, config_.command.cache);
   common->pam_service = config_.pam.service;
+  common->gssapi = {
+      .encrypt = config_.gssapi.confidentiality, .clear = config_.gssapi.clear, .bare_levels = config_.gssapi.nec};
   for (const auto& crew : crews_) common->counters.push_back(&crew->counters);
   return common;
 }

@@ -245,13 +245,12 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
 
 // ── who may ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-auth::LoginRequest Worker::login_request(const Address& client, std::size_t listener,
-                                         const AuthMethods& methods) const {
+auth::LoginRequest Worker::login_request(const Address& client, std::size_t listener, AuthMethod method) const {
   STILE_ASSERT(verifier_ != nullptr);
   // A client that was asked for its password may answer when the last user has been taken away.
   static const auto nobody = std::make_shared<const auth::Users>();
   auth::LoginRequest request;
-  request.method = *methods.password_judge();
+  request.method = method;
   if (request.method == AuthMethod::pam) request.service = common_->pam_service;
   request.client = client;
   request.listener = listeners_[listener]->name;

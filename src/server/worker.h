@@ -27,6 +27,7 @@
 #include "observe/counters.h"
 #include "observe/record.h"
 #include "policy/policy.h"
+#include "protect/gss_acceptance.h"
 #include "protect/tls.h"
 #include "relay/live_sockets.h"
 #include "relay/tcp_relay.h"
@@ -88,6 +89,7 @@ struct Common {
   std::shared_ptr<auth::Penalties> penalties;             // one for all workers; absent: no mistake counts
   std::array<Duration, auth_method_count> login_cache{};  // by who judges: how long a login need not be judged again
   std::string pam_service;
+  protect::GssRules gssapi;
   Duration accounting_interim = Duration::zero();  // how often open sessions are accounted for; zero: never
   bool log_query = false;                          // the URLs in records keep their query
 
@@ -233,8 +235,7 @@ class Worker final : public relay::TunnelOwner {
   /// Completes the record and passes it on.
   void report(observe::Record& record, const SessionInfo& info) noexcept;
   /// What does not change while the connection lives; `methods` are those that it was offered.
-  [[nodiscard]] auth::LoginRequest login_request(const Address& client, std::size_t listener,
-                                                 const AuthMethods& methods) const;
+  [[nodiscard]] auth::LoginRequest login_request(const Address& client, std::size_t listener, AuthMethod method) const;
   [[nodiscard]] std::optional<Identity> logged_in(const auth::Login& login, const auth::LoginRequest& request);
   void penalise(const Address& client, Reason reason) noexcept;
   [[nodiscard]] bool refuses(const Address& client) noexcept;

@@ -18,10 +18,10 @@
 #include "base/auth_methods.h"
 #include "base/bytes.h"
 #include "base/identity.h"
+#include "base/octet_queue.h"
 #include "base/reason.h"
 #include "base/secret.h"
 #include "session/http_body.h"
-#include "base/octet_queue.h"
 #include "wire/http_head.h"
 
 namespace stile::session {

@@ -20,8 +20,8 @@ constexpr std::array<std::string_view, std::variant_size_v<Action>> action_names
 };
 static_assert(action_names.size() < 16, "the trace keeps an action in four bits");
 constexpr std::array<std::string_view, phase_count> phase_names{
-    "opening",  "protection",    "greeting",   "login",   "authentication", "request",
-    "request4", "authorisation", "performing", "waiting", "over",
+    "opening", "protection", "greeting",      "login",      "encapsulation", "authentication",
+    "request", "request4",   "authorisation", "performing", "waiting",       "over",
 };
 
 // The most that one Received may bring: so the bound on held octets is kept by asking in time.
@@ -34,6 +34,7 @@ constexpr Reason eof_reason(Phase phase) {
 }
 
 constexpr wire::Method wire_method(AuthMethod method) {
+  if (method == AuthMethod::gssapi) return wire::Method::gssapi;
   // Who has shown a certificate has nothing to say here.
   return judges_passwords(method) ? wire::Method::password : wire::Method::none;
 }
@@ -117,7 +118,7 @@ void ServerSession::open(Actions& actions) {
     parse_proxy_header(actions);
   } else if (first->value == wire::FirstProtocol::tls) {
     phase_ = Phase::protection;
-    actions.add(Protect{unread()});
+    actions.add(Protect{Protect::By::tls, unread()});
     consume(unread().size());
   } else if (first->value == wire::FirstProtocol::socks4) {
     protocol_ = Protocol::socks4;
@@ -203,6 +204,10 @@ void ServerSession::choose_method(const wire::Greeting& greeting, Actions& actio
     case wire::Method::password:
       phase_ = Phase::login;
       return parse_login(actions);  // it may have come right behind the greeting
+    case wire::Method::gssapi:
+      phase_ = Phase::encapsulation;
+      actions.add(Protect{Protect::By::gssapi, unread()});
+      return consume(unread().size());
     default:
       phase_ = Phase::over;
       return actions.add(Close{Reason::method_none, Close::How::after_reply});
@@ -249,6 +254,17 @@ void ServerSession::answer_login(bool succeeded, Actions& actions) {
   if (!claimed_user_) return;  // nobody logged in: RFC 1929 has no part in the method "none"
   login_answer_ = wire::encode_credentials_answer(succeeded);
   actions.add(Send{login_answer_});
+}
+
+// ── GSSAPI, RFC 1961 ────────────────────────────────────────────────────────────────────────────────────────────────
+
+void ServerSession::on_encapsulated(const Event& event, Actions& actions) {
+  const auto& by_ticket = std::get<Protected>(event);
+  STILE_ASSERT(by_ticket.identity.has_value());
+  identity_ = by_ticket.identity;
+  hold(by_ticket.received);
+  phase_ = Phase::request;
+  parse_request(actions);
 }
 
 // ── authentication ──────────────────────────────────────────────────────────────────────────────────────────────────

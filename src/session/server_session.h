@@ -44,9 +44,11 @@ struct ClientFin {};
 struct ClientFailed {};
 /// The handshake's absolute deadline passed.
 struct DeadlinePassed {};
-/// The client's stream is protected from here on. `identity`: whom the client's certificate names.
+/// The client's stream is protected from here on, or by GSSAPI's lowest level it is not. `identity`: whom the client's
+/// certificate names; by GSSAPI, who it is (then it is there). `received`: plain octets that came behind.
 struct Protected {
   std::optional<Identity> identity;
+  ConstBytes received = {};
 };
 /// The provider, or the listener that names "none", accepted the client.
 struct Authenticated {
@@ -127,9 +129,11 @@ struct StartHttp {
 struct StartProbes {
   bool end_asked;  // the octet is there already
 };
-/// The client speaks TLS: put it beneath the session; answer with Protected or Failed. `received` is what came of it.
-/// Valid until the next event, which brings plain octets only.
+/// The client speaks TLS, or RFC 1961 because GSSAPI was agreed: put it beneath the session; answer with Protected or
+/// Failed. `received` is what came of it. Valid until the next event, which brings plain octets only.
 struct Protect {
+  enum class By : std::uint8_t { tls, gssapi };
+  By by;
   ConstBytes received;
 };
 /// End the connection. The session is over.
@@ -171,6 +175,7 @@ enum class Phase : std::uint8_t {
   protection,      // awaiting the end of the TLS handshake
   greeting,        // SOCKS5: awaiting the client's methods
   login,           // SOCKS5: the method is "password"; awaiting user and password
+  encapsulation,   // SOCKS5: the method is "GSSAPI"; awaiting its context and level
   authentication,  // the method is chosen; awaiting the provider
   request,         // SOCKS5: awaiting the client's request
   request4,        // SOCKS4: awaiting the client's request
@@ -279,6 +284,7 @@ class ServerSession {
   // One function a phase, in protocol order; then the ends.
   void on_opening(const Event& event, Actions& actions);
   void on_protected(const Event& event, Actions& actions);
+  void on_encapsulated(const Event& event, Actions& actions);
   void on_failed_protection(const Event& event, Actions& actions);
   void on_greeting(const Event& event, Actions& actions);
   void on_login(const Event& event, Actions& actions);

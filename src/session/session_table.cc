@@ -27,7 +27,7 @@ std::span<const SessionRow> SessionTable::rows() noexcept {
   static constexpr SessionRow table[] = {
       // In protocol order; ends last in each phase.
       {opening, event<Received>(), &S::on_opening,
-       to(opening, protection, greeting, login, authentication, request4, authorisation, over)},
+       to(opening, protection, greeting, login, encapsulation, authentication, request4, authorisation, over)},
       {opening, event<ClientFin>(), &S::on_client_fin, to(over)},
       {opening, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {opening, event<DeadlinePassed>(), &S::on_deadline, to(over)},
@@ -38,7 +38,7 @@ std::span<const SessionRow> SessionTable::rows() noexcept {
       {protection, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {protection, event<DeadlinePassed>(), &S::on_deadline, to(over)},
 
-      {greeting, event<Received>(), &S::on_greeting, to(greeting, login, authentication, over)},
+      {greeting, event<Received>(), &S::on_greeting, to(greeting, login, encapsulation, authentication, over)},
       {greeting, event<ClientFin>(), &S::on_client_fin, to(over)},
       {greeting, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {greeting, event<DeadlinePassed>(), &S::on_deadline, to(over)},
@@ -47,6 +47,12 @@ std::span<const SessionRow> SessionTable::rows() noexcept {
       {login, event<ClientFin>(), &S::on_client_fin, to(over)},
       {login, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {login, event<DeadlinePassed>(), &S::on_deadline, to(over)},
+
+      {encapsulation, event<Protected>(), &S::on_encapsulated, to(request, authorisation, over)},
+      {encapsulation, event<Failed>(), &S::on_failed_protection, to(over)},
+      {encapsulation, event<ClientFin>(), &S::on_client_fin, to(over)},
+      {encapsulation, event<ClientFailed>(), &S::on_client_failed, to(over)},
+      {encapsulation, event<DeadlinePassed>(), &S::on_deadline, to(over)},
 
       {authentication, event<Authenticated>(), &S::on_authenticated, to(request, authorisation, over)},
       {authentication, event<Failed>(), &S::on_not_authenticated, to(over)},
