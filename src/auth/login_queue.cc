@@ -15,7 +15,10 @@ bool LoginQueue::add(std::unique_ptr<LoginJob> job) {
     return true;
   }
   const std::size_t of_source = waiting_of(job->source);
-  if (waiting_.size() >= limits::login_queue_max || of_source >= limits::login_queue_per_source_max) return false;
+  // A token takes a millisecond and is asked about with each connection; a password takes long, and once.
+  const bool by_ticket = job->method == AuthMethod::gssapi;
+  const std::size_t most = by_ticket ? limits::token_queue_per_source_max : limits::login_queue_per_source_max;
+  if (waiting_.size() >= limits::login_queue_max || of_source >= most) return false;
   if (of_source == 0) turns_.push_back(job->source);
   waiting_.push_back(std::move(job));
   return true;

@@ -27,6 +27,7 @@ inline constexpr std::size_t users_max = 100'000;
 inline constexpr std::size_t user_groups_max = 64;
 inline constexpr std::size_t login_queue_max = 256;
 inline constexpr std::size_t login_queue_per_source_max = 4;
+inline constexpr std::size_t token_queue_per_source_max = 64;
 inline constexpr auto hash_wait = 3s;
 inline constexpr auto helper_wait = 3s;               // for a verdict; then the login fails
 inline constexpr auto helper_back_end_wait = 2800ms;  // for PAM or the program, so that the helper can say who was slow

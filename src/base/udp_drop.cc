@@ -22,6 +22,7 @@ constexpr std::array<Row, udp_drop_count> table{{
     {UdpDrop::send, "udp.send"},
     {UdpDrop::reply, "udp.reply"},
     {UdpDrop::too_big, "udp.toobig"},
+    {UdpDrop::token, "udp.gss"},
     {UdpDrop::limit, "udp.limit"},
     {UdpDrop::rate, "udp.rate"},
     {UdpDrop::quota, "udp.quota"},

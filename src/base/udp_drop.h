@@ -17,6 +17,7 @@ enum class UdpDrop : std::uint8_t {
   send,      // the system does not send it: no route, forbidden, no such family
   reply,     // from a sender that the client has not sent to
   too_big,   // exceeds one datagram, with the header that belongs in front
+  token,     // not the GSSAPI context's, or had before
   limit,     // a queue or a ceiling is full
   rate,      // beyond the rate of the target's rule
   quota,     // nothing is left of its quota

@@ -98,6 +98,23 @@ Result<std::size_t> GssStream::seal(ConstBytes plain) {
   return count;
 }
 
+bool GssStream::unwrap_datagram(ConstBytes datagram, std::vector<std::uint8_t>& plain) {
+  const auto token = wire::decode_gss_datagram(datagram);
+  if (!token) return false;
+  const auto unwrapped = context_->unwrap(*token, plain);
+  if (!unwrapped || unwrapped->confidential < encrypts_) return false;
+  return unwrapped->order != GssContext::Order::duplicate && unwrapped->order != GssContext::Order::old;
+}
+
+bool GssStream::wrap_datagram(ConstBytes plain, std::vector<std::uint8_t>& datagram) {
+  token_.clear();
+  if (!context_->wrap(plain, encrypts_, token_) || token_.size() > limits::gss_token_octets_max) return false;
+  const auto header = wire::encode_gss_header(wire::GssMessage::data, token_.size());
+  datagram.insert(datagram.end(), header.begin(), header.end());
+  datagram.insert(datagram.end(), token_.begin(), token_.end());
+  return true;
+}
+
 void GssStream::sent(std::size_t octets) noexcept {
   output_.take(octets);
   output_.rest();

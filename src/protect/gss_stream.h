@@ -29,9 +29,12 @@ class GssStream : public Transform {
   void sent(std::size_t octets) noexcept override;
   [[nodiscard]] Reason failure() const noexcept override { return failure_; }
 
-  /// For datagrams, which the same context wraps (section 5); nullptr where nothing is wrapped.
-  [[nodiscard]] GssContext* context() noexcept { return context_.get(); }
-  [[nodiscard]] bool encrypts() const noexcept { return encrypts_; }
+  // Datagrams are wrapped by the same context, each in a frame that is the whole of it; some may be missing, and they
+  // may come in any order.
+  /// Appends what it holds; false where it is to be dropped: it is none of the context's, or came before.
+  [[nodiscard]] bool unwrap_datagram(ConstBytes datagram, std::vector<std::uint8_t>& plain);
+  /// Appends the frame; false where it would be too long for one, or the context wraps no longer.
+  [[nodiscard]] bool wrap_datagram(ConstBytes plain, std::vector<std::uint8_t>& datagram);
 
  protected:
   GssStream() noexcept = default;
@@ -41,6 +44,7 @@ class GssStream : public Transform {
   void drop_frame() noexcept;
   void send(wire::GssMessage message, ConstBytes token);
   [[nodiscard]] std::unexpected<Error> fail(Reason reason);
+  [[nodiscard]] GssContext* context() noexcept { return context_.get(); }
   void hold(std::unique_ptr<GssContext> context) noexcept { context_ = std::move(context); }
   /// From here on everything is wrapped.
   void establish(bool encrypt);

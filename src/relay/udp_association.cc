@@ -119,6 +119,7 @@ Association::Association(UdpRelay& relay, AssociationOwner& owner, const Associa
       filter_(request.filter),
       reassemble_(request.reassemble),
       pin_(request.claimed_port, request.repin),
+      protection_(request.protection),
       targets_(request.targets_max, request.mapping_idle) {
   client_side_.socket.bind<&Association::on_client_ready>(this);
   side(Family::ipv4).socket.bind<&Association::on_ipv4_ready>(this);
@@ -142,6 +143,7 @@ void Association::on_client_ready(engine::Status) {
   LastWay last;
   for (const engine::Datagram& received : receive(client_side_)) from_client(received, last);
   flush_up();
+  turned_.clear();
   if (client_side_.broken()) return end(Reason::no_resources);
   arm_timer();
   // What is left is still cached as readable: the wait completes at once, after everybody else's turn.
@@ -181,6 +183,10 @@ void Association::from_client(const engine::Datagram& received, LastWay& last) {
 void Association::from_port(std::uint16_t port, MutableBytes datagram, LastWay& last) {
   const PortPin::Standing standing = pin_.judge(port, now());
   if (standing == PortPin::Standing::stranger) return drop(UdpDrop::port, Endpoint{client_, port});
+  if (protection_ != nullptr) {
+    datagram = unwrapped(datagram);
+    if (datagram.empty()) return drop(UdpDrop::token, Endpoint{client_, port});
+  }
   if (standing == PortPin::Standing::pinned) pin_.heard(port, now());
   if (last.is_that_of(datagram)) {
     pin_.heard(port, now());
@@ -196,6 +202,13 @@ void Association::from_port(std::uint16_t port, MutableBytes datagram, LastWay& 
   if (!went || !plain) return;
   last = *went;
   last.header = datagram.first(header->consumed);
+}
+
+/// Empty where it is not the context's.
+MutableBytes Association::unwrapped(ConstBytes datagram) {
+  std::vector<std::uint8_t> plain;
+  if (!protection_->unwrap_datagram(datagram, plain)) return {};
+  return turned_.emplace_back(std::move(plain));
 }
 
 // How the datagram went, if it did at once.
@@ -446,6 +459,7 @@ void Association::on_targets_ready(Side& way) {
   LastSender last;
   for (const engine::Datagram& received : receive(way)) from_target(received, last);
   flush(relay_.buffers().down(), client_side_.socket, totals_.down);
+  turned_.clear();
   if (way.broken()) return relay_.engine_.close(way.socket);  // the next datagram that way opens another
   relay_.engine_.wait(way.socket, engine::Interest::readable);
 }
@@ -469,14 +483,29 @@ void Association::from_target(const engine::Datagram& received, LastSender& last
   }
   if (!client_port || !last.expected) return drop(UdpDrop::reply, from, datagrams_in(received));
   const ConstBytes header = UdpBuffers::header_before(last.header->octets(), received.payload);
-  const Endpoint client{client_, *client_port};
-  SendList& list = relay_.buffers().down();
   for_each_datagram(received, [&](MutableBytes payload) {
-    if (header.size() + payload.size() > limits::udp_payload_octets_max) return drop(UdpDrop::too_big, from);
-    if (!may_move(last.terms, &Terms::down, payload.size(), from)) return;
-    if (list.full()) flush(list, client_side_.socket, totals_.down);
-    list.add(client, header, payload);
+    if (may_move(last.terms, &Terms::down, payload.size(), from)) send_down(header, payload, from);
   });
+}
+
+void Association::send_down(ConstBytes header, MutableBytes payload, const Endpoint& from) {
+  if (protection_ != nullptr && !wrap(header, payload)) return drop(UdpDrop::token, from);
+  if (header.size() + payload.size() > limits::udp_payload_octets_max) return drop(UdpDrop::too_big, from);
+  SendList& list = relay_.buffers().down();
+  if (list.full()) flush(list, client_side_.socket, totals_.down);
+  list.add({client_, *pin_.port()}, header, payload);
+}
+
+// The wrapped datagram, cut so that what counts as its payload is as long as what was wrapped.
+bool Association::wrap(ConstBytes& header, MutableBytes& payload) {
+  std::vector<std::uint8_t> plain(header.begin(), header.end());
+  plain.insert(plain.end(), payload.begin(), payload.end());
+  std::vector<std::uint8_t> datagram;
+  if (!protection_->wrap_datagram(plain, datagram)) return false;
+  const MutableBytes whole = turned_.emplace_back(std::move(datagram));
+  header = whole.first(whole.size() - payload.size());
+  payload = whole.last(payload.size());
+  return true;
 }
 
 // True where the filter lets the sender through. An answer counts as use of the target, so that a stream that flows one

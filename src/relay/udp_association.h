@@ -98,6 +98,7 @@ class Association {
   // From the client.
   void from_client(const engine::Datagram& received, LastWay& last);
   void from_port(std::uint16_t port, MutableBytes datagram, LastWay& last);
+  [[nodiscard]] MutableBytes unwrapped(ConstBytes datagram);
   [[nodiscard]] std::optional<LastWay> judge(MutableBytes datagram, const wire::UdpHeader& header,
                                              std::size_t header_octets, std::uint16_t port);
   [[nodiscard]] std::optional<LastWay> reassemble(wire::FragmentOctet fragment, const Target& target,
@@ -120,6 +121,8 @@ class Association {
 
   // To the client.
   void from_target(const engine::Datagram& received, LastSender& last);
+  void send_down(ConstBytes header, MutableBytes payload, const Endpoint& from);
+  [[nodiscard]] bool wrap(ConstBytes& header, MutableBytes& payload);
   [[nodiscard]] bool expected(const Address& sender, DatagramTerms*& terms);
 
   void flush(SendList& list, engine::Socket& socket, UdpCount& count);
@@ -142,6 +145,8 @@ class Association {
   bool reassemble_;
   bool ended_ = false;
   PortPin pin_;
+  protect::GssStream* protection_;
+  std::vector<std::vector<std::uint8_t>> turned_;  // of the batch in hand: datagrams unwrapped, or wrapped
   Side client_side_;
   std::array<Side, 2> outgoing_;  // by family; closed until the first datagram that way
   std::vector<std::unique_ptr<EgressSide>> egress_sides_;

@@ -26,6 +26,7 @@
 #include "base/udp_drop.h"
 #include "engine/engine.h"
 #include "policy/policy.h"
+#include "protect/gss_stream.h"
 #include "relay/live_sockets.h"
 #include "relay/terms.h"
 #include "resolve/resolver.h"
@@ -50,6 +51,7 @@ struct AssociationRequest {
   Duration repin = limits::udp_repin;  // zero: never
   Duration mapping_idle = limits::udp_mapping_idle;
   std::size_t targets_max = limits::udp_targets_per_association_max;
+  protect::GssStream* protection = nullptr;  // what the client's datagrams are wrapped by; outlives the association
 };
 
 /// Under udp.claimed_source = require, the port to put into `claimed_port`: as DST declared it, 0 where it left it

@@ -472,7 +472,8 @@ std::optional<relay::AssociationRequest> Connection::association_request(const T
                                     .filter = udp.full_cone ? relay::UdpFilter::full_cone : relay::UdpFilter::address,
                                     .reassemble = udp.reassemble,
                                     .repin = udp.repin,
-                                    .mapping_idle = udp.mapping_idle};
+                                    .mapping_idle = udp.mapping_idle,
+                                    .protection = gss_};
   if (over_unix_) {
     // Any user of this host could send first, so the client says where from (protocol reference, 3.3).
     const Address* const address = claimed == nullptr ? nullptr : claimed->address();

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import raw_socks
 import realm
+from datagrams import DatagramEcho
 from helpers import helper_of, named
 from http_origins import HttpOrigin
 from origins import echo
@@ -373,6 +374,73 @@ def test_bind(serve, kerberos: Realm, tickets: Path, gss, level: int) -> None:
         assert raw_socks.receive(peer, 11) == b"to the peer"
 
 
+# --- UDP ---
+
+
+class Datagrams:
+    """A client's socket beside its association."""
+
+    def __init__(self, client) -> None:
+        self.client = client
+        reply = client.request("0.0.0.0", 0, 3)
+        assert reply.code == 0
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(20)
+        self.socket.connect((reply.host, reply.port))
+        raw_socks.opened.append(self.socket)
+
+    def wrapped(self, port: int, payload: bytes) -> bytes:
+        return self.client.wrapped(b"\0\0\0" + raw_socks.address("127.0.0.1", port) + payload)
+
+    def answer(self) -> bytes:
+        """The payload of the next datagram, which is one frame and nothing else."""
+        datagram = self.socket.recv(65536)
+        assert datagram[:2] == b"\1\3" and int.from_bytes(datagram[2:4], "big") == len(datagram) - 4
+        result = self.client.context.unwrap(datagram[4:])
+        assert result.encrypted == (self.client.level == 2)
+        return result.message[10:]
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("ordered", [True, False])
+def test_datagrams(serve, kerberos: Realm, tickets: Path, gss, level: int, ordered: bool) -> None:
+    server = serve(config=config(kerberos))
+    with closing(DatagramEcho()) as far:
+        one = Datagrams(gss.GssClient(server.proxy, tickets, ordered=ordered).enter(level))
+        sent = [os.urandom(size) for size in (1, 0, 1200, 1200, 30000, 7)]
+        for payload in sent:
+            one.socket.send(one.wrapped(far.port, payload))
+        answers = [one.answer() for _ in sent]
+        assert sorted(answers) == sorted(sent)
+        one.client.connection.close()
+    record = server.wait_for_record(event="session.end")
+    assert (record["packets_up"], record["packets_down"], record["bytes_up"]) == (6, 6, sum(map(len, sent)))
+
+
+def test_datagrams_that_are_not_right(serve, kerberos: Realm, tickets: Path, gss) -> None:
+    server = serve(config=config(kerberos))
+    with closing(DatagramEcho()) as far:
+        one = Datagrams(gss.GssClient(server.proxy, tickets, ordered=False).enter(2))
+        first, second, third = (one.wrapped(far.port, payload) for payload in (b"first", b"second", b"third"))
+        plain = b"\0\0\0" + raw_socks.address("127.0.0.1", far.port) + b"plain"
+        weak = gss.frame(gss.DATA, one.client.context.wrap(plain, False).message)
+        bad = [plain, weak, b"\1\3\0\0", first[:-1], first + b"x", first[:-1] + bytes([first[-1] ^ 1]), b"\1\1" + first[2:]]
+        for datagram in bad:
+            one.socket.send(datagram)
+        one.socket.send(second)
+        assert one.answer() == b"second", "what is missing is no fault"
+        one.socket.send(first)
+        assert one.answer() == b"first", "nor what is late"
+        one.socket.send(second)
+        one.socket.send(first)
+        one.socket.send(third)
+        assert one.answer() == b"third", "but what comes twice goes once"
+        one.client.connection.close()
+        assert server.wait_for_record(event="session.end")["packets_dropped"] == len(bad) + 2
+        assert server.wait_for_record(event="drop")["reason"] == "udp.gss"
+        assert len(far.peers) == 3
+
+
 # --- curl, which knows level 0 alone ---
 
 
@@ -414,8 +482,10 @@ def test_curl_with_a_password_where_both_are_named(serve, kerberos: Realm, ticke
 
 def curl(server, cache: Path, url: str, *words: object):
     proxy = f"socks5h://localhost:{server.proxy[1]}"
+    # Debian 12's curl forgets that it may use GSSAPI where the answer to its greeting is not there when it first looks.
+    late = ["strace", "-f", "-o", "/dev/null", "-e", "trace=recvfrom", "-e", "inject=recvfrom:delay_enter=100000:when=1..2"]
     return run(
-        "curl", "-sS", "-4", "--socks5-gssapi", "--socks5-gssapi-service", "rcmd", "-x", proxy, "--noproxy", "", url, *words,
+        *late, "curl", "-sS", "-4", "--socks5-gssapi", "--socks5-gssapi-service", "rcmd", "-x", proxy, "--noproxy", "", url, *words,
         environment={"KRB5CCNAME": str(cache)},
     )  # fmt: skip
 
@@ -494,5 +564,5 @@ def test_a_server_that_cannot_start(kerberos: Realm, tmp_path: Path) -> None:
 
     file = tmp_path / "stile.toml"
     file.write_text(f'[[listen]]\naddress = "127.0.0.1:{free_port()}"\nauth = "gssapi"\ntls = {{ cert = "c", key = "k" }}\n')
-    refused = stile("check", file)
+    refused = stile("check", "--config", file)
     assert refused.returncode == 78 and "gssapi protects the stream itself" in refused.stderr
