@@ -395,7 +395,7 @@ TEST(Auth, TwoWhoJudgePasswordsAreRefusedWithBothCures) {
             "2:12: command.program: expected the absolute path of a program\n");
   EXPECT_EQ(faults("[pam]\nservice = '../x'\n"),
             "2:11: pam.service: expected the name of a file in /etc/pam.d: letters, digits, '-', '_' and '.'\n");
-  EXPECT_EQ(faults(listen + "auth = 'gssapi'\ntls = {cert = 'c', key = 'k'}\n"),
+  EXPECT_EQ(faults(listen + "auth = 'gssapi'\ntls = {certificate = 'c', key = 'k'}\n"),
             "3:1: listen.auth: gssapi protects the stream itself, not inside TLS (give it a listener without `tls`)\n");
   EXPECT_EQ(faults("[gssapi]\nservice = 'rcmd@host'\n"),
             "2:11: gssapi.service: expected the first part of a principal, such as \"rcmd\", without a host\n");
