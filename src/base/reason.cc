@@ -57,6 +57,7 @@ constexpr std::array<ReasonInfo, reason_count> table{{
     {Reason::tls_certificate_expired, "tls.certificate.expired", ReplyCode::general_failure},
     {Reason::tls_certificate_revoked, "tls.certificate.revoked", ReplyCode::general_failure},
     {Reason::tls_certificate_name, "tls.certificate.name", ReplyCode::general_failure},
+    {Reason::tls_certificate_refused, "tls.certificate.refused", ReplyCode::general_failure},
     {Reason::ping_line, "ping.line", ReplyCode::general_failure},
     {Reason::eof_greeting, "eof.greeting", ReplyCode::general_failure},
     {Reason::eof_auth, "eof.auth", ReplyCode::general_failure},

@@ -74,6 +74,7 @@ enum class Reason : std::uint8_t {
   tls_certificate_expired,    // its certificate has expired, or is not valid yet
   tls_certificate_revoked,    // its certificate is on the revocation list
   tls_certificate_name,       // its certificate bears no name that could be used, or another one
+  tls_certificate_refused,    // it does not take the one that it was shown
   ping_line,                  // a line of PING or TRACEROUTE that no server of ours writes
   eof_greeting,
   eof_auth,

@@ -86,7 +86,7 @@ std::expected<std::shared_ptr<const protect::TlsServer>, std::string> load_tls(c
     texts[i] = *std::move(text);
   }
   protect::TlsServerTexts given{
-      .certificate = std::move(texts[0]), .key = Secret(texts[1]), .client_ca = {}, .crl = {}};
+      .own = {.certificate = std::move(texts[0]), .key = Secret(texts[1])}, .client_ca = {}, .crl = {}};
   wipe({reinterpret_cast<std::uint8_t*>(texts[1].data()), texts[1].size()});
   if (!tls.client_ca.empty()) given.client_ca = std::move(texts[2]);
   if (!tls.crl.empty()) given.crl = std::move(texts[3]);

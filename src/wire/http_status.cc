@@ -67,6 +67,7 @@ constexpr std::array<HttpOutcome, reason_count> table{{
     {Reason::tls_certificate_expired, 400, bad_request},
     {Reason::tls_certificate_revoked, 400, bad_request},
     {Reason::tls_certificate_name, 400, bad_request},
+    {Reason::tls_certificate_refused, 400, bad_request},
     {Reason::ping_line, 400, bad_request},
     {Reason::eof_greeting, 400, bad_request},
     {Reason::eof_auth, 400, bad_request},
