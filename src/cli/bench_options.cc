@@ -171,7 +171,8 @@ std::expected<BenchRequest, std::string> parse_bench(const Arguments& arguments,
 std::expected<BenchOrigin, std::string> parse_bench_origin(const Arguments& arguments) {
   Reader reader(arguments);
   reader.refuse({"--via", "--direct", "--connections", "--size", "--seconds", "--warmup", "--rate", "--origin",
-                 "--verify", "--window", "--password-file", "--clear-password", "--json"});
+                 "--verify", "--window", "--password-file", "--clear-password", "--ca", "--certificate", "--key",
+                 "--json"});
   std::optional<Endpoint> local;
   reader.endpoint("--listen", local);
   if (reader.error().empty() && !local) reader.fail("cannot bench origin: --listen ADDR:PORT is missing");

@@ -55,7 +55,8 @@ constexpr Flag via{
     .environment = "STILE_VIA",
     .help =
         "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, or behind socks5://, which looks names "
-        "up here; a password here shows in the list of processes for a moment",
+        "up here; inside TLS behind socks5h+tls:// or socks5+tls://; a password here shows in the list of processes "
+        "for a moment",
     .default_text = "all_proxy, ALL_PROXY"};
 constexpr Flag password_file{.name = "--password-file",
                              .value = "FILE",
@@ -64,6 +65,20 @@ constexpr Flag password_file{.name = "--password-file",
 constexpr Flag clear_password{
     .name = "--clear-password",
     .help = "send the password to a proxy on another host, though others on the way can read it"};
+constexpr Flag ca{.name = "--ca",
+                  .value = "FILE",
+                  .help = "a proxy inside TLS has a certificate of a CA in this file (PEM)",
+                  .default_text = "the system's CAs",
+                  .names_a_file = true};
+constexpr Flag certificate{.name = "--certificate",
+                           .value = "FILE",
+                           .help = "show this certificate to a proxy inside TLS (PEM, those of its CAs behind it)",
+                           .names_a_file = true};
+constexpr Flag key{.name = "--key",
+                   .value = "FILE",
+                   .help = "the private key of the certificate (PEM, without a passphrase)",
+                   .default_text = "in the certificate's file",
+                   .names_a_file = true};
 constexpr Flag count{.name = "--count",
                      .value = "N",
                      .help = "ask for the end after N answers, timeouts and errors, 1 to 3600",
@@ -137,18 +152,21 @@ constexpr std::array usage_flags{
          .names_a_file = true},
     json,
     help};
-constexpr std::array ping_flags{via, count, numeric, quiet, verbose, json_events, password_file, clear_password, help};
-constexpr std::array trace_flags{via, numeric, verbose, json_events, password_file, clear_password, help};
-constexpr Flag bench_via{
+constexpr std::array ping_flags{via,           count,          numeric, quiet,       verbose, json_events,
+                                password_file, clear_password, ca,      certificate, key,     help};
+constexpr std::array trace_flags{via, numeric,     verbose, json_events, password_file, clear_password,
+                                 ca,  certificate, key,     help};
+constexpr Flag any_via{
     .name = "--via",
     .value = "URL",
     .environment = "STILE_VIA",
     .help =
-        "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, socks5://, socks4a://, socks4:// or http://; a "
-        "password here shows in the list of processes for a moment",
+        "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, socks5://, socks4a://, socks4:// or http://; "
+        "inside TLS behind https://, or the others with +tls, such as socks5h+tls://; a password here shows in the "
+        "list of processes for a moment",
     .default_text = "all_proxy, ALL_PROXY"};
 constexpr std::array bench_flags{
-    bench_via,
+    any_via,
     Flag{.name = "--direct", .help = "go to the origin without a proxy, for a figure to compare with"},
     Flag{.name = "--connections",
          .value = "N",
@@ -177,6 +195,9 @@ constexpr std::array bench_flags{
     json,
     password_file,
     clear_password,
+    ca,
+    certificate,
+    key,
     help};
 constexpr std::array user_flags{Flag{.name = "--file",
                                      .value = "FILE",
