@@ -9,9 +9,9 @@ namespace {
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 13> page_choices{"serve",  "check",       "explain", "fmt",  "import",
-                                                        "reload", "user",        "usage",   "ping", "trace",
-                                                        "bench",  "completions", "man"};
+constexpr std::array<std::string_view, 14> page_choices{"serve",  "check", "explain",     "fmt",     "import",
+                                                        "reload", "user",  "usage",       "connect", "ping",
+                                                        "trace",  "bench", "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -199,6 +199,7 @@ constexpr std::array bench_flags{
     certificate,
     key,
     help};
+constexpr std::array connect_flags{any_via, password_file, clear_password, ca, certificate, key, help};
 constexpr std::array user_flags{Flag{.name = "--file",
                                      .value = "FILE",
                                      .help = "the users file; add makes one where there is none",
@@ -291,6 +292,19 @@ constexpr Command command_rows[] = {
          "stile usage --by user --since 7d --config stile.toml\n"
          "stile usage --by rule --since 2026-11-01 --until 2026-12-01 --json --file /var/lib/stile/accounting.db",
      .flags = usage_flags},
+    {.name = "connect",
+     .summary = "carry standard input and output through a proxy",
+     .description =
+         "Asks the proxy for a connection to HOST and PORT, then carries standard input there and what comes from "
+         "there to standard output, as nc does: the ProxyCommand of ssh. The end of either direction is passed on and "
+         "leaves the other one open. Nothing else is printed but why it failed, on standard error. NO_PROXY means "
+         "nothing here. Exits with 0 when both directions ended in order, and 1 where there was no connection, it was "
+         "reset, or an interrupt ended it.",
+     .example = "stile connect --via https://proxy.example --ca ca.pem www.example.com 80 < request\n"
+                "ssh -o ProxyCommand='stile connect --via socks5h://127.0.0.1:1080 %h %p' host.example",
+     .flags = connect_flags,
+     .operand = {.name = "HOST", .help = "a name or an address", .required = true},
+     .second_operand = {.name = "PORT", .help = "1 to 65535", .required = true}},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

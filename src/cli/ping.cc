@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/limits.h"
+#include "cli/client_command.h"
 #include "cli/probe_output.h"
 #include "cli/proxy_choice.h"
 #include "cli/run.h"
@@ -26,13 +27,8 @@ std::optional<std::uint32_t> parse_count(std::string_view text) {
 
 OptionsOrMistake parse_options(const Arguments& arguments, bool trace) {
   client::ProbeOptions options{.trace = trace};
-  const auto host = canonical_host(arguments.operand);
-  if (!host) {
-    return std::unexpected(
-        fmt::format("stile: cannot use HOST {}: no host may be called so: {} (write a name in its "
-                    "ASCII form, or an address)",
-                    policy::quoted(arguments.operand), name(host.error().rejection)));
-  }
+  const auto host = host_operand(arguments);
+  if (!host) return std::unexpected(host.error());
   options.target = *host;
   if (arguments.has("--numeric")) options.flags |= client::probe_no_names;
   if (arguments.has("--verbose")) options.flags |= client::probe_verbose;
@@ -47,11 +43,6 @@ OptionsOrMistake parse_options(const Arguments& arguments, bool trace) {
   return options;
 }
 
-int complain(const std::string& message, int exit_code) {
-  fmt::print(stderr, "{}\n", message);
-  return exit_code;
-}
-
 int run_probe_command(const Arguments& arguments, const Environment& environment, bool trace) {
   const auto options = parse_options(arguments, trace);
   if (!options) return complain(options.error(), exit_usage);
@@ -64,9 +55,8 @@ int run_probe_command(const Arguments& arguments, const Environment& environment
   const client::ProbeResult result = client::run_probe(choice->proxy, *options, *output);
   const session::Advice& trouble = result.trouble;
   if (trouble.why.empty()) return result.succeeded ? exit_done : exit_failed;
-  const std::string cure = trouble.cure.empty() ? "" : fmt::format(" ({})", trouble.cure);
-  return complain(fmt::format("stile: cannot {} {} through {}: {}{}", arguments.command->name,
-                              to_string(options->target), choice->proxy.url.to_string(), trouble.why, cure),
+  return complain(fmt::format("stile: cannot {} {} through {}: {}", arguments.command->name, to_string(options->target),
+                              choice->proxy.url.to_string(), with_cure(trouble)),
                   exit_failed);
 }
 

@@ -1,8 +1,6 @@
 """Programs that people use, unchanged, through the proxy to real servers on this machine."""
 
-import getpass
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ import pytest
 from ftp_site import start_vsftpd
 from processes import free_port, run, wait_until
 from server import Server
+from ssh_site import start_sshd
 from web import WebServer
 
 
@@ -95,24 +94,7 @@ def test_chromium_loads_a_page(serve, web, tmp_path: Path) -> None:
 
 @pytest.fixture
 def ssh_server(serve, daemon, tmp_path: Path) -> tuple[int, list[str]]:
-    """sshd with keys of its own; returns its port and what `ssh` needs to enter as this user."""
-    folder = tmp_path / "ssh"
-    folder.mkdir(mode=0o700)
-    for key in ("host", "user"):
-        assert run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key).returncode == 0
-    shutil.copy(folder / "user.pub", folder / "authorized_keys")
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd insists on it; its service makes it elsewhere
-    port = free_port()
-    (folder / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n"
-        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nPidFile none\n"
-    )
-    daemon("/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config").wait_for_port("127.0.0.1", port)
-    options = ["-F", "none", "-i", f"{folder}/user", "-l", getpass.getuser()]
-    for option in ("StrictHostKeyChecking=no", f"UserKnownHostsFile={folder}/known", "IdentitiesOnly=yes", "BatchMode=yes"):
-        options += ["-o", option]
-    return port, options
+    return start_sshd(daemon, tmp_path / "ssh")
 
 
 @pytest.mark.parametrize("bridge", ["ncat --proxy {0}:{1} --proxy-type socks5 %h %p", "nc -X 5 -x {0}:{1} %h %p"])
