@@ -134,6 +134,10 @@ def test_right_passwords_and_groups_of_the_directory(serve, origin, directory: D
     for name, password in (("alice", "wrong"), ("alice", PEOPLE["bob"]), ("nobody-here", PEOPLE["alice"]), ("*", PEOPLE["alice"])):
         assert log_in(server.proxy, name, password)[1] == REFUSED, name
         assert server.wait_for_record(event="auth.failed", user=name)["reason"] == "auth.failed"
+    for name in ("*)(uid=*", "alice)(|(uid=*", "alice\\", "\\2a", "uid=alice", "ali*", f"uid=alice,{SUFFIX}", b"alice\0x"):
+        assert log_in(server.proxy, name, PEOPLE["alice"])[1] == REFUSED, f"threat TA5: {name}"
+    assert log_in(server.proxy, "alice", "")[1] == REFUSED, "threat TA4: the directory would take it for an anonymous bind"
+    assert log_in(server.proxy, "alice", PEOPLE["alice"])[1] == GRANTED
     for name, right in (("alice", True), ("bob", False)):
         proxy = "socks5h://{}:{}".format(*server.proxy)
         login = f"{name}:{PEOPLE[name]}"
