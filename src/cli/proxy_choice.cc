@@ -38,8 +38,9 @@ std::string in_parentheses(std::string_view cure) {
   return cure.empty() ? std::string() : fmt::format(" ({})", cure);
 }
 
-std::expected<std::string, std::string> text_of(const std::string& path, std::size_t octets_max) {
-  auto text = sys::read_trusted_file(path, octets_max);
+std::expected<std::string, std::string> text_of(const std::string& path, std::size_t octets_max,
+                                                sys::Secrecy secrecy = sys::Secrecy::none) {
+  auto text = sys::read_trusted_file(path, octets_max, secrecy);
   if (text) return *std::move(text);
   return std::unexpected(
       fmt::format("stile: cannot read {}: {}{}", path, text.error().why, in_parentheses(text.error().cure)));
@@ -71,7 +72,7 @@ std::expected<std::shared_ptr<const protect::TlsClient>, std::string> tls_for(co
   if (certificate) {
     auto shown = text_of(*certificate, limits::tls_file_octets_max);
     if (!shown) return std::unexpected(std::move(shown.error()));
-    auto secret = text_of(*key, limits::tls_file_octets_max);
+    auto secret = text_of(*key, limits::tls_file_octets_max, sys::Secrecy::secret);
     if (!secret) return std::unexpected(std::move(secret.error()));
     texts.own = protect::TlsOwnTexts{.certificate = *std::move(shown), .key = Secret(*secret)};
     wipe({reinterpret_cast<std::uint8_t*>(secret->data()), secret->size()});

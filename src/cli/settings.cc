@@ -81,7 +81,9 @@ std::expected<std::shared_ptr<const protect::TlsServer>, std::string> load_tls(c
   std::array<std::string, paths.size()> texts;
   for (std::size_t i = 0; i < paths.size(); ++i) {
     if (paths[i]->empty()) continue;
-    auto text = sys::read_trusted_file(beside(file, *paths[i]), limits::tls_file_octets_max);
+    const bool key = i == static_cast<std::size_t>(protect::TlsFile::key);
+    auto text = sys::read_trusted_file(beside(file, *paths[i]), limits::tls_file_octets_max,
+                                       key ? sys::Secrecy::secret : sys::Secrecy::none);
     if (!text) return std::unexpected(message(*paths[i], text.error().why, text.error().cure));
     texts[i] = *std::move(text);
   }

@@ -210,13 +210,16 @@ def test_a_certificate_of_the_clients(serve_tls, tmp_path: Path, ca) -> None:
 
 def test_mistakes_are_usage(tmp_path: Path, ca, own) -> None:
     (tmp_path / "empty.pem").write_text("nothing\n")
-    other = ca.issue("other", "DNS:other.example")
+    other, no_key = ca.issue("other", "DNS:other.example"), tmp_path / "no.key"
+    no_key.write_text("nothing\n")
+    no_key.chmod(0o600)
     cases = [
         ("socks5h", ("--ca", ca.certificate), "cannot use --ca: the proxy is not spoken to inside TLS"),
         ("https", ("--ca", tmp_path / "absent.pem"), "absent.pem: No such file"),
         ("https", ("--ca", tmp_path / "empty.pem"), "empty.pem: it holds no certificate"),
         ("https", ("--key", own[1]), "it is the key of no certificate"),
-        ("https", ("--certificate", own[0]), "server.pem: it holds no private key"),
+        ("https", ("--certificate", own[0]), "server.pem: it holds a secret, and everybody on this host may read it"),
+        ("https", ("--certificate", own[0], "--key", no_key), "no.key: it holds no private key"),
         ("https", ("--certificate", own[0], "--key", other[1]), "other.key: it is not the key of the certificate"),
     ]
     for scheme, arguments, message in cases:
