@@ -1,11 +1,11 @@
 // stile connect
 #include <fmt/core.h>
 
-#include <charconv>
 #include <cstdio>
 #include <expected>
 #include <string>
 
+#include "base/number.h"
 #include "cli/client_command.h"
 #include "cli/proxy_choice.h"
 #include "cli/run.h"
@@ -19,13 +19,12 @@ std::expected<Target, std::string> parse_target(const Arguments& arguments) {
   const auto host = host_operand(arguments);
   if (!host) return std::unexpected(host.error());
   const std::string& text = arguments.second_operand;
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size() || port == 0) {
+  const auto port = whole_number<std::uint16_t>(text);
+  if (!port || *port == 0) {
     return std::unexpected(
         fmt::format("stile: cannot use PORT {}: expected a number from 1 to 65535", policy::quoted(text)));
   }
-  return Target{.host = *host, .port = port};
+  return Target{.host = *host, .port = *port};
 }
 
 }  // namespace

@@ -1,10 +1,10 @@
 // stile ping, stile trace
 #include <fmt/core.h>
 
-#include <charconv>
 #include <cstdio>
 
 #include "base/limits.h"
+#include "base/number.h"
 #include "cli/client_command.h"
 #include "cli/probe_output.h"
 #include "cli/proxy_choice.h"
@@ -17,14 +17,6 @@ namespace {
 
 using OptionsOrMistake = std::expected<client::ProbeOptions, std::string>;
 
-std::optional<std::uint32_t> parse_count(std::string_view text) {
-  std::uint32_t count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if (count == 0 || count > limits::ping_probes_max) return std::nullopt;
-  return count;
-}
-
 OptionsOrMistake parse_options(const Arguments& arguments, bool trace) {
   client::ProbeOptions options{.trace = trace};
   const auto host = host_operand(arguments);
@@ -33,8 +25,8 @@ OptionsOrMistake parse_options(const Arguments& arguments, bool trace) {
   if (arguments.has("--numeric")) options.flags |= client::probe_no_names;
   if (arguments.has("--verbose")) options.flags |= client::probe_verbose;
   if (const auto text = arguments.value("--count")) {
-    const auto count = parse_count(*text);
-    if (!count) {
+    const auto count = whole_number<std::uint32_t>(*text, limits::ping_probes_max);
+    if (!count || *count == 0) {
       return std::unexpected(fmt::format("stile: cannot use --count {}: expected a number from 1 to {}",
                                          policy::quoted(*text), limits::ping_probes_max));
     }

@@ -1,13 +1,12 @@
 #include "wire/proxy_url.h"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/limits.h"
 #include "base/nearest.h"
+#include "base/number.h"
 
 namespace stile::wire {
 namespace {
@@ -172,14 +171,11 @@ class Reader {
   void read_port(std::string_view text) {
     url_.server.port = port_default_;
     if (text.empty()) return;
-    const std::string_view digits = text.substr(1);
-    std::uint16_t port = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    const bool whole = !digits.empty() && error == std::errc{} && end == digits.data() + digits.size();
-    if (!text.starts_with(':') || !whole || port == 0) {
+    const auto port = whole_number<std::uint16_t>(text.substr(1));
+    if (!text.starts_with(':') || !port || *port == 0) {
       return fail(place_of(text), "a port is a number from 1 to 65535 behind a colon", form);
     }
-    url_.server.port = port;
+    url_.server.port = *port;
   }
 
   void judge_login() {
