@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from browser import load_page
 from ftp_site import start_vsftpd
 from processes import free_port, run, wait_until
 from server import Server
@@ -75,16 +76,7 @@ def test_git_clones_over_http(serve, web, tmp_path: Path) -> None:
 
 def test_chromium_loads_a_page(serve, web, tmp_path: Path) -> None:
     server, site = serve(), web()
-    result = run(
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}",
-        "--proxy-server=socks5://{}:{}".format(*server.proxy), "--proxy-bypass-list=<-loopback>",
-        "--virtual-time-budget=5000", "--dump-dom", f"{site.url}/",
-        timeout=120, environment={"HOME": str(tmp_path)},
-    )  # fmt: skip
-    assert result.returncode == 0
-    assert f"written by a script, 127.0.0.1:{site.port}" in result.stdout
-    assert "second file loaded" in result.stdout
+    load_page(site, "socks5://{}:{}".format(*server.proxy), tmp_path)
     went_through(server, f"127.0.0.1:{site.port}")
     assert len(set(site.peers)) <= len(server.records()), "a request went past the proxy"
 
