@@ -4,6 +4,8 @@
 #include <charconv>
 #include <iterator>
 
+#include "base/number.h"
+
 namespace stile {
 namespace {
 
@@ -21,27 +23,13 @@ constexpr int hex_value(char c) noexcept {
   return -1;
 }
 
-/// A decimal without sign or leading zeros, all of `text`, at most `max`.
-std::optional<unsigned> parse_decimal(std::string_view text, unsigned max) noexcept {
-  constexpr std::size_t digits_max = 5;
-  if (text.empty() || text.size() > digits_max) return std::nullopt;
-  if (text.size() > 1 && text.front() == '0') return std::nullopt;
-  unsigned value = 0;
-  for (const char c : text) {
-    if (!is_digit(c)) return std::nullopt;
-    value = value * 10 + static_cast<unsigned>(c - '0');
-  }
-  if (value > max) return std::nullopt;
-  return value;
-}
-
 std::optional<std::array<std::uint8_t, 4>> parse_quad(std::string_view text) noexcept {
   std::array<std::uint8_t, 4> octets{};
   for (std::size_t i = 0; i < octets.size(); ++i) {
     const bool last = i + 1 == octets.size();
     const std::size_t dot = text.find('.');
     if (last != (dot == std::string_view::npos)) return std::nullopt;
-    const auto value = parse_decimal(text.substr(0, dot), 255);
+    const auto value = plain_number<unsigned>(text.substr(0, dot), 255);
     if (!value) return std::nullopt;
     octets[i] = static_cast<std::uint8_t>(*value);
     if (!last) text.remove_prefix(dot + 1);
@@ -218,7 +206,7 @@ std::optional<Endpoint> Endpoint::parse(std::string_view text) noexcept {
   // Without brackets the last group of an IPv6 address could be taken for a port.
   if (brackets != (host.find(':') != std::string_view::npos)) return std::nullopt;
   const auto address = Address::parse(host);
-  const auto port = parse_decimal(text.substr(colon + 1), 0xFFFF);
+  const auto port = plain_number<unsigned>(text.substr(colon + 1), 0xFFFF);
   if (!address || !port) return std::nullopt;
   return Endpoint{.address = *address, .port = static_cast<std::uint16_t>(*port)};
 }
@@ -255,7 +243,7 @@ std::optional<Cidr> Cidr::parse(std::string_view text) noexcept {
     // A prefix written in the IPv4-mapped space counts its length there: ::ffff:10.0.0.0/104 is 10.0.0.0/8.
     const bool mapped = address->is_v4() && address_text.find(':') != std::string_view::npos;
     const unsigned offset = mapped ? 96 : 0;
-    const auto written = parse_decimal(text.substr(slash + 1), bits + offset);
+    const auto written = plain_number<unsigned>(text.substr(slash + 1), bits + offset);
     if (!written || *written < offset) return std::nullopt;
     length = *written - offset;
   }

@@ -49,6 +49,7 @@ enum class Reason : std::uint8_t {
   gss_order,          // RFC 1961 message of an unknown type, or out of turn
   gss_accept,         // the mechanism refused the client's context token
   gss_token,          // empty where a token is due, or one that does not unwrap
+  gss_ticket,         // at a client: there is no ticket for the proxy
   gss_level,          // a protection level that cannot be granted
   http_syntax,        // a head that is not HTTP/1, with everything that could hide a second request
   http_host,          // not exactly one Host, or none that could be one
@@ -74,6 +75,7 @@ enum class Reason : std::uint8_t {
   tls_certificate_expired,    // its certificate has expired, or is not valid yet
   tls_certificate_revoked,    // its certificate is on the revocation list
   tls_certificate_name,       // its certificate bears no name that could be used, or another one
+  tls_certificate_refused,    // it does not take the one that it was shown
   ping_line,                  // a line of PING or TRACEROUTE that no server of ours writes
   eof_greeting,
   eof_auth,

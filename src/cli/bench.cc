@@ -5,21 +5,13 @@
 
 #include "cli/bench_options.h"
 #include "cli/bench_output.h"
+#include "cli/client_command.h"
 #include "cli/run.h"
 #include "loadgen/run.h"
 #include "sys/terminal.h"
 
 namespace stile::cli {
 namespace {
-
-int complain(const std::string& message, int exit_code) {
-  fmt::print(stderr, "{}\n", message);
-  return exit_code;
-}
-
-std::string with_cure(const session::Advice& advice) {
-  return advice.cure.empty() ? advice.why : fmt::format("{} ({})", advice.why, advice.cure);
-}
 
 int run_origin(const Arguments& arguments) {
   const auto origin = parse_bench_origin(arguments);

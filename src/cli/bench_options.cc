@@ -10,6 +10,7 @@
 #include <limits>
 
 #include "base/limits.h"
+#include "base/number.h"
 #include "cli/proxy_choice.h"
 #include "loadgen/origin_messages.h"
 #include "loadgen/schedule.h"
@@ -50,14 +51,12 @@ class Reader {
   void number(std::string_view flag, std::uint64_t least, std::uint64_t most, std::optional<std::uint64_t>& value) {
     const auto text = arguments_.value(flag);
     if (!text) return;
-    std::uint64_t read = 0;
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), read);
-    const bool whole = error == std::errc{} && end == text->data() + text->size();
-    if (!whole || read < least || read > most) {
+    const auto read = whole_number<std::uint64_t>(*text, most);
+    if (!read || *read < least) {
       return fail(
           fmt::format("cannot use {} {}: expected a number from {} to {}", flag, policy::quoted(*text), least, most));
     }
-    value = read;
+    value = *read;
   }
 
   void seconds(std::string_view flag, double least, Duration& value) {
@@ -171,7 +170,8 @@ std::expected<BenchRequest, std::string> parse_bench(const Arguments& arguments,
 std::expected<BenchOrigin, std::string> parse_bench_origin(const Arguments& arguments) {
   Reader reader(arguments);
   reader.refuse({"--via", "--direct", "--connections", "--size", "--seconds", "--warmup", "--rate", "--origin",
-                 "--verify", "--window", "--password-file", "--clear-password", "--json"});
+                 "--verify", "--window", "--password-file", "--clear-password", "--ca", "--certificate", "--key",
+                 "--json"});
   std::optional<Endpoint> local;
   reader.endpoint("--listen", local);
   if (reader.error().empty() && !local) reader.fail("cannot bench origin: --listen ADDR:PORT is missing");

@@ -2,12 +2,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/identity.h"
+#include "base/number.h"
 #include "cli/lookup.h"
 #include "cli/run.h"
 #include "config/loopback.h"
@@ -37,13 +37,6 @@ struct Request {
 
 using RequestOrMistake = std::expected<Request, std::string>;
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return port;
-}
-
 // HOST:PORT with IPv6 addresses in brackets; the port may be left out where the command has none.
 std::expected<Target, std::string> parse_target(std::string_view text, bool port_needed) {
   constexpr std::string_view form = "expected HOST:PORT, such as example.com:443 or [2001:db8::1]:443";
@@ -59,7 +52,8 @@ std::expected<Target, std::string> parse_target(std::string_view text, bool port
   if (!canonical) {
     return std::unexpected(fmt::format("no host may be called so: {}", name(canonical.error().rejection)));
   }
-  const std::optional<std::uint16_t> port = has_port ? parse_port(text.substr(colon + 1)) : std::uint16_t{0};
+  const std::optional<std::uint16_t> port =
+      has_port ? whole_number<std::uint16_t>(text.substr(colon + 1)) : std::uint16_t{0};
   if (!port || (has_port && *port == 0)) return std::unexpected("the port is not a number from 1 to 65535");
   return Target{*canonical, *port};
 }

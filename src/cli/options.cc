@@ -9,9 +9,9 @@ namespace {
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 13> page_choices{"serve",  "check",       "explain", "fmt",  "import",
-                                                        "reload", "user",        "usage",   "ping", "trace",
-                                                        "bench",  "completions", "man"};
+constexpr std::array<std::string_view, 14> page_choices{"serve",  "check", "explain",     "fmt",     "import",
+                                                        "reload", "user",  "usage",       "connect", "ping",
+                                                        "trace",  "bench", "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -55,7 +55,8 @@ constexpr Flag via{
     .environment = "STILE_VIA",
     .help =
         "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, or behind socks5://, which looks names "
-        "up here; a password here shows in the list of processes for a moment",
+        "up here; inside TLS behind socks5h+tls:// or socks5+tls://; a password here shows in the list of processes "
+        "for a moment",
     .default_text = "all_proxy, ALL_PROXY"};
 constexpr Flag password_file{.name = "--password-file",
                              .value = "FILE",
@@ -64,6 +65,24 @@ constexpr Flag password_file{.name = "--password-file",
 constexpr Flag clear_password{
     .name = "--clear-password",
     .help = "send the password to a proxy on another host, though others on the way can read it"};
+constexpr Flag ca{.name = "--ca",
+                  .value = "FILE",
+                  .help = "a proxy inside TLS has a certificate of a CA in this file (PEM)",
+                  .default_text = "the system's CAs",
+                  .names_a_file = true};
+constexpr Flag certificate{.name = "--certificate",
+                           .value = "FILE",
+                           .help = "show this certificate to a proxy inside TLS (PEM, those of its CAs behind it)",
+                           .names_a_file = true};
+constexpr Flag gss_service{.name = "--gss-service",
+                           .value = "NAME",
+                           .help = "what a proxy behind +gssapi is called by Kerberos: rcmd, or socks",
+                           .default_text = "rcmd"};
+constexpr Flag key{.name = "--key",
+                   .value = "FILE",
+                   .help = "the private key of the certificate (PEM, without a passphrase)",
+                   .default_text = "in the certificate's file",
+                   .names_a_file = true};
 constexpr Flag count{.name = "--count",
                      .value = "N",
                      .help = "ask for the end after N answers, timeouts and errors, 1 to 3600",
@@ -137,18 +156,22 @@ constexpr std::array usage_flags{
          .names_a_file = true},
     json,
     help};
-constexpr std::array ping_flags{via, count, numeric, quiet, verbose, json_events, password_file, clear_password, help};
-constexpr std::array trace_flags{via, numeric, verbose, json_events, password_file, clear_password, help};
-constexpr Flag bench_via{
+constexpr std::array ping_flags{via,           count,          numeric, quiet,       verbose, json_events,
+                                password_file, clear_password, ca,      certificate, key,     gss_service,
+                                help};
+constexpr std::array trace_flags{via, numeric,     verbose, json_events, password_file, clear_password,
+                                 ca,  certificate, key,     gss_service, help};
+constexpr Flag any_via{
     .name = "--via",
     .value = "URL",
     .environment = "STILE_VIA",
     .help =
-        "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, socks5://, socks4a://, socks4:// or http://; a "
-        "password here shows in the list of processes for a moment",
+        "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, socks5://, socks4a://, socks4:// or http://; "
+        "inside TLS behind https://, or the others with +tls, such as socks5h+tls://; a password here shows in the "
+        "list of processes for a moment",
     .default_text = "all_proxy, ALL_PROXY"};
 constexpr std::array bench_flags{
-    bench_via,
+    any_via,
     Flag{.name = "--direct", .help = "go to the origin without a proxy, for a figure to compare with"},
     Flag{.name = "--connections",
          .value = "N",
@@ -177,7 +200,12 @@ constexpr std::array bench_flags{
     json,
     password_file,
     clear_password,
+    ca,
+    certificate,
+    key,
+    gss_service,
     help};
+constexpr std::array connect_flags{any_via, password_file, clear_password, ca, certificate, key, gss_service, help};
 constexpr std::array user_flags{Flag{.name = "--file",
                                      .value = "FILE",
                                      .help = "the users file; add makes one where there is none",
@@ -270,6 +298,19 @@ constexpr Command command_rows[] = {
          "stile usage --by user --since 7d --config stile.toml\n"
          "stile usage --by rule --since 2026-11-01 --until 2026-12-01 --json --file /var/lib/stile/accounting.db",
      .flags = usage_flags},
+    {.name = "connect",
+     .summary = "carry standard input and output through a proxy",
+     .description =
+         "Asks the proxy for a connection to HOST and PORT, then carries standard input there and what comes from "
+         "there to standard output, as nc does: the ProxyCommand of ssh. The end of either direction is passed on and "
+         "leaves the other one open. Nothing else is printed but why it failed, on standard error. NO_PROXY means "
+         "nothing here. Exits with 0 when both directions ended in order, and 1 where there was no connection, it was "
+         "reset, or an interrupt ended it.",
+     .example = "stile connect --via https://proxy.example --ca ca.pem www.example.com 80 < request\n"
+                "ssh -o ProxyCommand='stile connect --via socks5h://127.0.0.1:1080 %h %p' host.example",
+     .flags = connect_flags,
+     .operand = {.name = "HOST", .help = "a name or an address", .required = true},
+     .second_operand = {.name = "PORT", .help = "1 to 65535", .required = true}},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

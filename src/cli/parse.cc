@@ -106,6 +106,11 @@ std::optional<Answer> take_operand(const std::vector<std::string>& words, Argume
     return mistake(fmt::format("'{}' needs {}: {}", command.name, command.operand.name, command.operand.help),
                    help_hint(&command));
   }
+  if (command.second_operand.required && arguments.second_operand.empty()) {
+    return mistake(fmt::format("'{}' needs {} behind {}: {}", command.name, command.second_operand.name,
+                               command.operand.name, command.second_operand.help),
+                   help_hint(&command));
+  }
   const auto& choices = command.operand.choices;
   if (choices.empty() || std::ranges::find(choices, arguments.operand) != choices.end()) return std::nullopt;
   const auto meant = nearest(arguments.operand, command.operand.choices);

@@ -1,10 +1,11 @@
 // stile ping, stile trace
 #include <fmt/core.h>
 
-#include <charconv>
 #include <cstdio>
 
 #include "base/limits.h"
+#include "base/number.h"
+#include "cli/client_command.h"
 #include "cli/probe_output.h"
 #include "cli/proxy_choice.h"
 #include "cli/run.h"
@@ -16,40 +17,22 @@ namespace {
 
 using OptionsOrMistake = std::expected<client::ProbeOptions, std::string>;
 
-std::optional<std::uint32_t> parse_count(std::string_view text) {
-  std::uint32_t count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  if (count == 0 || count > limits::ping_probes_max) return std::nullopt;
-  return count;
-}
-
 OptionsOrMistake parse_options(const Arguments& arguments, bool trace) {
   client::ProbeOptions options{.trace = trace};
-  const auto host = canonical_host(arguments.operand);
-  if (!host) {
-    return std::unexpected(
-        fmt::format("stile: cannot use HOST {}: no host may be called so: {} (write a name in its "
-                    "ASCII form, or an address)",
-                    policy::quoted(arguments.operand), name(host.error().rejection)));
-  }
+  const auto host = host_operand(arguments);
+  if (!host) return std::unexpected(host.error());
   options.target = *host;
   if (arguments.has("--numeric")) options.flags |= client::probe_no_names;
   if (arguments.has("--verbose")) options.flags |= client::probe_verbose;
   if (const auto text = arguments.value("--count")) {
-    const auto count = parse_count(*text);
-    if (!count) {
+    const auto count = whole_number<std::uint32_t>(*text, limits::ping_probes_max);
+    if (!count || *count == 0) {
       return std::unexpected(fmt::format("stile: cannot use --count {}: expected a number from 1 to {}",
                                          policy::quoted(*text), limits::ping_probes_max));
     }
     options.count = *count;
   }
   return options;
-}
-
-int complain(const std::string& message, int exit_code) {
-  fmt::print(stderr, "{}\n", message);
-  return exit_code;
 }
 
 int run_probe_command(const Arguments& arguments, const Environment& environment, bool trace) {
@@ -64,9 +47,8 @@ int run_probe_command(const Arguments& arguments, const Environment& environment
   const client::ProbeResult result = client::run_probe(choice->proxy, *options, *output);
   const session::Advice& trouble = result.trouble;
   if (trouble.why.empty()) return result.succeeded ? exit_done : exit_failed;
-  const std::string cure = trouble.cure.empty() ? "" : fmt::format(" ({})", trouble.cure);
-  return complain(fmt::format("stile: cannot {} {} through {}: {}{}", arguments.command->name,
-                              to_string(options->target), choice->proxy.url.to_string(), trouble.why, cure),
+  return complain(fmt::format("stile: cannot {} {} through {}: {}", arguments.command->name, to_string(options->target),
+                              choice->proxy.url.to_string(), with_cure(trouble)),
                   exit_failed);
 }
 

@@ -8,7 +8,13 @@
 #include <string_view>
 #include <utility>
 
+#include "base/limits.h"
+#include "base/secret.h"
+#include "policy/words.h"
+#include "protect/gss.h"
+#include "protect/tls.h"
 #include "sys/trusted_file.h"
+#include "wire/helper_record.h"
 #include "wire/proxy_url.h"
 
 namespace stile::cli {
@@ -31,17 +37,95 @@ std::optional<Given> given_url(const Arguments& arguments, const Environment& en
   return std::nullopt;
 }
 
+std::string in_parentheses(std::string_view cure) {
+  return cure.empty() ? std::string() : fmt::format(" ({})", cure);
+}
+
+std::expected<std::string, std::string> text_of(const std::string& path, std::size_t octets_max,
+                                                sys::Secrecy secrecy = sys::Secrecy::none) {
+  auto text = sys::read_trusted_file(path, octets_max, secrecy);
+  if (text) return *std::move(text);
+  return std::unexpected(
+      fmt::format("stile: cannot read {}: {}{}", path, text.error().why, in_parentheses(text.error().cure)));
+}
+
 std::expected<std::string, std::string> password_in(const std::string& path) {
-  const auto text = sys::read_trusted_file(path, password_file_octets_max);
-  if (!text) {
-    const std::string cure = text.error().cure.empty() ? "" : fmt::format(" ({})", text.error().cure);
-    return std::unexpected(fmt::format("stile: cannot read {}: {}{}", path, text.error().why, cure));
-  }
+  const auto text = text_of(path, password_file_octets_max);
+  if (!text) return text;
   std::string password = text->substr(0, text->find_first_of("\r\n"));
   if (password.empty() || password.size() > password_octets_max) {
     return std::unexpected(fmt::format("stile: cannot use {}: its first line is no password (1 to 255 octets)", path));
   }
   return password;
+}
+
+constexpr std::string_view tls_flags[] = {"--ca", "--certificate", "--key"};
+
+/// What the flags name, as one value for the library.
+std::expected<std::shared_ptr<const protect::TlsClient>, std::string> tls_for(const Arguments& arguments) {
+  const auto ca = arguments.value("--ca");
+  const auto certificate = arguments.value("--certificate");
+  const auto key = arguments.has("--key") ? arguments.value("--key") : certificate;
+  protect::TlsClientTexts texts;
+  if (ca) {
+    auto text = text_of(*ca, limits::tls_file_octets_max);
+    if (!text) return std::unexpected(std::move(text.error()));
+    texts.ca = *std::move(text);
+  }
+  if (certificate) {
+    auto shown = text_of(*certificate, limits::tls_file_octets_max);
+    if (!shown) return std::unexpected(std::move(shown.error()));
+    auto secret = text_of(*key, limits::tls_file_octets_max, sys::Secrecy::secret);
+    if (!secret) return std::unexpected(std::move(secret.error()));
+    texts.own = protect::TlsOwnTexts{.certificate = *std::move(shown), .key = Secret(*secret)};
+    wipe({reinterpret_cast<std::uint8_t*>(secret->data()), secret->size()});
+  }
+  auto client = protect::TlsClient::create(texts);
+  if (client) return *std::move(client);
+  const protect::TlsFault& fault = client.error();
+  const auto& file = fault.file == protect::TlsFile::client_ca ? ca
+                     : fault.file == protect::TlsFile::key     ? key
+                                                               : certificate;
+  return std::unexpected(
+      fmt::format("stile: cannot use {}: {}{}", file.value_or("TLS"), fault.why, in_parentheses(fault.cure)));
+}
+
+std::expected<void, std::string> add_gssapi(client::Proxy& proxy, const Arguments& arguments) {
+  const bool by_ticket = proxy.url.protection == wire::ProxyProtection::gssapi;
+  const auto service = arguments.value("--gss-service");
+  if (service && !by_ticket) {
+    return std::unexpected(
+        "stile: cannot use --gss-service: the proxy is not asked to take a Kerberos ticket (write "
+        "socks5h+gssapi://HOST:PORT)");
+  }
+  if (service && !wire::is_service_name(*service)) {
+    return std::unexpected(fmt::format(
+        "stile: cannot use --gss-service {}: no service is called so (write rcmd or socks)", policy::quoted(*service)));
+  }
+  if (by_ticket && !protect::has_gssapi()) {
+    return std::unexpected("stile: cannot use a Kerberos ticket: this stile was built without GSSAPI");
+  }
+  if (service) proxy.gss_service = *service;
+  return {};
+}
+
+std::expected<void, std::string> add_tls(client::Proxy& proxy, const Arguments& arguments) {
+  if (proxy.url.protection == wire::ProxyProtection::tls) {
+    if (arguments.has("--key") && !arguments.has("--certificate")) {
+      return std::unexpected("stile: cannot use --key: it is the key of no certificate (add --certificate FILE)");
+    }
+    auto tls = tls_for(arguments);
+    if (!tls) return std::unexpected(std::move(tls.error()));
+    proxy.tls = *std::move(tls);
+    return {};
+  }
+  for (const std::string_view flag : tls_flags) {
+    if (!arguments.has(flag)) continue;
+    return std::unexpected(fmt::format(
+        "stile: cannot use {}: the proxy is not spoken to inside TLS (write socks5h+tls://HOST:PORT, or https://)",
+        flag));
+  }
+  return {};
 }
 
 }  // namespace
@@ -77,6 +161,8 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
     url->password = *std::move(password);
   }
   choice.proxy = {.url = *std::move(url), .clear_password_allowed = arguments.has("--clear-password")};
+  if (auto added = add_gssapi(choice.proxy, arguments); !added) return std::unexpected(std::move(added.error()));
+  if (auto added = add_tls(choice.proxy, arguments); !added) return std::unexpected(std::move(added.error()));
   return choice;
 }
 

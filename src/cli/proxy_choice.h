@@ -1,8 +1,9 @@
 // Which proxy a client command goes through: --via, else STILE_VIA, else all_proxy, else ALL_PROXY (protocol reference,
-// section 10), with the password out of a file where one is named. NO_PROXY is for clients that have another way; these
+// section 10), with the password out of a file where one is named, and where the proxy is spoken to inside TLS the CAs
+// that count and the certificate to show. NO_PROXY is for clients that have another way; these
 // commands have none.
-// Refuses: to repeat a password in any message. Reads a file; the environment is passed in. Tested in
-// proxy_choice_test.cc.
+// Refuses: to repeat a password in any message; to speak TLS with whoever answers. Reads files; the environment is
+// passed in. Tested in proxy_choice_test.cc.
 #pragma once
 
 #include <expected>

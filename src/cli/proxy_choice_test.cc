@@ -74,10 +74,9 @@ TEST(ProxyChoice, MistakesNameTheirPlaceAndCure) {
             "stile: cannot ping: no proxy is named (add --via socks5h://HOST:PORT, or set ALL_PROXY)");
   EXPECT_EQ(server_of(chosen({"--via", "sock5h://h"})),
             "stile: cannot use --via: at character 1: the scheme sock5h is unknown (did you mean socks5h?)");
-  EXPECT_EQ(
-      server_of(chosen({}, environment_of({{"ALL_PROXY", "https://h:3128"}}))),
-      "stile: cannot use ALL_PROXY: at character 1: this client does not speak https with a proxy (use a proxy that "
-      "speaks socks5h, socks5, socks4a, socks4 or http)");
+  EXPECT_EQ(server_of(chosen({}, environment_of({{"ALL_PROXY", "ftp://h:3128"}}))),
+            "stile: cannot use ALL_PROXY: at character 1: the scheme ftp is unknown (use socks5h, socks5, socks4a, "
+            "socks4 or http; inside TLS socks5h+tls, socks5+tls, socks4a+tls, socks4+tls or https)");
 }
 
 TEST(ProxyChoice, APasswordOnTheCommandLineIsWarnedOf) {
@@ -136,6 +135,19 @@ TEST(Conceal, PasswordsLeaveTheProcessList) {
                                           "@",
                                           ""};
   EXPECT_EQ(words, expected);
+}
+
+TEST(ProxyChoice, TlsGoesWithTheUrlThatAsksForIt) {
+  EXPECT_NE(chosen({"--via", "socks5h+tls://h"})->proxy.tls, nullptr) << "the system's CAs count";
+  EXPECT_EQ(chosen({"--via", "socks5h://h"})->proxy.tls, nullptr);
+  for (const char* const flag : {"--ca", "--certificate", "--key"}) {
+    EXPECT_NE(chosen({"--via", "socks5h://h", flag, "file"}).error().find("not spoken to inside TLS"),
+              std::string::npos);
+  }
+  EXPECT_NE(chosen({"--via", "https://h", "--key", "file"}).error().find("add --certificate FILE"), std::string::npos);
+  const PasswordFile no_pem("nothing\n");
+  EXPECT_NE(chosen({"--via", "https://h", "--ca", no_pem.path()}).error().find("it holds no certificate"),
+            std::string::npos);
 }
 
 }  // namespace

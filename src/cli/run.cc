@@ -38,6 +38,7 @@ constexpr Entry entries[] = {
     {"reload", run_reload},
     {"user", run_user},
     {"usage", run_usage},
+    {"connect", run_connect},
     {"ping", run_ping},
     {"trace", run_trace},
     {"bench", run_bench},

@@ -18,6 +18,7 @@ namespace stile::cli {
 [[nodiscard]] int run_reload(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_user(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_usage(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_connect(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_ping(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_trace(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_bench(const Arguments& arguments, const Environment& environment);

@@ -81,12 +81,14 @@ std::expected<std::shared_ptr<const protect::TlsServer>, std::string> load_tls(c
   std::array<std::string, paths.size()> texts;
   for (std::size_t i = 0; i < paths.size(); ++i) {
     if (paths[i]->empty()) continue;
-    auto text = sys::read_trusted_file(beside(file, *paths[i]), limits::tls_file_octets_max);
+    const bool key = i == static_cast<std::size_t>(protect::TlsFile::key);
+    auto text = sys::read_trusted_file(beside(file, *paths[i]), limits::tls_file_octets_max,
+                                       key ? sys::Secrecy::secret : sys::Secrecy::none);
     if (!text) return std::unexpected(message(*paths[i], text.error().why, text.error().cure));
     texts[i] = *std::move(text);
   }
   protect::TlsServerTexts given{
-      .certificate = std::move(texts[0]), .key = Secret(texts[1]), .client_ca = {}, .crl = {}};
+      .own = {.certificate = std::move(texts[0]), .key = Secret(texts[1])}, .client_ca = {}, .crl = {}};
   wipe({reinterpret_cast<std::uint8_t*>(texts[1].data()), texts[1].size()});
   if (!tls.client_ca.empty()) given.client_ca = std::move(texts[2]);
   if (!tls.crl.empty()) given.crl = std::move(texts[3]);

@@ -43,13 +43,13 @@ Probe::Probe(engine::Engine& engine, resolve::Resolver& resolver, const Proxy& p
              ProbeShow& show)
     : engine_(engine), options_(options), show_(show), connection_(engine, resolver, proxy, ask_of(options)) {
   deadline_.bind<&Probe::on_deadline>(this);
-  socket_.bind<&Probe::on_ready>(this);
+  line_.bind<&Probe::on_ready>(this);
   connection_.bind<&Probe::on_connected>(this);
 }
 
 Probe::~Probe() {
   STILE_ASSERT(!pending());
-  engine_.close(socket_);
+  line_.close(engine_);
 }
 
 void Probe::start() {
@@ -67,7 +67,7 @@ void Probe::interrupt() {
 void Probe::on_connected(engine::Status) {
   if (step_ == Step::ended) return complete_when_quiet();
   if (connection_.trouble().obstacle != Obstacle::none) return finish(explain(connection_.trouble()));
-  connection_.take(socket_);
+  connection_.take(line_);
   step_ = Step::streaming;
   if (!show_.granted(connection_.peer(), connection_.bound())) return finish({"the output cannot be written", ""});
   engine_.start_timer(deadline_, engine_.now() + limits::probe_silence);
@@ -75,7 +75,7 @@ void Probe::on_connected(engine::Status) {
 }
 
 void Probe::wait() {
-  engine_.wait(socket_, end_unsent_ ? engine::Interest::both : engine::Interest::readable);
+  line_.wait(engine_, end_unsent_ ? engine::Interest::both : engine::Interest::readable);
 }
 
 void Probe::on_ready(engine::Status) {
@@ -85,7 +85,7 @@ void Probe::on_ready(engine::Status) {
 }
 
 void Probe::receive() {
-  const auto received = engine_.receive(socket_, MutableBytes(held_).subspan(held_size_));
+  const auto received = line_.receive(engine_, MutableBytes(held_).subspan(held_size_));
   if (!received && received.error().kind == ErrorKind::would_block) return wait();
   if (!received) return finish({"the connection to the proxy broke", "try again"});
   if (*received == 0) return on_fin();
@@ -150,11 +150,11 @@ void Probe::ask_for_the_end() {
   end_unsent_ = true;
   engine_.start_timer(deadline_, engine_.now() + limits::probe_farewell);
   send_end();
-  if (end_unsent_ && socket_.pending()) wait();  // readable alone would not tell when there is room
+  if (end_unsent_ && line_.pending()) wait();  // readable alone would not tell when there is room
 }
 
 void Probe::send_end() {
-  const auto sent = engine_.send(socket_, end_octet);
+  const auto sent = line_.send(engine_, end_octet);
   // Any other error is met again by the next receive, behind the last lines.
   end_unsent_ = !sent && sent.error().kind == ErrorKind::would_block;
 }
@@ -181,12 +181,12 @@ void Probe::finish(const session::Advice& trouble) {
   result_.trouble = trouble;
   connection_.cancel();
   engine_.cancel(deadline_);
-  engine_.close(socket_);
+  line_.close(engine_);
   complete_when_quiet();
 }
 
 void Probe::complete_when_quiet() noexcept {
-  if (!running_ || connection_.pending() || deadline_.pending() || socket_.pending()) return;
+  if (!running_ || connection_.pending() || deadline_.pending() || line_.pending()) return;
   running_ = false;
   engine_.post(done_);
 }

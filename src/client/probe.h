@@ -15,6 +15,7 @@
 #include "base/limits.h"
 #include "client/proxy_connection.h"
 #include "engine/engine.h"
+#include "protect/line.h"
 #include "session/proxy_failure.h"
 #include "wire/icmp_text.h"
 #include "wire/socks5.h"
@@ -102,7 +103,7 @@ class Probe {
   ProbeShow& show_;
   engine::Operation done_;
   engine::Timer deadline_;  // of the proxy's silence; later of its farewell
-  engine::Socket socket_;
+  protect::Line line_;
   ProxyConnection connection_;
   // One octet more than the longest line, so that the decoder sees a line that is too long.
   std::array<std::uint8_t, limits::icmp_line_octets_max + 1> held_{};

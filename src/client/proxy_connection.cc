@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "protect/gss_initiation.h"
 
 namespace stile::client {
 namespace {
@@ -26,6 +27,43 @@ Advice name_advice(std::string_view whose, Reason reason) {
       return {std::string(whose) + " name is reserved and never looked up here", "use socks5h, if the proxy knows it"};
     default:
       return {std::string(whose) + " name could not be looked up", "check this host's resolver"};
+  }
+}
+
+Advice protection_advice(Reason reason) {
+  switch (reason) {
+    case Reason::none:
+      return {"it closed the connection where TLS was due", "check that it speaks TLS at this port"};
+    case Reason::tls_missing:
+      return {"the proxy does not speak TLS there", "check its port, or use the scheme without TLS"};
+    case Reason::tls_version:
+      return {"it speaks no version of TLS from 1.2 on", "have it brought up to date"};
+    case Reason::tls_certificate_untrusted:
+      return {"its certificate leads to no CA that counts here", "add --ca FILE with the CA that signed it"};
+    case Reason::tls_certificate_expired:
+      return {"its certificate is not valid today", "have it renewed, or check this host's clock"};
+    case Reason::tls_certificate_name:
+      return {"its certificate does not bear the name or address that was dialled",
+              "name the proxy as its certificate does"};
+    case Reason::tls_certificate_missing:
+      return {"it lets only clients with a certificate in", "add --certificate FILE and --key FILE"};
+    case Reason::tls_certificate_refused:
+      return {"it does not take the certificate of --certificate", "show a valid one of a CA that it trusts"};
+    case Reason::gss_ticket:
+      return {"there is no Kerberos ticket for it",
+              "run kinit, and see with klist; --gss-service says what it is called"};
+    case Reason::gss_accept:
+      return {"it does not take the Kerberos ticket, or does not prove itself", "its log may tell more"};
+    case Reason::gss_level:
+      return {"it does not encrypt what passes", "have it grant level 2 of RFC 1961"};
+    case Reason::gss_token:
+    case Reason::gss_order:
+    case Reason::gss_version:
+      return {"what it says is not RFC 1961, or was changed on the way", "check who is at its address"};
+    case Reason::no_resources:
+      return {"this process has no memory left", "raise its limits"};
+    default:
+      return {"the TLS handshake with it failed", "its log may tell more"};
   }
 }
 
@@ -72,6 +110,8 @@ Advice explain(const Trouble& trouble) {
       return {"the password would cross the network in clear", "add --clear-password where nobody else can read along"};
     case Obstacle::dial:
       return dial_advice(trouble.reason);
+    case Obstacle::protection:
+      return protection_advice(trouble.reason);
     case Obstacle::conversation:
       return session::explain(trouble.failure);
     case Obstacle::canceled:
@@ -84,15 +124,16 @@ ProxyConnection::ProxyConnection(engine::Engine& engine, resolve::Resolver& reso
                                  const Ask& ask, const ConnectionLimits& limits)
     : engine_(engine), resolver_(resolver), proxy_(proxy), ask_(ask), limits_(limits), dial_(engine) {
   STILE_ASSERT(ask.command != wire::Command::bind);
+  STILE_ASSERT(proxy.tls != nullptr || proxy.url.protection != wire::ProxyProtection::tls);
   deadline_.bind<&ProxyConnection::on_deadline>(this);
-  socket_.bind<&ProxyConnection::on_ready>(this);
+  line_.bind<&ProxyConnection::on_ready>(this);
   lookup_.bind<&ProxyConnection::on_resolved>(this);
   dial_.bind<&ProxyConnection::on_dialled>(this);
 }
 
 ProxyConnection::~ProxyConnection() {
   STILE_ASSERT(!pending());
-  engine_.close(socket_);
+  line_.close(engine_);
 }
 
 void ProxyConnection::start() {
@@ -126,7 +167,8 @@ void ProxyConnection::on_resolved(engine::Status) {
 
 void ProxyConnection::proxy_found(std::span<const Address> addresses) {
   const bool afar = !std::ranges::all_of(addresses, is_on_this_host);
-  if (proxy_.url.password && afar && !proxy_.clear_password_allowed) {
+  const bool in_clear = proxy_.url.protection == wire::ProxyProtection::none;
+  if (proxy_.url.password && in_clear && afar && !proxy_.clear_password_allowed) {
     return finish({.obstacle = Obstacle::clear_password});
   }
   for (const Address& address : addresses) candidates_.push_back({address, proxy_.url.server.port});
@@ -156,15 +198,21 @@ void ProxyConnection::on_dialled(engine::Status) {
   if (step_ == Step::ended) return complete_when_quiet();
   peer_ = dial_.peer();
   if (dial_.reason() != Reason::none) return finish({.obstacle = Obstacle::dial, .reason = dial_.reason()});
-  dial_.take(socket_);
+  dial_.take(line_.socket());
+  const wire::ProxyUrl& url = proxy_.url;
+  if (url.protection == wire::ProxyProtection::tls) {
+    auto tls = proxy_.tls->connect(url.server.host);
+    if (tls == nullptr) return finish({.obstacle = Obstacle::protection, .reason = Reason::no_resources});
+    line_.protect(std::move(tls));
+  }
   step_ = Step::talking;
   engine_.start_timer(deadline_, engine_.now() + limits_.conversation);
-  const wire::ProxyUrl& url = proxy_.url;
   session_.emplace(
       session::ProxyRequest{.protocol = url.protocol,
                             .command = ask_.command,
                             .target = ask_.target,
                             .flags = ask_.flags,
+                            .by_ticket = url.protection == wire::ProxyProtection::gssapi,
                             .user = url.user ? std::string_view(*url.user) : std::string_view(),
                             .password = url.password ? std::string_view(*url.password) : std::string_view()});
   drive(ClientSession::Connected{});
@@ -187,6 +235,11 @@ void ProxyConnection::perform(const ClientSession::Read& action) {
   reading_ = action.octets_max;
 }
 
+void ProxyConnection::perform(const ClientSession::Protect&) {
+  line_.protect(std::make_unique<protect::GssInitiation>(
+      protect::GssInitiator::create(proxy_.gss_service, proxy_.url.server.host)));
+}
+
 void ProxyConnection::perform(const ClientSession::AwaitPeer&) {
   STILE_ASSERT(false);  // only BIND leads here
 }
@@ -199,15 +252,23 @@ void ProxyConnection::perform(const ClientSession::Fail&) {
   finish({.obstacle = Obstacle::conversation, .failure = session_->failure()});
 }
 
-/// Sends what is due, then waits for the answer.
+/// Sends what is due, then waits for the answer. A protected line shakes hands before the first octet.
 void ProxyConnection::exchange() {
   while (!unsent_.empty()) {
-    const auto sent = engine_.send(socket_, unsent_);
-    if (!sent && sent.error().kind == ErrorKind::would_block) return engine_.wait(socket_, engine::Interest::writable);
+    const auto sent = line_.send(engine_, unsent_);
+    if (!sent && sent.error().kind == ErrorKind::would_block) return line_.wait(engine_, engine::Interest::writable);
+    if (!sent && protection_failed()) return finish({.obstacle = Obstacle::protection, .reason = line_.failure()});
     // A proxy that refused and went may have said why: what it left is read before the failure is.
     unsent_ = sent ? unsent_.subspan(*sent) : ConstBytes();
   }
-  engine_.wait(socket_, engine::Interest::readable);
+  line_.wait(engine_, engine::Interest::readable);
+}
+
+/// A stream that is cut short is no fault of its protection: it is told as a proxy that went.
+bool ProxyConnection::protection_failed() const noexcept {
+  if (line_.is_plain()) return false;
+  const Reason failure = line_.failure();
+  return !line_.transform()->established() || (failure != Reason::none && failure != Reason::tls_truncated);
 }
 
 void ProxyConnection::on_ready(engine::Status) {
@@ -219,12 +280,14 @@ void ProxyConnection::on_ready(engine::Status) {
 void ProxyConnection::receive() {
   std::array<std::uint8_t, wire::reply_octets_max> buffer;
   const MutableBytes room = MutableBytes(buffer).first(std::min(buffer.size(), reading_));
-  const auto received = engine_.receive(socket_, room);
+  const auto received = line_.receive(engine_, room);
   if (!received && received.error().kind == ErrorKind::would_block) {
-    return engine_.wait(socket_, engine::Interest::readable);
+    return line_.wait(engine_, engine::Interest::readable);
   }
-  if (!received) return drive(ClientSession::ProxyLost{});
-  if (*received == 0) return drive(ClientSession::ProxyFin{});
+  if (!received && protection_failed()) return finish({.obstacle = Obstacle::protection, .reason = line_.failure()});
+  const bool cut_short = !received && line_.failure() == Reason::tls_truncated;
+  if (!received && !cut_short) return drive(ClientSession::ProxyLost{});
+  if (cut_short || *received == 0) return drive(ClientSession::ProxyFin{});
   drive(ClientSession::Received{room.first(*received)});
 }
 
@@ -241,20 +304,20 @@ void ProxyConnection::finish(const Trouble& trouble) noexcept {
   resolver_.cancel(lookup_);
   dial_.cancel();
   engine_.cancel(deadline_);
-  if (trouble.obstacle != Obstacle::none) engine_.close(socket_);
+  if (trouble.obstacle != Obstacle::none) line_.close(engine_);
   complete_when_quiet();
 }
 
 /// The records of all operations live in this object, so that it may not go before the last of them has completed.
 void ProxyConnection::complete_when_quiet() noexcept {
-  if (!running_ || lookup_.pending() || dial_.pending() || deadline_.pending() || socket_.pending()) return;
+  if (!running_ || lookup_.pending() || dial_.pending() || deadline_.pending() || line_.pending()) return;
   running_ = false;
   engine_.post(done_);
 }
 
-void ProxyConnection::take(engine::Socket& into) noexcept {
+void ProxyConnection::take(protect::Line& into) noexcept {
   STILE_ASSERT(!pending() && trouble_.obstacle == Obstacle::none && step_ == Step::ended);
-  engine_.move(socket_, into);
+  into.take(engine_, line_);
 }
 
 }  // namespace stile::client

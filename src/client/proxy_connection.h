@@ -3,13 +3,16 @@
 //
 // Names: the proxy's own is resolved here. The target's is resolved here for socks4 and socks5, and then the first
 // address that the protocol can carry is asked for; for socks4a, socks5h and http it goes to the proxy as it is and is
-// never resolved here instead (protocol reference, section 10; threat TP1). Refuses: to send a password in clear to a
-// proxy that is not on this host, unless told so (threat TA8); BIND, which has two replies. Threading: one engine's
-// thread. Tested in proxy_connection_test.cc on the simulation, each call failing in turn.
+// never resolved here instead (protocol reference, section 10; threat TP1). Where the proxy's address says so, all of
+// it is inside TLS, for which the proxy has to prove the name by which the address calls it (threat TT2), or protected
+// by a Kerberos ticket (RFC 1961), without which nothing is asked for. Refuses: to send a password in clear to a proxy
+// that is not on this host, unless told so (threat TA8); BIND, which has two replies. Threading: one engine's thread.
+// Tested in proxy_connection_test.cc on the simulation, each call failing in turn.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -18,6 +21,8 @@
 #include "base/limits.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "protect/line.h"
+#include "protect/tls.h"
 #include "resolve/resolver.h"
 #include "route/dial.h"
 #include "session/client_session.h"
@@ -27,7 +32,9 @@ namespace stile::client {
 
 struct Proxy {
   wire::ProxyUrl url;
-  bool clear_password_allowed = false;  // over a network that others may read
+  bool clear_password_allowed = false;                      // over a network that others may read
+  std::shared_ptr<const protect::TlsClient> tls = nullptr;  // whom to trust; where the URL asks for TLS (asserted)
+  std::string gss_service = "rcmd";                         // what the proxy is to Kerberos
 };
 
 /// What to ask it for. Any command but BIND (asserted).
@@ -51,6 +58,7 @@ enum class Obstacle : std::uint8_t {
   login_half,      // SOCKS5 or HTTP with a user but no password
   clear_password,  // it would cross the network in clear
   dial,            // the proxy cannot be reached: `reason`
+  protection,      // it was reached, and TLS came to nothing: `reason`; none: it closed the connection instead
   conversation,    // it was reached, and did not grant: `failure`
   canceled,
 };
@@ -94,8 +102,8 @@ class ProxyConnection {
   [[nodiscard]] const wire::AddressField& bound() const noexcept { return session_->bound(); }
   /// The proxy's address that was reached; unspecified before.
   [[nodiscard]] const Endpoint& peer() const noexcept { return peer_; }
-  /// After success, once: hands over the stream. `into` must be closed.
-  void take(engine::Socket& into) noexcept;
+  /// After success, once: hands over the stream, with what protects it. `into` must be closed.
+  void take(protect::Line& into) noexcept;
 
  private:
   enum class Step : std::uint8_t { proxy_name, target_name, dialling, talking, ended };
@@ -112,11 +120,13 @@ class ProxyConnection {
   void drive(session::ClientSession::Event event);
   void perform(const session::ClientSession::Send& action);
   void perform(const session::ClientSession::Read& action);
+  void perform(const session::ClientSession::Protect& action);
   void perform(const session::ClientSession::AwaitPeer& action);
   void perform(const session::ClientSession::Finish& action);
   void perform(const session::ClientSession::Fail& action);
   void exchange();
   void receive();
+  [[nodiscard]] bool protection_failed() const noexcept;
 
   void finish(const Trouble& trouble) noexcept;
   void complete_when_quiet() noexcept;
@@ -128,7 +138,7 @@ class ProxyConnection {
   ConnectionLimits limits_;
   engine::Operation done_;
   engine::Timer deadline_;
-  engine::Socket socket_;
+  protect::Line line_;
   resolve::Lookup lookup_;
   route::Dial dial_;
   std::optional<session::ClientSession> session_;

@@ -22,6 +22,10 @@ const std::string request = octets({5, 1, 0, 1, 192, 0, 2, 10, 0, 80});
 const std::string granted = octets({5, 0, 0, 1, 198, 51, 100, 7, 0x9C, 0x40});
 const std::string refused = octets({5, 5, 0, 1, 0, 0, 0, 0, 0, 0});
 
+Script logging_in() {
+  return {.turns = {{login_greeting, octets({5, 2})}, {login, octets({1, 0})}, {request, granted}}};
+}
+
 Script plain(const std::string& reply = granted) {
   return {.turns = {{greeting, octets({5, 0})}, {request, reply}}};
 }
@@ -34,7 +38,7 @@ class Customer {
     connection_.bind<&Customer::on_connected>(this);
     stream_.bind<&Customer::ignore>(this);
   }
-  ~Customer() { rig_.engine.close(stream_); }
+  ~Customer() { stream_.close(rig_.engine); }
   Customer(const Customer&) = delete;
   Customer& operator=(const Customer&) = delete;
 
@@ -52,7 +56,7 @@ class Customer {
   /// What is in the stream by now.
   std::string read_stream() {
     std::array<std::uint8_t, 256> buffer;
-    const auto received = rig_.engine.receive(stream_, buffer);
+    const auto received = stream_.receive(rig_.engine, buffer);
     if (!received) return "nothing";
     return {buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*received)};
   }
@@ -70,7 +74,7 @@ class Customer {
   ClientRig& rig_;
   Proxy proxy_;
   ProxyConnection connection_;
-  engine::Socket stream_;
+  protect::Line stream_;
   int completions_ = 0;
 };
 
@@ -192,6 +196,55 @@ TEST_F(ProxyConnectionTest, APasswordDoesNotCrossTheNetworkInClear) {
   EXPECT_EQ(customer.run(), Obstacle::none);
 }
 
+const std::string sealed_granted = sealed(granted + "SSH-2.0");
+
+Script inside_tls() {
+  return {.turns = {{"hi", "hi"},
+                    {sealed(login_greeting), sealed(octets({5, 2}))},
+                    {sealed(login), sealed(octets({1, 0}))},
+                    {sealed(request), sealed_granted}}};
+}
+
+TEST_F(ProxyConnectionTest, InsideTlsNothingIsLostAndAPasswordIsNotInClear) {
+  ScriptedProxy& proxy = serve(inside_tls(), "192.0.2.1:1080");
+  Customer customer(rig_, proxy_at("socks5h+tls://alice:secret@192.0.2.1"), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(proxy.heard(), "hi" + sealed(login_greeting) + sealed(login) + sealed(request));
+  EXPECT_EQ(customer.read_stream(), "SSH-2.0") << "it came in one message with the reply";
+}
+
+TEST_F(ProxyConnectionTest, WhereTlsComesToNothingNotAnOctetIsSaidInClear) {
+  for (const Script& script :
+       {Script{.turns = {{"hi", octets({5, 0xFF})}}}, Script{.turns = {{"hi", octets({5})}}, .end = Script::End::fin},
+        Script{.turns = {{"hi", ""}}, .end = Script::End::fin},
+        Script{.turns = {{"hi", ""}}, .end = Script::End::reset}}) {
+    ScriptedProxy& proxy = serve(script);
+    Customer customer(rig_, proxy_at("socks5h+tls://127.0.0.1"), to_literal);
+    EXPECT_EQ(customer.run(), Obstacle::protection);
+    const Reason reason = customer.connection().trouble().reason;
+    EXPECT_EQ(reason, script.end == Script::End::stay ? Reason::tls_handshake : Reason::none);
+    EXPECT_EQ(proxy.heard(), "hi");
+    TearDown();
+  }
+}
+
+TEST_F(ProxyConnectionTest, AStreamThatIsCutShortInsideTlsIsAProxyThatWent) {
+  Script script = inside_tls();
+  script.turns.resize(2);
+  script.end = Script::End::fin;
+  serve(script);
+  Customer customer(rig_, proxy_at("socks5h+tls://alice:secret@127.0.0.1"), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::conversation);
+  EXPECT_EQ(customer.connection().trouble().failure.fault, session::ProxyFault::closed);
+}
+
+TEST_F(ProxyConnectionTest, ARecordThatCannotBeTrustedEndsIt) {
+  serve({.turns = {{"hi", "hi"}, {sealed(greeting), std::string(8, '\xFF')}}});
+  Customer customer(rig_, proxy_at("socks5h+tls://127.0.0.1"), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::protection);
+  EXPECT_EQ(customer.connection().trouble().reason, Reason::tls_record);
+}
+
 TEST_F(ProxyConnectionTest, AProxyThatStopsAtAnyOctetIsTold) {
   const std::string answers = octets({5, 0}) + granted;
   for (const Script::End end : {Script::End::fin, Script::End::reset, Script::End::stay}) {
@@ -240,11 +293,14 @@ TEST_F(ProxyConnectionTest, SplitsAndShortCallsChangeNothing) {
     rig.engine.faults().split = 0.5;
     rig.engine.faults().spurious_ready = 0.3;
     rig.engine.faults().late_completion = 0.3;
-    ScriptedProxy proxy(rig.engine, {Address::v4(127, 0, 0, 1), 1080},
-                        {.turns = {{login_greeting, octets({5, 2})}, {login, octets({1, 0})}, {request, granted}}});
-    Customer customer(rig, proxy_at("socks5h://alice:secret@127.0.0.1"), to_literal);
+    const bool tls = seed % 2 == 0;
+    const std::string whole =
+        tls ? "hi" + sealed(login_greeting) + sealed(login) + sealed(request) : login_greeting + login + request;
+    ScriptedProxy proxy(rig.engine, {Address::v4(127, 0, 0, 1), 1080}, tls ? inside_tls() : logging_in());
+    Customer customer(rig, proxy_at(tls ? "socks5h+tls://alice:secret@127.0.0.1" : "socks5h://alice:secret@127.0.0.1"),
+                      to_literal);
     EXPECT_EQ(customer.run(), Obstacle::none) << seed;
-    EXPECT_EQ(proxy.heard(), login_greeting + login + request) << seed;
+    EXPECT_EQ(proxy.heard(), whole) << seed;
     proxy.close_all();
     (void)rig.engine.run_until_idle();
   }
@@ -267,16 +323,16 @@ TEST_F(ProxyConnectionTest, CancellingAtAnyTimeCompletesOnce) {
 
 // Habit 16: fail the i-th operation, for every i and error.
 TEST(ProxyConnectionFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
-  const auto run = [](std::uint64_t fail_at, int error) {
+  const auto run = [](std::string_view scheme, std::uint64_t fail_at, int error) {
     ClientRig rig;
     rig.add_name("proxy.example", {Address::v4(127, 0, 0, 1)});
     rig.add_name("example.com", {Address::v4(192, 0, 2, 10)});
     ScriptedProxy proxy(rig.engine, {Address::v4(127, 0, 0, 1), 1080},
-                        {.turns = {{login_greeting, octets({5, 2})}, {login, octets({1, 0})}, {request, granted}}});
+                        scheme == "socks5" ? logging_in() : inside_tls());
     rig.engine.fail_nth(fail_at, sys::make_error(error));
     std::uint64_t calls = 0;
     {
-      Customer customer(rig, proxy_at("socks5://alice:secret@proxy.example"), to_name);
+      Customer customer(rig, proxy_at(std::string(scheme) + "://alice:secret@proxy.example"), to_name);
       const Obstacle obstacle = customer.run();
       calls = rig.engine.calls();
       if (fail_at == 0) {
@@ -290,13 +346,15 @@ TEST(ProxyConnectionFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
     (void)rig.engine.run_until_idle();
     return calls;
   };
-  const std::uint64_t calls = run(0, EIO);
-  EXPECT_GT(calls, 6U);
-  for (const int error : {EAGAIN, ECONNRESET, EPIPE, ENOBUFS, ENOMEM, EMFILE, EIO, ECONNREFUSED, ETIMEDOUT}) {
-    for (std::uint64_t call = 1; call <= calls; ++call) {
-      SCOPED_TRACE(testing::Message() << "call " << call << " fails with errno " << error);
-      (void)run(call, error);
-      if (testing::Test::HasFailure()) return;
+  for (const std::string_view scheme : {"socks5", "socks5+tls"}) {
+    const std::uint64_t calls = run(scheme, 0, EIO);
+    EXPECT_GT(calls, 6U);
+    for (const int error : {EAGAIN, ECONNRESET, EPIPE, ENOBUFS, ENOMEM, EMFILE, EIO, ECONNREFUSED, ETIMEDOUT}) {
+      for (std::uint64_t call = 1; call <= calls; ++call) {
+        SCOPED_TRACE(testing::Message() << scheme << ": call " << call << " fails with errno " << error);
+        (void)run(scheme, call, error);
+        if (testing::Test::HasFailure()) return;
+      }
     }
   }
 }

@@ -4,12 +4,14 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "client/proxy_connection.h"
 #include "engine/sim/sim_engine.h"
+#include "protect/transform_for_tests.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/table_resolver.h"
 
@@ -154,8 +156,25 @@ class ClientRig {
   resolve::CachingResolver resolver;
 };
 
+/// Has PlainToSee in the place of TLS.
+class SeeThroughTls final : public protect::TlsClient {
+ public:
+  [[nodiscard]] std::unique_ptr<protect::Transform> connect(const Host&) const override {
+    return std::make_unique<protect::PlainToSee>();
+  }
+};
+
+/// As PlainToSee sends it, in one message.
+[[nodiscard]] inline std::string sealed(const std::string& plain) {
+  std::string text = octets({static_cast<int>(plain.size() >> 8), static_cast<int>(plain.size() & 0xFF)});
+  for (const char octet : plain) text += static_cast<char>(octet ^ protect::PlainToSee::turn);
+  return text;
+}
+
 [[nodiscard]] inline Proxy proxy_at(std::string_view url) {
-  return {.url = wire::parse_proxy_url(url).value(), .clear_password_allowed = false};
+  return {.url = wire::parse_proxy_url(url).value(),
+          .clear_password_allowed = false,
+          .tls = std::make_shared<const SeeThroughTls>()};
 }
 
 [[nodiscard]] inline Target target_of(std::string_view host, std::uint16_t port = 80) {

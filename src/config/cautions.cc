@@ -134,6 +134,22 @@ void add_useless_login_cautions(const Config& config, std::vector<ConfigError>& 
   }
 }
 
+// The order is the listener's preference: most clients with a password offer to come without it as well.
+void add_order_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  for (std::size_t i = 0; i < config.listeners.size(); ++i) {
+    const Listener& listener = config.listeners[i];
+    const auto order = listener.auth.in_order();
+    const auto none = std::ranges::find(order, AuthMethod::none);
+    const auto judge = std::find_if(none, order.end(), judges_passwords);
+    if (judge == order.end()) continue;
+    const auto origin = config.origins.find(fmt::format("listen[{}].auth", i));
+    cautions.push_back({origin == config.origins.end() ? 0 : origin->second.line, 1,
+                        fmt::format("listener {}: none stands before {}, so that SOCKS5 clients which offer both come "
+                                    "in as nobody in particular (name none last)",
+                                    listener.where(), name(*judge))});
+  }
+}
+
 }  // namespace
 
 bool sends_passwords_in_clear(const Config& config, const Listener& listener) noexcept {
@@ -155,6 +171,7 @@ std::vector<ConfigError> cautions(const Config& config) {
   add_password_cautions(config, cautions);
   add_socket_file_cautions(config, cautions);
   add_balancer_cautions(config, cautions);
+  add_order_cautions(config, cautions);
   std::ranges::sort(cautions, {}, [](const ConfigError& e) { return std::tie(e.line, e.column, e.message); });
   return cautions;
 }

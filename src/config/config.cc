@@ -58,6 +58,47 @@ std::vector<std::string_view> judges_of(const Listener& listener) {
   return judges;
 }
 
+// What nobody could log in by, and what a client could not tell apart (threat TA2).
+void add_contradictions_of_auth(const Config& config, std::size_t index, std::vector<ConfigError>& errors) {
+  const Listener& listener = config.listeners[index];
+  const AuthMethods& auth = listener.auth;
+  const auto add = [&](std::string_view key, std::string message) {
+    const int line = line_of(config, fmt::format("listen[{}].{}", index, key));
+    errors.push_back({line, 1, fmt::format("listen.{}: {}", key, message)});
+  };
+  if (auth.admits(AuthMethod::password) && config.users.file.empty()) {
+    add("auth", "nobody has a password (add [users] with a file, which 'stile user add' makes)");
+  }
+  if (auth.admits(AuthMethod::certificate) && listener.tls.client_ca.empty()) {
+    add("auth", "nobody is asked for a certificate (add client_ca to the listener's `tls`)");
+  }
+  if (auth.admits(AuthMethod::command) && config.command.program.empty()) {
+    add("auth", "no program judges passwords (add [command] with `program`)");
+  }
+  if (auth.admits(AuthMethod::gssapi) && listener.tls.is_on()) {
+    add("auth", "gssapi protects the stream itself, not inside TLS (give it a listener without `tls`)");
+  }
+  if (auth.admits(AuthMethod::gssapi) && !listener.protocols.socks5) {
+    add("auth", "gssapi is a method of SOCKS5 (add \"socks5\" to `protocols`)");
+  }
+  if (const auto judges = judges_of(listener); judges.size() > 1) {
+    add("auth", fmt::format("{0} and {1} both judge a name and a password, which is one method to a client (name one "
+                            "of them, or give {1} a listener of its own)",
+                            judges[0], judges[1]));
+  }
+  if (auth.admits(AuthMethod::none) && auth.admits(AuthMethod::certificate)) {
+    add("auth",
+        "none and certificate are one method to a client, and every client has shown a certificate there (take "
+        "none out, or certificate, which leaves all of them anonymous)");
+  }
+  const Protocols& protocols = listener.protocols;
+  if (!protocols.socks5 && !protocols.http && !auth_of(config, listener).admits_without_password()) {
+    add("protocols",
+        "a user id of SOCKS4 proves nothing, so that nobody could log in (add \"socks5\" or \"http\", or "
+        "name \"none\" in `auth`)");
+  }
+}
+
 void add_contradictions_of_listener(const Config& config, std::size_t index, std::vector<ConfigError>& errors) {
   const Listener& listener = config.listeners[index];
   const auto earlier = config.listeners.begin() + static_cast<std::ptrdiff_t>(index);
@@ -67,29 +108,7 @@ void add_contradictions_of_listener(const Config& config, std::size_t index, std
     errors.push_back({line_of(config, fmt::format("listen[{}].address", index)), 1,
                       fmt::format("listen.address: {} is named twice", listener.where())});
   }
-  if (listener.auth.admits(AuthMethod::password) && config.users.file.empty()) {
-    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
-                      "listen.auth: nobody has a password (add [users] with a file, which 'stile user add' makes)"});
-  }
-  if (listener.auth.admits(AuthMethod::certificate) && listener.tls.client_ca.empty()) {
-    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
-                      "listen.auth: nobody is asked for a certificate (add client_ca to the listener's `tls`)"});
-  }
-  if (listener.auth.admits(AuthMethod::command) && config.command.program.empty()) {
-    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
-                      "listen.auth: no program judges passwords (add [command] with `program`)"});
-  }
-  if (listener.auth.admits(AuthMethod::gssapi) && listener.tls.is_on()) {
-    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
-                      "listen.auth: gssapi protects the stream itself, not inside TLS (give it a listener without "
-                      "`tls`)"});
-  }
-  if (const auto judges = judges_of(listener); judges.size() > 1) {
-    errors.push_back({line_of(config, fmt::format("listen[{}].auth", index)), 1,
-                      fmt::format("listen.auth: {0} and {1} both judge a name and a password, which is one method to a "
-                                  "client (name one of them, or give {1} a listener of its own)",
-                                  judges[0], judges[1])});
-  }
+  add_contradictions_of_auth(config, index, errors);
   if (listener.is_unix()) return;
   for (const std::string_view key : {"mode", "owner", "group"}) {
     const int line = line_of(config, fmt::format("listen[{}].{}", index, key));

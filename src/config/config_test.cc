@@ -406,6 +406,39 @@ TEST(Auth, TwoWhoJudgePasswordsAreRefusedWithBothCures) {
   EXPECT_TRUE(needs_helper(accepted(listen + "auth = ['none', 'pam']\n")));
 }
 
+TEST(Auth, WhatAClientCouldNotTellApartOrNeverReachIsRefused) {
+  const std::string listen = "[[listen]]\naddress = '127.0.0.1:1'\n";
+  const std::string tls = "tls = { certificate = 'c', key = 'k', client_ca = 'a' }\n";
+  for (const char* const both : {"'none', 'certificate'", "'certificate', 'none'"}) {
+    EXPECT_EQ(faults(listen + tls + "auth = [" + both + "]\n"),
+              "4:1: listen.auth: none and certificate are one method to a client, and every client has shown a "
+              "certificate there (take none out, or certificate, which leaves all of them anonymous)\n");
+  }
+  const std::string alone = "protocols = ['socks4']\n";
+  EXPECT_EQ(faults(listen + alone + "auth = 'pam'\n"),
+            "3:1: listen.protocols: a user id of SOCKS4 proves nothing, so that nobody could log in (add \"socks5\" or "
+            "\"http\", or name \"none\" in `auth`)\n");
+  EXPECT_NE(faults("[users]\nfile = 'u'\n" + listen + alone), "") << "auth is password there, unless it says otherwise";
+  (void)accepted(listen + alone + "auth = ['none', 'pam']\n");
+  (void)accepted(listen + alone + tls + "auth = ['certificate']\n");
+}
+
+TEST(Auth, NoneBeforeAPasswordIsWarnedOf) {
+  const auto list = [](const std::string& auth) {
+    const std::string users = "[users]\nfile = 'u'\n[policy]\nrules = 'allow anyone from loopback to public:443'\n";
+    std::string text;
+    for (const ConfigError& one :
+         cautions(accepted("[[listen]]\naddress = '127.0.0.1:1'\nauth = " + auth + "\n" + users))) {
+      text += std::to_string(one.line) + ": " + one.message + "\n";
+    }
+    return text;
+  };
+  EXPECT_EQ(list("['none', 'password']"),
+            "3: listener 127.0.0.1:1: none stands before password, so that SOCKS5 clients which offer both come in as "
+            "nobody in particular (name none last)\n");
+  EXPECT_EQ(list("['password', 'none']"), "");
+}
+
 // A listener that admits nobody without a password is no open proxy, whatever its rules say (threat TS3).
 TEST(Exposures, AListenerThatAsksForAPasswordIsNone) {
   const auto exposed = [](std::string_view auth, std::string_view policy) {

@@ -2,12 +2,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <map>
 #include <optional>
 
 #include "base/address.h"
+#include "base/number.h"
 #include "config/dante.h"
 #include "config/dante_rules.h"
 #include "policy/words.h"
@@ -16,13 +16,6 @@ namespace stile::config {
 namespace {
 
 constexpr unsigned default_port = 1080;
-
-std::optional<unsigned> number(std::string_view text) {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 /// The settings outside of all rules.
 class Settings {
@@ -92,8 +85,9 @@ class Settings {
     const auto address = entry.words.empty() ? std::nullopt : Address::parse(entry.words.front());
     std::optional<unsigned> port = default_port;
     if (entry.words.size() > 1) {
-      port = entry.words.size() == 4 && entry.words[1] == "port" && entry.words[2] == "=" ? number(entry.words[3])
-                                                                                          : std::nullopt;
+      port = entry.words.size() == 4 && entry.words[1] == "port" && entry.words[2] == "="
+                 ? whole_number<unsigned>(entry.words[3])
+                 : std::nullopt;
     }
     if (!address || !port || *port == 0 || *port > 65'535) {
       return note(entry, "no listener: write [[listen]] with an address of this interface and a port");
@@ -130,7 +124,7 @@ class Settings {
   }
 
   void take_timeout(const DanteEntry& entry) {
-    const auto seconds = entry.words.size() == 1 ? number(entry.words.front()) : std::nullopt;
+    const auto seconds = entry.words.size() == 1 ? whole_number<unsigned>(entry.words.front()) : std::nullopt;
     const bool is_long = entry.key.starts_with("timeout.io") || entry.key == "iotimeout";
     if (!seconds || *seconds > (is_long ? 86'400U : 600U))
       return note(entry, fmt::format("'{}' is left out", entry.key));
@@ -157,8 +151,9 @@ class Settings {
   void take_port_range(const DanteEntry& entry) {
     const std::string text = entry.words.size() == 1 ? entry.words.front() : "";
     const std::size_t dash = text.find('-');
-    const auto first = number(std::string_view(text).substr(0, dash));
-    const auto last = dash == std::string::npos ? std::nullopt : number(std::string_view(text).substr(dash + 1));
+    const auto first = whole_number<unsigned>(std::string_view(text).substr(0, dash));
+    const auto last =
+        dash == std::string::npos ? std::nullopt : whole_number<unsigned>(std::string_view(text).substr(dash + 1));
     if (!first || !last || *first == 0 || *first > *last || *last > 65'535 || udp_.find("ports") != std::string::npos) {
       return note(entry, "'udp.portrange' is left out");
     }

@@ -5,13 +5,13 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <set>
 #include <string_view>
 
 #include "base/address.h"
+#include "base/number.h"
 #include "policy/words.h"
 
 namespace stile::config {
@@ -27,16 +27,9 @@ bool has(const Words& words, std::string_view word) {
   return std::ranges::find(words, word) != words.end();
 }
 
-std::optional<unsigned> number(std::string_view text, unsigned most) {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value > most) return std::nullopt;
-  return value;
-}
-
 /// 255.255.0.0 or 16.
 std::optional<unsigned> prefix_length(std::string_view text, unsigned bits) {
-  if (text.find('.') == std::string_view::npos) return number(text, bits);
+  if (text.find('.') == std::string_view::npos) return whole_number<unsigned>(text, bits);
   const auto mask = Address::parse(text);
   if (!mask || !mask->is_v4()) return std::nullopt;
   unsigned length = 0;
@@ -75,7 +68,7 @@ bool is_interface(std::string_view word) {
 
 std::optional<std::uint16_t> port_of(std::string_view word) {
   if (const auto service = policy::service_port(word)) return service;
-  const auto port = number(word, 65'535);
+  const auto port = whole_number<unsigned>(word, 65'535);
   return port ? std::optional(static_cast<std::uint16_t>(*port)) : std::nullopt;
 }
 
@@ -258,7 +251,8 @@ class RuleReader {
   }
 
   void take_limit(const DanteEntry& entry) {
-    const auto value = entry.words.size() == 1 ? number(entry.words.front(), 1'000'000'000) : std::nullopt;
+    const auto value =
+        entry.words.size() == 1 ? whole_number<unsigned>(entry.words.front(), 1'000'000'000) : std::nullopt;
     if (!value || *value == 0) return fail(entry.key);
     if (entry.key == "session.max") {
       rule_.options["sessions"] = fmt::format("{}", *value);

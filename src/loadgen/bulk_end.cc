@@ -29,16 +29,16 @@ void BulkEnd::finish() noexcept {
   if (!out_.finishing()) out_.finish({});
 }
 
-BulkEnd::State BulkEnd::turn(engine::Engine& engine, engine::Socket& socket, MutableBytes scratch) {
-  if (!receive(engine, socket, scratch)) return State::lost;
+BulkEnd::State BulkEnd::turn(engine::Engine& engine, protect::Line& line, MutableBytes scratch) {
+  if (!receive(engine, line, scratch)) return State::lost;
   const bool heard_out = in_.trailer().has_value() || in_.wrong_at().has_value();
   if (heard_out && side_ == Side::origin && !out_.finishing()) {
     out_.finish({.received = in_.received(), .wrong_at = in_.wrong_at().value_or(Trailer::nothing_wrong)});
   }
   if (over()) return State::over;
-  if (!send(engine, socket)) return State::lost;
+  if (!send(engine, line)) return State::lost;
   if (over()) return State::over;
-  engine.wait(socket, out_.next().empty() ? engine::Interest::readable : engine::Interest::both);
+  line.wait(engine, out_.next().empty() ? engine::Interest::readable : engine::Interest::both);
   return State::moving;
 }
 
@@ -48,8 +48,8 @@ bool BulkEnd::over() const noexcept {
   return out_.done();
 }
 
-bool BulkEnd::receive(engine::Engine& engine, engine::Socket& socket, MutableBytes scratch) {
-  const auto received = engine.receive(socket, scratch);
+bool BulkEnd::receive(engine::Engine& engine, protect::Line& line, MutableBytes scratch) {
+  const auto received = line.receive(engine, scratch);
   if (received && *received > 0) {
     in_.take(scratch.first(*received));
     return true;
@@ -59,10 +59,10 @@ bool BulkEnd::receive(engine::Engine& engine, engine::Socket& socket, MutableByt
   return false;
 }
 
-bool BulkEnd::send(engine::Engine& engine, engine::Socket& socket) {
+bool BulkEnd::send(engine::Engine& engine, protect::Line& line) {
   const ConstBytes next = out_.next();
   if (next.empty()) return true;
-  const auto sent = engine.send(socket, next);
+  const auto sent = line.send(engine, next);
   if (sent) {
     out_.advance(*sent);
     return true;

@@ -1,5 +1,5 @@
 // One end of a bulk tunnel, the client's or the origin's: a stream each way (stream.h), of which one or both carry
-// pattern. It moves octets when it is told that its socket is ready, at most one buffer each way, and waits again.
+// pattern. It moves octets when it is told that its line is ready, at most one buffer each way, and waits again.
 // Threading: one engine's thread. Its streams are tested in stream_test.cc, the rest by tests/e2e/bench_test.py.
 #pragma once
 
@@ -8,6 +8,7 @@
 
 #include "engine/engine.h"
 #include "loadgen/stream.h"
+#include "protect/line.h"
 
 namespace stile::loadgen {
 
@@ -27,8 +28,8 @@ class BulkEnd {
   void finish() noexcept;
   /// Octets that were received already.
   void take(ConstBytes octets) noexcept { in_.take(octets); }
-  /// `socket` is open and nothing pending on it. `scratch` is used within the call.
-  State turn(engine::Engine& engine, engine::Socket& socket, MutableBytes scratch);
+  /// `line` is open and nothing pending on it. `scratch` is used within the call.
+  State turn(engine::Engine& engine, protect::Line& line, MutableBytes scratch);
 
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
   [[nodiscard]] std::uint64_t sent() const noexcept { return out_.sent(); }
@@ -37,8 +38,8 @@ class BulkEnd {
   [[nodiscard]] bool was_right() const noexcept;
 
  private:
-  [[nodiscard]] bool receive(engine::Engine& engine, engine::Socket& socket, MutableBytes scratch);
-  [[nodiscard]] bool send(engine::Engine& engine, engine::Socket& socket);
+  [[nodiscard]] bool receive(engine::Engine& engine, protect::Line& line, MutableBytes scratch);
+  [[nodiscard]] bool send(engine::Engine& engine, protect::Line& line);
   [[nodiscard]] bool over() const noexcept;
 
   StreamWriter out_;

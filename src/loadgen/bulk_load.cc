@@ -66,7 +66,7 @@ class BulkTunnel final : public Tunnel {
       if (preamble_sent_ < preamble_.size()) return wait(engine::Interest::writable);
     }
     const std::uint64_t before = end_.received();
-    const BulkEnd::State state = end_.turn(course().engine, socket(), course().scratch);
+    const BulkEnd::State state = end_.turn(course().engine, line(), course().scratch);
     course().tally.octets += end_.received() - before;
     course().tally.operations = course().tally.octets;
     if (state == BulkEnd::State::moving) return;

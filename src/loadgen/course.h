@@ -10,10 +10,10 @@
 
 #include "base/address.h"
 #include "base/limits.h"
+#include "client/proxy_connection.h"
 #include "engine/epoll/epoll_engine.h"
 #include "loadgen/pattern.h"
 #include "loadgen/tally.h"
-#include "wire/proxy_url.h"
 
 namespace stile::loadgen {
 
@@ -56,7 +56,7 @@ struct Course {
   MutableBytes scratch;  // Pattern::piece_octets_max and a preamble; used within one completion only
   Tally& tally;
   Way& way;
-  const wire::ProxyUrl* proxy = nullptr;  // nullptr: direct
+  const client::Proxy* proxy = nullptr;  // nullptr: direct
   Verify verify = Verify::full;
 };
 

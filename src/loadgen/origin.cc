@@ -13,17 +13,17 @@ namespace stile::loadgen {
 
 class Origin::Connection {
  public:
-  explicit Connection(Origin& origin) noexcept : origin_(origin) { socket_.bind<&Connection::on_ready>(this); }
+  explicit Connection(Origin& origin) noexcept : origin_(origin) { line_.bind<&Connection::on_ready>(this); }
 
   void start(engine::Socket& accepted) {
-    origin_.engine_.move(accepted, socket_);
+    line_.take(origin_.engine_, accepted);
     phase_ = Phase::preamble;
     preamble_size_ = 0;
     unsent_.clear();
     // Who has connected has mostly spoken by now.
     hear();
   }
-  void close() noexcept { origin_.engine_.close(socket_); }
+  void close() noexcept { line_.close(origin_.engine_); }
 
  private:
   enum class Phase : std::uint8_t { preamble, echo, bulk, leaving };
@@ -36,17 +36,17 @@ class Origin::Connection {
   }
 
   void hear() {
-    const auto received = origin_.engine_.receive(socket_, origin_.scratch_);
+    const auto received = line_.receive(origin_.engine_, origin_.scratch_);
     if (!received && received.error().kind == ErrorKind::would_block) {
-      return origin_.engine_.wait(socket_, engine::Interest::readable);
+      return line_.wait(origin_.engine_, engine::Interest::readable);
     }
     if (!received || *received == 0) return origin_.release(*this);
     ConstBytes octets = origin_.scratch_.first(*received);
     if (phase_ == Phase::preamble) octets = take_preamble(octets);
-    if (!socket_.is_open()) return;
+    if (!line_.is_open()) return;
     if (phase_ == Phase::bulk) return move();
     if (phase_ == Phase::echo) return echo(octets);
-    origin_.engine_.wait(socket_, engine::Interest::readable);
+    line_.wait(origin_.engine_, engine::Interest::readable);
   }
 
   /// What stands behind the preamble.
@@ -77,28 +77,28 @@ class Origin::Connection {
     const bool was_waiting = !unsent_.empty();
     ConstBytes due = was_waiting ? ConstBytes(unsent_) : octets;
     while (!due.empty()) {
-      const auto sent = origin_.engine_.send(socket_, due);
+      const auto sent = line_.send(origin_.engine_, due);
       if (!sent && sent.error().kind != ErrorKind::would_block) return origin_.release(*this);
       if (!sent) break;
       due = due.subspan(*sent);
     }
     if (was_waiting || !due.empty()) unsent_ = std::vector<std::uint8_t>(due.begin(), due.end());
-    origin_.engine_.wait(socket_, due.empty() ? engine::Interest::readable : engine::Interest::writable);
+    line_.wait(origin_.engine_, due.empty() ? engine::Interest::readable : engine::Interest::writable);
   }
 
   void move() {
     const std::uint64_t before = bulk_.received();
-    const BulkEnd::State state = bulk_.turn(origin_.engine_, socket_, origin_.scratch_);
+    const BulkEnd::State state = bulk_.turn(origin_.engine_, line_, origin_.scratch_);
     origin_.octets_received_ += bulk_.received() - before;
     if (state == BulkEnd::State::moving) return;
     if (state == BulkEnd::State::lost) return origin_.release(*this);
     // The client closes first: what it still sends is discarded until then.
     phase_ = Phase::leaving;
-    origin_.engine_.wait(socket_, engine::Interest::readable);
+    line_.wait(origin_.engine_, engine::Interest::readable);
   }
 
   Origin& origin_;
-  engine::Socket socket_;
+  protect::Line line_;  // plain; both ends of bulk are driven alike
   Phase phase_ = Phase::preamble;
   std::array<std::uint8_t, preamble_octets> preamble_{};
   std::size_t preamble_size_ = 0;

@@ -138,7 +138,7 @@ class Run {
   std::optional<Way> way_;
   std::optional<Course> course_;
   std::optional<client::ProxyConnection> rehearsal_;
-  engine::Socket rehearsed_;
+  protect::Line rehearsed_;
   Load::Milestones milestones_;
   std::unique_ptr<Load> load_;
   engine::Timer step_timer_;
@@ -237,7 +237,7 @@ void Run::on_rehearsed(engine::Status) {
     return give_up(std::move(advice));
   }
   rehearsal_->take(rehearsed_);
-  engine_.close(rehearsed_);
+  rehearsed_.close(engine_);
   open_load(rehearsal_->peer());
 }
 
@@ -251,7 +251,7 @@ void Run::open_load(std::optional<Endpoint> first_hop) {
                          .scratch = scratch_,
                          .tally = tally_,
                          .way = *way_,
-                         .proxy = options_.proxy ? &options_.proxy->url : nullptr,
+                         .proxy = options_.proxy ? &*options_.proxy : nullptr,
                          .verify = options_.verify});
   // A built-in origin needs as many descriptors as the client.
   const std::size_t each = options_.origin ? 1 : 2;

@@ -4,6 +4,8 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "client/proxy_connection.h"
+#include "protect/gss_initiation.h"
 #include "sys/errno_table.h"
 #include "sys/stream_socket.h"
 
@@ -12,28 +14,34 @@ namespace stile::loadgen {
 using session::ClientSession;
 
 Tunnel::Tunnel(Course& course, wire::Command command) noexcept : course_(course), command_(command) {
-  socket_.bind<&Tunnel::on_completion>(this);
+  line_.bind<&Tunnel::on_completion>(this);
 }
 
 void Tunnel::open() {
-  STILE_ASSERT(!socket_.is_open());
+  STILE_ASSERT(!line_.is_open());
   leg_ = course_.way.next();
   granted_ = false;
   unsent_ = {};
   auto fd = sys::begin_stream(leg_.first_hop, leg_.source);
   if (!fd) return fail(fd.error());
-  course_.engine.take(socket_, *std::move(fd), engine::EpollEngine::Role::stream);
+  course_.engine.take(line_.socket(), *std::move(fd), engine::EpollEngine::Role::stream);
   if (course_.proxy == nullptr) {
     connecting_ = true;
-    return course_.engine.wait(socket_, engine::Interest::writable);
+    return wait(engine::Interest::writable);
   }
-  const wire::ProxyUrl& url = *course_.proxy;
+  const wire::ProxyUrl& url = course_.proxy->url;
+  if (url.protection == wire::ProxyProtection::tls) {
+    auto tls = course_.proxy->tls->connect(url.server.host);
+    if (tls == nullptr) return fail(Error{ErrorKind::no_memory, 0});
+    line_.protect(std::move(tls));
+  }
   Target target{.host = leg_.origin.address, .port = leg_.origin.port};
   if (command_ == wire::Command::udp_associate) target = {};
   session_.emplace(
       session::ProxyRequest{.protocol = url.protocol,
                             .command = command_,
                             .target = std::move(target),
+                            .by_ticket = url.protection == wire::ProxyProtection::gssapi,
                             .user = url.user ? std::string_view(*url.user) : std::string_view(),
                             .password = url.password ? std::string_view(*url.password) : std::string_view()});
   handle(ClientSession::Connected{});
@@ -43,13 +51,13 @@ void Tunnel::open() {
 void Tunnel::close() noexcept {
   session_.reset();
   connecting_ = false;
-  course_.engine.close(socket_);
+  line_.close(course_.engine);
 }
 
 // ── the conversation ────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Tunnel::on_completion(engine::Status status) {
-  if (status == engine::Status::canceled || !socket_.is_open()) return;
+  if (status == engine::Status::canceled || !line_.is_open()) return;
   if (connecting_) return on_connected();
   if (!session_) return on_ready();
   if (!unsent_.empty()) return converse();
@@ -57,7 +65,7 @@ void Tunnel::on_completion(engine::Status status) {
 }
 
 void Tunnel::on_connected() {
-  if (course_.engine.failed(socket_)) {
+  if (course_.engine.failed(line_.socket())) {
     (void)receive();  // tells why
     return;
   }
@@ -76,26 +84,37 @@ void Tunnel::perform(const ClientSession::Fail&) {
   fail(advice.why);
 }
 
-/// Sends what is due, then waits for the answer.
+void Tunnel::perform(const ClientSession::Protect&) {
+  if (command_ == wire::Command::udp_associate) return fail("datagrams inside GSSAPI are not measured");
+  line_.protect(std::make_unique<protect::GssInitiation>(
+      protect::GssInitiator::create(course_.proxy->gss_service, course_.proxy->url.server.host)));
+}
+
+/// Sends what is due, then waits for the answer. A protected line shakes hands before the first octet.
 void Tunnel::converse() {
   while (!unsent_.empty()) {
-    const auto sent = course_.engine.send(socket_, unsent_);
-    if (!sent && sent.error().kind == ErrorKind::would_block) {
-      return course_.engine.wait(socket_, engine::Interest::writable);
-    }
+    const auto sent = line_.send(course_.engine, unsent_);
+    if (!sent && sent.error().kind == ErrorKind::would_block) return wait(engine::Interest::writable);
+    if (!sent && protection_failed()) return;
     // A proxy that refused and went may have said why: what it left is read before the failure is.
     unsent_ = sent ? unsent_.subspan(*sent) : ConstBytes();
   }
-  course_.engine.wait(socket_, engine::Interest::readable);
+  wait(engine::Interest::readable);
+}
+
+/// True: the tunnel failed for it.
+bool Tunnel::protection_failed() {
+  if (line_.is_plain() || (line_.transform()->established() && line_.failure() == Reason::none)) return false;
+  fail(client::explain({.obstacle = client::Obstacle::protection, .reason = line_.failure()}).why);
+  return true;
 }
 
 /// Everything that came is received at once, and fed as the session asks for it: nobody speaks behind the reply until
 /// the client has.
 void Tunnel::hear() {
-  const auto received = course_.engine.receive(socket_, course_.scratch);
-  if (!received && received.error().kind == ErrorKind::would_block) {
-    return course_.engine.wait(socket_, engine::Interest::readable);
-  }
+  const auto received = line_.receive(course_.engine, course_.scratch);
+  if (!received && received.error().kind == ErrorKind::would_block) return wait(engine::Interest::readable);
+  if (!received && protection_failed()) return;
   if (!received) return handle(ClientSession::ProxyLost{});
   if (*received == 0) return handle(ClientSession::ProxyFin{});
   ConstBytes octets = course_.scratch.first(*received);
@@ -116,7 +135,7 @@ void Tunnel::hear() {
 
 bool Tunnel::send(ConstBytes octets, std::size_t& sent) {
   if (octets.empty()) return true;
-  const auto count = course_.engine.send(socket_, octets);
+  const auto count = line_.send(course_.engine, octets);
   if (count) {
     sent += *count;
     return true;
@@ -127,7 +146,7 @@ bool Tunnel::send(ConstBytes octets, std::size_t& sent) {
 }
 
 std::optional<ConstBytes> Tunnel::receive() {
-  const auto count = course_.engine.receive(socket_, course_.scratch);
+  const auto count = line_.receive(course_.engine, course_.scratch);
   if (count && *count > 0) return course_.scratch.first(*count);
   if (!count && count.error().kind == ErrorKind::would_block) return ConstBytes();
   if (count) {

@@ -1,7 +1,8 @@
 // One connection to the origin, through the proxy or straight: dials, holds the conversation (session/client_session.h)
-// and leaves the stream to the mode that derives from it. It is reopened as often as is wanted and allocates nothing.
-// What client/proxy_connection.h does besides, once for a run, stands in run.cc: names, families, whether a password
-// may cross the network. Threading: one engine's thread. Tested through the modes, by tests/e2e/bench_test.py.
+// and leaves the stream to the mode that derives from it. It is reopened as often as is wanted and allocates nothing
+// but what TLS takes. What client/proxy_connection.h does besides, once for a run, stands in run.cc: names, families,
+// whether a password may cross the network. Threading: one engine's thread. Tested through the modes, by
+// tests/e2e/bench_test.py.
 #pragma once
 
 #include <cstddef>
@@ -12,6 +13,7 @@
 
 #include "engine/engine.h"
 #include "loadgen/course.h"
+#include "protect/line.h"
 #include "session/client_session.h"
 
 namespace stile::loadgen {
@@ -27,9 +29,9 @@ class Tunnel {
   void open();
   /// Closes in order. Nothing is called afterwards.
   void close() noexcept;
-  [[nodiscard]] bool is_open() const noexcept { return socket_.is_open(); }
+  [[nodiscard]] bool is_open() const noexcept { return line_.is_open(); }
   /// The handshake is done.
-  [[nodiscard]] bool stands() const noexcept { return socket_.is_open() && !session_ && !connecting_; }
+  [[nodiscard]] bool stands() const noexcept { return line_.is_open() && !session_ && !connecting_; }
 
  protected:
   /// The stream is the mode's.
@@ -40,7 +42,7 @@ class Tunnel {
   virtual void on_failed() = 0;
 
   [[nodiscard]] Course& course() const noexcept { return course_; }
-  [[nodiscard]] engine::Socket& socket() noexcept { return socket_; }
+  [[nodiscard]] protect::Line& line() noexcept { return line_; }
   [[nodiscard]] const Endpoint& origin() const noexcept { return leg_.origin; }
   /// After the handshake of an association: where its datagrams go.
   [[nodiscard]] const wire::AddressField& bound() const noexcept { return bound_; }
@@ -53,7 +55,7 @@ class Tunnel {
   [[nodiscard]] bool send(ConstBytes octets, std::size_t& sent);
   /// What came, in the course's buffer; empty where nothing did. Absent: the tunnel failed, by a FIN as well.
   [[nodiscard]] std::optional<ConstBytes> receive();
-  void wait(engine::Interest interest) { course_.engine.wait(socket_, interest); }
+  void wait(engine::Interest interest) { line_.wait(course_.engine, interest); }
 
  private:
   void on_completion(engine::Status status);
@@ -64,11 +66,13 @@ class Tunnel {
   void perform(const session::ClientSession::AwaitPeer&) noexcept { STILE_ASSERT(false); }
   void perform(const session::ClientSession::Finish&) noexcept { granted_ = true; }
   void perform(const session::ClientSession::Fail&);
+  void perform(const session::ClientSession::Protect&);
   void converse();
+  [[nodiscard]] bool protection_failed();
   void hear();
 
   Course& course_;
-  engine::Socket socket_;
+  protect::Line line_;
   Way::Leg leg_;
   wire::Command command_;
   std::optional<session::ClientSession> session_;  // during the handshake

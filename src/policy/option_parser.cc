@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <optional>
 #include <utility>
 
 #include "base/limits.h"
+#include "base/number.h"
 #include "policy/option_values.h"
 #include "policy/words.h"
 
@@ -151,15 +151,12 @@ bool OptionParser::parse_sessions(const Token& word) {
   if (!scope) return false;
   const Token* const value = line_.take_word("how many sessions", option_words());
   if (value == nullptr) return false;
-  std::uint32_t most = 0;
-  const std::string_view text = value->text;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), most);
-  const bool whole = error == std::errc{} && rest == text.data() + text.size();
-  if (!whole || most == 0 || most > limits::sessions_of_rule_max) {
+  const auto most = whole_number<std::uint32_t>(value->text, limits::sessions_of_rule_max);
+  if (!most || *most == 0) {
     return fail(value->column, "expected a whole number from 1 to " + std::to_string(limits::sessions_of_rule_max) +
-                                   ", found " + quoted(text));
+                                   ", found " + quoted(value->text));
   }
-  const SessionsLimit limit{.scope = *scope, .most = most};
+  const SessionsLimit limit{.scope = *scope, .most = *most};
   if (std::ranges::find(options_.sessions, limit.scope, &SessionsLimit::scope) != options_.sessions.end()) {
     return fail(word.column, "'sessions' of the same scope stands in this rule already");
   }

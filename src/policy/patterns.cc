@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
 #include "base/nearest.h"
+#include "base/number.h"
 #include "policy/words.h"
 
 namespace stile::policy {
@@ -27,13 +27,6 @@ std::string_view without_quotes(std::string_view word) noexcept {
 
 bool all_digits(std::string_view text) noexcept {
   return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
-}
-
-std::optional<unsigned> number(std::string_view text, unsigned max) noexcept {
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value > max) return std::nullopt;
-  return value;
 }
 
 // A user's or group's name, quoted or not; the caller says what it is in `kind`.
@@ -68,7 +61,7 @@ std::string cidr_fault(std::string_view text) {
   const auto address = Address::parse(base);
   if (!address) return quoted(base) + " is not an address";
   const unsigned bits = address->is_v4() ? 32 : 128;
-  const auto length = number(text.substr(slash + 1), bits);
+  const auto length = whole_number<unsigned>(text.substr(slash + 1), bits);
   if (!length) {
     if (text.substr(slash).find(':') != std::string_view::npos) {
       return quoted(text) + " needs brackets: [ADDRESS/LENGTH]:PORTS";
@@ -110,10 +103,7 @@ std::expected<HostPattern, Fault> parse_wildcard(std::string_view text) {
 
 // The user behind a Unix-domain socket, as auth::Authenticator names it: one spelling a number.
 std::expected<Who, Fault> parse_uid(std::string_view text, std::size_t offset) {
-  std::uint32_t uid = 0;
-  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), uid);
-  const bool whole = error == std::errc{} && rest == text.data() + text.size();
-  if (!whole || (text.size() > 1 && text.front() == '0')) {
+  if (!plain_number<std::uint32_t>(text)) {
     return fault("expected a user's number behind 'uid:', such as uid:1000", offset);
   }
   return User{"uid:" + std::string(text)};
@@ -237,8 +227,8 @@ std::expected<PortRange, Fault> parse_ports(std::string_view word) {
   if (!is_port_number(word)) return fault("unknown service " + quoted(word) + suggestion(word, service_words()));
   constexpr unsigned port_max = 65535;
   const std::size_t dash = word.find('-');
-  const auto first = number(word.substr(0, dash), port_max);
-  const auto last = dash == std::string_view::npos ? first : number(word.substr(dash + 1), port_max);
+  const auto first = whole_number<unsigned>(word.substr(0, dash), port_max);
+  const auto last = dash == std::string_view::npos ? first : whole_number<unsigned>(word.substr(dash + 1), port_max);
   if (!first || !last) return fault(quoted(word) + ": ports go up to 65535");
   if (*first > *last) {
     return fault(quoted(word) + " ends before it begins (did you mean '" + std::to_string(*last) + "-" +

@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
+#include "base/address.h"
 #include "base/bytes.h"
 
 namespace stile::protect {
@@ -45,6 +47,26 @@ class GssContext {
 
  protected:
   GssContext() noexcept = default;
+};
+
+/// The making of one at a client: by the ticket of whoever runs this process, for a service on a host.
+class GssInitiator {
+ public:
+  /// nullptr: this build has none, or nothing can be called so. `service`: "rcmd", as most servers have it, or "socks".
+  [[nodiscard]] static std::unique_ptr<GssInitiator> create(const std::string& service, const Host& host);
+  virtual ~GssInitiator() = default;
+  GssInitiator(const GssInitiator&) = delete;
+  GssInitiator& operator=(const GssInitiator&) = delete;
+
+  /// The first token, of none of the server's; then of each. Empty: nothing is to be sent. Absent: there is no ticket,
+  /// or the server is not who it should be. May wait for the KDC.
+  [[nodiscard]] virtual std::optional<std::vector<std::uint8_t>> step(ConstBytes token) = 0;
+  [[nodiscard]] virtual bool complete() const noexcept = 0;
+  /// Once complete, once.
+  [[nodiscard]] virtual std::unique_ptr<GssContext> take() = 0;
+
+ protected:
+  GssInitiator() noexcept = default;
 };
 
 }  // namespace stile::protect

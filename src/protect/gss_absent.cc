@@ -13,4 +13,8 @@ std::unique_ptr<GssContext> GssContext::import(ConstBytes) {
   return nullptr;
 }
 
+std::unique_ptr<GssInitiator> GssInitiator::create(const std::string&, const Host&) {
+  return nullptr;
+}
+
 }  // namespace stile::protect

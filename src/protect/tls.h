@@ -25,6 +25,7 @@ namespace stile::protect {
 /// Whether this build speaks it.
 [[nodiscard]] bool has_tls() noexcept;
 
+/// `client_ca`: of a client, the CAs that its servers' certificates are to lead to.
 enum class TlsFile : std::uint8_t { certificate, key, client_ca, crl };
 
 /// Which text is at fault: why, and what to do.
@@ -34,19 +35,29 @@ struct TlsFault {
   std::string cure;
 };
 
-/// The texts of a listener's files, in PEM.
-struct TlsServerTexts {
+/// What one end shows of itself, in PEM.
+struct TlsOwnTexts {
   std::string certificate;  // its own first, then those of the CAs between it and the root
   Secret key;
+};
+
+/// The texts of a listener's files, in PEM.
+struct TlsServerTexts {
+  TlsOwnTexts own;
   std::optional<std::string> client_ca;  // every client has to show a certificate of one of these CAs
   std::optional<std::string> crl;        // and none that it lists
 };
 
-/// A transform that knows who is at the other end.
+/// Those of a client.
+struct TlsClientTexts {
+  std::optional<std::string> ca;   // the CAs that count; absent: those of the system
+  std::optional<TlsOwnTexts> own;  // for a server that asks for a certificate
+};
+
+/// The server's end, which may know who is at the other one.
 class TlsTransform : public Transform {
  public:
-  /// The name in the client's certificate, once established; empty where none was asked for. On the client's side
-  /// always empty.
+  /// The name in the client's certificate, once established; empty where none was asked for.
   [[nodiscard]] virtual const std::string& peer_name() const noexcept = 0;
 };
 
@@ -66,15 +77,13 @@ class TlsServer {
 
 class TlsClient {
  public:
-  /// `ca`: the CAs that count, in PEM; absent: those of the system.
-  [[nodiscard]] static std::expected<std::shared_ptr<const TlsClient>, TlsFault> create(
-      const std::optional<std::string>& ca);
+  [[nodiscard]] static std::expected<std::shared_ptr<const TlsClient>, TlsFault> create(const TlsClientTexts& texts);
   virtual ~TlsClient() = default;
   TlsClient(const TlsClient&) = delete;
   TlsClient& operator=(const TlsClient&) = delete;
 
   /// For the server that bears this name or address, and proves it. nullptr where there is no memory.
-  [[nodiscard]] virtual std::unique_ptr<TlsTransform> connect(const Host& server) const = 0;
+  [[nodiscard]] virtual std::unique_ptr<Transform> connect(const Host& server) const = 0;
 
  protected:
   TlsClient() noexcept = default;

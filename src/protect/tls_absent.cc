@@ -20,7 +20,7 @@ std::expected<std::shared_ptr<const TlsServer>, TlsFault> TlsServer::create(cons
   return absent();
 }
 
-std::expected<std::shared_ptr<const TlsClient>, TlsFault> TlsClient::create(const std::optional<std::string>&) {
+std::expected<std::shared_ptr<const TlsClient>, TlsFault> TlsClient::create(const TlsClientTexts&) {
   return absent();
 }
 

@@ -86,7 +86,8 @@ Reason reason_of_verification(long result) noexcept {
   }
 }
 
-/// As the library told it last; the peer's alerts among them.
+/// As the library told it last. What is wrong with the peer's certificate was found here, what with the own one came as
+/// an alert, whose kind is the peer's affair.
 Reason reason_of_failure(const SSL* ssl, Reason otherwise) noexcept {
   const unsigned long error = ERR_peek_error();
   if (ERR_GET_LIB(error) != ERR_LIB_SSL) return otherwise;
@@ -96,12 +97,14 @@ Reason reason_of_failure(const SSL* ssl, Reason otherwise) noexcept {
     case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
     case SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED:
       return Reason::tls_certificate_missing;
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+    case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
     case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
-      return Reason::tls_certificate_expired;
     case SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED:
-      return Reason::tls_certificate_revoked;
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
     case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
-      return Reason::tls_certificate_untrusted;
+    case SSL_R_TLSV1_ALERT_ACCESS_DENIED:
+      return Reason::tls_certificate_refused;
     case SSL_R_UNSUPPORTED_PROTOCOL:
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_VERSION_TOO_LOW:
@@ -361,7 +364,7 @@ std::expected<void, TlsFault> valid_today(TlsFile file, const X509* certificate)
   return {};
 }
 
-std::expected<void, TlsFault> use_own(SSL_CTX* context, const TlsServerTexts& texts) {
+std::expected<void, TlsFault> use_own(SSL_CTX* context, const TlsOwnTexts& texts) {
   auto chain = certificates_in(TlsFile::certificate, texts.certificate);
   if (!chain) return std::unexpected(std::move(chain.error()));
   if (chain->size() > limits::tls_chain_max) return fault(TlsFile::certificate, "it holds too many certificates");
@@ -445,9 +448,7 @@ class OpenSslServer final : public TlsServer {
 class OpenSslClient final : public TlsClient {
  public:
   explicit OpenSslClient(std::shared_ptr<const Core> core) noexcept : core_(std::move(core)) {}
-  [[nodiscard]] std::unique_ptr<TlsTransform> connect(const Host& server) const override {
-    return make(core_, &server);
-  }
+  [[nodiscard]] std::unique_ptr<Transform> connect(const Host& server) const override { return make(core_, &server); }
 
  private:
   std::shared_ptr<const Core> core_;
@@ -463,7 +464,7 @@ std::expected<std::shared_ptr<const TlsServer>, TlsFault> TlsServer::create(cons
   auto core = make_core(TLS_server_method());
   if (core == nullptr) return fault(TlsFile::certificate, "there is no memory for it");
   SSL_CTX* const context = core->context.get();
-  if (auto used = use_own(context, texts); !used) return std::unexpected(std::move(used.error()));
+  if (auto used = use_own(context, texts.own); !used) return std::unexpected(std::move(used.error()));
   if (texts.client_ca) {
     if (auto trusted = trust(context, *texts.client_ca); !trusted) return std::unexpected(std::move(trusted.error()));
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, verify_client);
@@ -475,17 +476,20 @@ std::expected<std::shared_ptr<const TlsServer>, TlsFault> TlsServer::create(cons
   return std::make_shared<OpenSslServer>(std::move(core));
 }
 
-std::expected<std::shared_ptr<const TlsClient>, TlsFault> TlsClient::create(const std::optional<std::string>& ca) {
+std::expected<std::shared_ptr<const TlsClient>, TlsFault> TlsClient::create(const TlsClientTexts& texts) {
   auto core = make_core(TLS_client_method());
   if (core == nullptr) return fault(TlsFile::client_ca, "there is no memory for it");
   SSL_CTX* const context = core->context.get();
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
-  if (!ca) {
+  if (!texts.ca) {
     if (SSL_CTX_set_default_verify_paths(context) != 1) {
       return fault(TlsFile::client_ca, "this system's CAs cannot be read");
     }
-  } else if (auto trusted = trust(context, *ca); !trusted) {
+  } else if (auto trusted = trust(context, *texts.ca); !trusted) {
     return std::unexpected(std::move(trusted.error()));
+  }
+  if (texts.own) {
+    if (auto used = use_own(context, *texts.own); !used) return std::unexpected(std::move(used.error()));
   }
   return std::make_shared<OpenSslClient>(std::move(core));
 }

@@ -66,7 +66,7 @@ struct Issued {
 };
 
 TlsServerTexts texts_of(const Issued& own) {
-  return {.certificate = own.text(), .key = Secret(own.key_text()), .client_ca = {}, .crl = {}};
+  return {.own = {.certificate = own.text(), .key = Secret(own.key_text())}, .client_ca = {}, .crl = {}};
 }
 
 /// Carries what `from` has to send, at most `step` octets at a time; false where that was nothing.
@@ -80,7 +80,7 @@ bool carry(Transform& from, Transform& to, std::size_t step) {
 
 struct Ends {
   std::unique_ptr<TlsTransform> server;
-  std::unique_ptr<TlsTransform> client;
+  std::unique_ptr<Transform> client;
 
   /// Until both are done, or one has failed.
   void shake_hands(std::size_t step) {
@@ -96,7 +96,7 @@ class Tls : public testing::Test {
   [[nodiscard]] Ends ends(const Issued& shown_by_server, const std::string& trusted,
                           std::string_view name = "localhost") {
     const auto server = TlsServer::create(texts_of(shown_by_server));
-    const auto client = TlsClient::create(trusted);
+    const auto client = TlsClient::create({.ca = trusted, .own = {}});
     EXPECT_TRUE(server.has_value() && client.has_value());
     return {(*server)->accept(), (*client)->connect(canonical_host(name).value())};
   }
@@ -167,6 +167,50 @@ TEST_F(Tls, TheServerProvesItsName) {
   }
 }
 
+// Under TLS 1.3 the client has long finished its handshake when the server looks at its certificate.
+TEST_F(Tls, TheClientProvesItsName) {
+  const Issued alice{"DNS:alice.example", &ca};
+  const Issued other{nullptr, nullptr};
+  const Issued stranger{"DNS:stranger.example", &other};
+  struct Case {
+    const Issued* shown;
+    std::string_view name;
+    Reason server;
+    Reason client;
+  };
+  const std::array<Case, 3> cases{{
+      {&alice, "alice.example", Reason::none, Reason::none},
+      {&stranger, "", Reason::tls_certificate_untrusted, Reason::tls_certificate_refused},
+      {nullptr, "", Reason::tls_certificate_missing, Reason::tls_certificate_missing},
+  }};
+  TlsServerTexts texts = texts_of(own);
+  texts.client_ca = ca.text();
+  const auto server = TlsServer::create(texts);
+  ASSERT_TRUE(server.has_value());
+  for (const Case& one : cases) {
+    TlsClientTexts shown{.ca = ca.text(), .own = {}};
+    if (one.shown != nullptr) shown.own = texts_of(*one.shown).own;
+    const auto client = TlsClient::create(shown);
+    ASSERT_TRUE(client.has_value());
+    Ends both{(*server)->accept(), (*client)->connect(canonical_host("localhost").value())};
+    both.shake_hands(1000);
+    std::array<std::uint8_t, 2> room{};
+    if (both.client->established()) {
+      EXPECT_FALSE(both.client->open(room).has_value());
+    }
+    EXPECT_EQ(both.server->failure(), one.server) << token(one.server);
+    EXPECT_EQ(both.client->failure(), one.client) << token(one.client);
+    EXPECT_EQ(both.server->peer_name(), one.name);
+  }
+}
+
+TEST_F(Tls, ACertificateThatIsNotTakenIsToldToWhoShowsIt) {
+  const Issued other{nullptr, nullptr};
+  Ends both = ends(own, other.text());
+  both.shake_hands(1000);
+  EXPECT_EQ(both.server->failure(), Reason::tls_certificate_refused);
+}
+
 TEST_F(Tls, WhoSpeaksPlainSpeaksNoTls) {
   Ends both = ends(own, ca.text());
   const std::array<std::uint8_t, 2> socks{5, 0};
@@ -180,14 +224,16 @@ TEST_F(Tls, FilesThatDoNotFitAreNamed) {
   const Issued other{"DNS:localhost", &ca};
   EXPECT_EQ(TlsServer::create(texts_of(expired)).error().why, "the certificate has expired");
   TlsServerTexts crossed = texts_of(own);
-  crossed.key = Secret(other.key_text());
+  crossed.own.key = Secret(other.key_text());
   EXPECT_EQ(TlsServer::create(crossed).error().file, TlsFile::key);
   TlsServerTexts empty = texts_of(own);
   empty.client_ca = "nothing";
   EXPECT_EQ(TlsServer::create(empty).error().file, TlsFile::client_ca);
   TlsServerTexts cut = texts_of(own);
-  cut.certificate += own.text().substr(0, 200);
+  cut.own.certificate += own.text().substr(0, 200);
   EXPECT_EQ(TlsServer::create(cut).error().why, "one of its certificates cannot be read");
+  EXPECT_EQ(TlsClient::create({.ca = "nothing", .own = {}}).error().file, TlsFile::client_ca);
+  EXPECT_EQ(TlsClient::create({.ca = ca.text(), .own = std::move(crossed.own)}).error().file, TlsFile::key);
 }
 
 }  // namespace

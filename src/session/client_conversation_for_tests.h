@@ -52,6 +52,7 @@ class ClientConversation {
     for (const std::uint8_t octet : send.octets) transcript_ += " " + std::to_string(octet);
     transcript_ += "\n";
   }
+  void perform(const ClientSession::Protect&) { transcript_ += "protect\n"; }
   void perform(const ClientSession::Read& read) { reading_ = read.octets_max; }
   void perform(const ClientSession::AwaitPeer&) { transcript_ += "peer may come to " + bound() + "\n"; }
   void perform(const ClientSession::Finish&) { transcript_ += "finish " + bound() + "\n"; }

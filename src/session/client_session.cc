@@ -71,8 +71,10 @@ void ClientSession::on_connected(const Event&, Actions& actions) {
 }
 
 void ClientSession::send_greeting(Actions& actions) {
-  constexpr std::array methods{wire::Method::none, wire::Method::password};
-  const auto greeting = wire::encode_greeting(std::span(methods).first(offers_login() ? 2 : 1));
+  constexpr std::array methods{wire::Method::gssapi, wire::Method::none, wire::Method::password};
+  const auto offered =
+      request_.by_ticket ? std::span(methods).first(1) : std::span(methods).subspan(1, offers_login() ? 2 : 1);
+  const auto greeting = wire::encode_greeting(offered);
   send(greeting.octets(), actions);
   await(ClientPhase::method, answer_octets, actions);
 }
@@ -84,13 +86,16 @@ void ClientSession::on_method(const Event& event, Actions& actions) {
   const auto* const choice = std::get_if<wire::Parsed<wire::MethodChoice>>(&result);
   if (choice == nullptr) return read(answer_octets - held_size_, actions);
   switch (const wire::Method method = choice->value.method; method) {
-    case wire::Method::none:
-      return send_request(actions);
     case wire::Method::no_acceptable:
       // "the client MUST close the connection"
       return fail(ProxyFault::no_method, 0xFF, actions);
     default:
-      if (method == wire::Method::password && offers_login()) return send_login(actions);
+      if (method == wire::Method::none && !request_.by_ticket) return send_request(actions);
+      if (method == wire::Method::password && !request_.by_ticket && offers_login()) return send_login(actions);
+      if (method == wire::Method::gssapi && request_.by_ticket) {
+        actions.add(Protect{});
+        return send_request(actions);
+      }
       return fail(ProxyFault::method_not_offered, static_cast<std::uint8_t>(method), actions);
   }
 }

@@ -37,6 +37,7 @@ struct ProxyRequest {
   Target target;
   std::uint8_t flags = 0;          // SOCKS5 RSV: 0 but for PING and TRACEROUTE
   std::string_view user = {};      // at most 255 octets; SOCKS4: without NUL; HTTP: without a colon
+  bool by_ticket = false;          // SOCKS5: GSSAPI is offered, and nothing else
   std::string_view password = {};  // at most 255 octets; SOCKS5 and HTTP offer a login where both are not empty
 };
 
@@ -78,13 +79,15 @@ class ClientSession {
   struct Read {
     std::size_t octets_max;
   };
+  /// GSSAPI is agreed (RFC 1961): put it beneath the conversation, before anything else is sent or received.
+  struct Protect {};
   /// BIND: the proxy listens at `bound()`; go on with what comes next.
   struct AwaitPeer {};
   /// What was asked for is granted; `bound()` tells more, and the stream from here on is the caller's.
   struct Finish {};
   /// `failure()` tells why not.
   struct Fail {};
-  using Action = std::variant<Send, Read, AwaitPeer, Finish, Fail>;
+  using Action = std::variant<Send, Read, AwaitPeer, Finish, Fail, Protect>;
 
   /// A few actions, to be performed front to back.
   class Actions {
@@ -97,7 +100,7 @@ class ClientSession {
     [[nodiscard]] const Action* end() const noexcept { return actions_.data() + count_; }
 
    private:
-    std::array<Action, 2> actions_{};
+    std::array<Action, 3> actions_{};
     std::size_t count_ = 0;
   };
 

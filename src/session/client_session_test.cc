@@ -196,6 +196,19 @@ TEST(ClientSession5, AMethodThatWasNotOfferedIsAnError) {
             ProxyFault::method_not_offered);
 }
 
+TEST(ClientSession, ByATicketNothingElseIsOfferedOrTaken) {
+  ProxyRequest request = request_for(Command::connect);
+  request.by_ticket = true;
+  const Octets granted{5, 1, 5, 0, 0, 1, 198, 51, 100, 7, 0x9C, 0x40};
+  EXPECT_EQ(talk(request, granted).transcript(),
+            "send 5 1 1\nprotect\nsend 5 1 0 1 192 0 2 10 0 80\nfinish 198.51.100.7:40000\n");
+  for (const std::uint8_t method : std::initializer_list<std::uint8_t>{0x00, 0x02, 0x80}) {
+    const auto conversation = talk(with_login(request), {5, method});
+    EXPECT_EQ(conversation.session().failure().fault, ProxyFault::method_not_offered) << int{method};
+  }
+  EXPECT_EQ(talk(request_for(Command::connect), {5, 1}).session().failure().fault, ProxyFault::method_not_offered);
+}
+
 TEST(ClientSession5, NoAcceptableMethodEndsIt) {
   const ProxyFailure failure = failed(request_for(Command::connect), vector_of("M1"));
   EXPECT_EQ(failure.fault, ProxyFault::no_method);

@@ -115,21 +115,29 @@ Process::~Process() {
   end();
 }
 
-Result<Process> Process::fork(const char* name, std::span<const int> keep, const std::function<int()>& body) {
+/// A child in a session of its own, which dies with its parent, runs `body` and exits with its result.
+template <class Body>
+Result<Process> Process::make(const Body& body) {
   const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return std::unexpected(make_error(errno));
   if (child == 0) {
     ::setsid();
     die_with(parent);
-    ::prctl(PR_SET_NAME, name);
-    lead_nowhere();
-    close_all_but(keep);
     ::_exit(body());
   }
   Process process(child, watch_process(child));
   if (!process.watch_) return std::unexpected(make_error(errno));
   return process;
+}
+
+Result<Process> Process::fork(const char* name, std::span<const int> keep, const std::function<int()>& body) {
+  return make([&] {
+    ::prctl(PR_SET_NAME, name);
+    lead_nowhere();
+    close_all_but(keep);
+    return body();
+  });
 }
 
 Result<Process::Executed> Process::execute(const std::vector<std::string>& words) {
@@ -141,21 +149,15 @@ Result<Process::Executed> Process::execute(const std::vector<std::string>& words
   std::vector<char*> pointers;
   for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
   pointers.push_back(nullptr);
-  const pid_t parent = ::getpid();
-  const pid_t child = ::fork();
-  if (child < 0) return std::unexpected(make_error(errno));
-  if (child == 0) {
-    ::setsid();
-    die_with(parent);
+  auto process = make([&]() -> int {
     default_signals();
     become(pointers, input->read.get(), output->write.get(), error->write.get());
-  }
-  Process process(child, watch_process(child));
-  if (!process.watch_) return std::unexpected(make_error(errno));
+  });
+  if (!process) return std::unexpected(process.error());
   for (const UniqueFd* const end : {&input->write, &output->read, &error->read}) {
     if (!unblock(*end)) return std::unexpected(make_error(errno));
   }
-  return Executed{std::move(process), {std::move(input->write), std::move(output->read), std::move(error->read)}};
+  return Executed{*std::move(process), {std::move(input->write), std::move(output->read), std::move(error->read)}};
 }
 
 std::optional<Ending> Process::ended() noexcept {

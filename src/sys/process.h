@@ -63,6 +63,8 @@ class Process {
 
  private:
   Process(int id, UniqueFd watch) noexcept : id_(id), watch_(std::move(watch)) {}
+  template <class Body>
+  [[nodiscard]] static Result<Process> make(const Body& body);
   void end() noexcept;
 
   int id_ = 0;

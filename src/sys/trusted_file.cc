@@ -44,16 +44,20 @@ std::optional<FileRefusal> distrust_of_folder(const std::string& folder) {
   return FileRefusal{"its folder " + folder + " is writable by its group or by others", "chmod go-w " + folder};
 }
 
-std::optional<FileRefusal> distrust_of_file(const struct stat& status, const std::string& path) {
+std::optional<FileRefusal> distrust_of_file(const struct stat& status, const std::string& path, Secrecy secrecy) {
   if (S_ISDIR(status.st_mode)) return FileRefusal{"it is a folder", ""};
   if (!S_ISREG(status.st_mode)) return FileRefusal{"it is not a regular file", ""};
-  if ((status.st_mode & others_may_write) == 0) return std::nullopt;
-  return FileRefusal{"it is writable by its group or by others", "chmod go-w " + path};
+  if ((status.st_mode & others_may_write) != 0) {
+    return FileRefusal{"it is writable by its group or by others", "chmod go-w " + path};
+  }
+  if (secrecy == Secrecy::none || (status.st_mode & S_IROTH) == 0) return std::nullopt;
+  return FileRefusal{"it holds a secret, and everybody on this host may read it", "chmod o-r " + path};
 }
 
 }  // namespace
 
-std::expected<std::string, FileRefusal> read_trusted_file(const std::string& path, std::size_t octets_max) {
+std::expected<std::string, FileRefusal> read_trusted_file(const std::string& path, std::size_t octets_max,
+                                                          Secrecy secrecy) {
   const auto file = resolved(path);
   if (!file) return std::unexpected(file.error());
   const auto root = resolved(folder_of(path));
@@ -70,7 +74,7 @@ std::expected<std::string, FileRefusal> read_trusted_file(const std::string& pat
   if (!fd) return std::unexpected(refusal_of(errno));
   struct stat status{};
   if (::fstat(fd.get(), &status) != 0) return std::unexpected(refusal_of(errno));
-  if (auto refusal = distrust_of_file(status, path)) return std::unexpected(std::move(*refusal));
+  if (auto refusal = distrust_of_file(status, path, secrecy)) return std::unexpected(std::move(*refusal));
   auto content = read_all(fd.get(), octets_max);
   if (content) return std::move(*content);
   if (content.error().os_code == EFBIG) {

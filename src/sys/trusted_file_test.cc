@@ -49,6 +49,18 @@ TEST_F(TrustedFileTest, MatrixOfModes) {
   }
 }
 
+TEST_F(TrustedFileTest, ASecretIsNotForEverybodyToRead) {
+  const auto taken = [&](mode_t mode) {
+    ::chmod(path_.c_str(), mode);
+    return read_trusted_file(path_, 100, Secrecy::secret).has_value();
+  };
+  EXPECT_TRUE(taken(0600));
+  EXPECT_TRUE(taken(0640)) << "a group of its own may";
+  EXPECT_FALSE(taken(0644));
+  EXPECT_FALSE(taken(0604));
+  EXPECT_EQ(read_trusted_file(path_, 100, Secrecy::secret).error().cure, "chmod o-r " + path_);
+}
+
 TEST_F(TrustedFileTest, TheCureIsACommand) {
   ::chmod(path_.c_str(), 0666);
   EXPECT_EQ(read_trusted_file(path_, 100).error().cure, "chmod go-w " + path_);

@@ -10,13 +10,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <memory>
 
 #include "base/assert.h"
+#include "base/number.h"
 #include "sys/errno_table.h"
 #include "sys/retry.h"
 
@@ -111,9 +111,7 @@ std::optional<std::uint32_t> record_id(const group& record, const std::string& w
 
 template <class Record, class Next>
 std::optional<std::uint32_t> look_up(const char* file, const std::string& wanted, Next next) {
-  std::uint32_t number = 0;
-  const auto [rest, error] = std::from_chars(wanted.data(), wanted.data() + wanted.size(), number);
-  if (error == std::errc{} && rest == wanted.data() + wanted.size()) return number;
+  if (const auto number = whole_number<std::uint32_t>(wanted)) return number;
   const std::unique_ptr<FILE, int (*)(FILE*)> stream(std::fopen(file, "re"),
                                                      [](FILE* open) { return std::fclose(open); });
   if (stream == nullptr) return std::nullopt;

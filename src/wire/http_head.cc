@@ -1,11 +1,10 @@
 #include "wire/http_head.h"
 
 #include <algorithm>
-#include <charconv>
 #include <expected>
-#include <system_error>
 #include <utility>
 
+#include "base/number.h"
 #include "wire/http_lines.h"
 #include "wire/http_parser.h"
 #include "wire/http_target.h"
@@ -13,19 +12,11 @@
 namespace stile::wire {
 namespace {
 
-/// 1*DIGIT that fits; leading zeros are digits.
-std::optional<std::uint64_t> parse_number(std::string_view text) noexcept {
-  std::uint64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-  return number;
-}
-
 /// RFC 9112 section 6.3: a list of equal lengths is one length; anything else is an unrecoverable error.
 std::expected<std::optional<std::uint64_t>, Reason> read_content_length(const HttpFields& fields) {
   std::optional<std::uint64_t> length;
   for (const std::string_view element : list_elements(fields, "Content-Length")) {
-    const auto number = parse_number(element);
+    const auto number = whole_number<std::uint64_t>(element);
     if (!number || (length && *length != *number)) return std::unexpected(Reason::http_framing);
     length = number;
   }
@@ -119,7 +110,7 @@ std::optional<StatusLine> parse_status_line(std::string_view text) noexcept {
   if (text.size() > 12 && text[12] != ' ') return std::nullopt;
   const StatusLine line{
       .status = text.substr(9, 3), .phrase = text.size() > 12 ? text.substr(13) : "", .minor = *minor};
-  const auto status = parse_number(line.status);
+  const auto status = whole_number<std::uint64_t>(line.status);
   if (!status || *status < 100 || *status > 599 || !is_field_text(line.phrase)) return std::nullopt;
   return line;
 }
@@ -146,7 +137,7 @@ std::expected<HttpResponseHead, Reason> read_response(const HttpLines& lines, Ht
   const auto framing = read_framing(*parsed, line->minor);
   if (!framing) return std::unexpected(framing.error());
   HttpResponseHead head;
-  head.status = static_cast<std::uint16_t>(*parse_number(line->status));
+  head.status = static_cast<std::uint16_t>(*whole_number<std::uint64_t>(line->status));
   head.phrase = line->phrase;
   head.minor = line->minor;
   head.fields = std::move(parsed->fields);
@@ -200,7 +191,7 @@ ParseResult<HttpResponseHead> decode_http_response(ConstBytes input, HttpAsked a
 std::optional<std::uint64_t> max_forwards(const HttpRequestHead& head) {
   if (head.method != "OPTIONS" && head.method != "TRACE") return std::nullopt;
   const HttpField* field = find_field(head.fields, "Max-Forwards");
-  return field == nullptr ? std::nullopt : parse_number(field->value);
+  return field == nullptr ? std::nullopt : whole_number<std::uint64_t>(field->value);
 }
 
 }  // namespace stile::wire

@@ -1,11 +1,10 @@
 #include "wire/http_target.h"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
-#include <system_error>
 #include <utility>
 
+#include "base/number.h"
 #include "wire/http_fields.h"
 
 namespace stile::wire {
@@ -42,13 +41,10 @@ std::optional<Authority> split_authority(std::string_view text) noexcept {
 
 /// RFC 3986 section 3.2.3: digits; longer than five would be no port.
 std::expected<std::uint16_t, Reason> parse_port(std::string_view text) noexcept {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error != std::errc{} || end != text.data() + text.size() || text.size() > 5) {
-    return std::unexpected(Reason::http_target);
-  }
-  if (port == 0) return std::unexpected(Reason::request_port);
-  return port;
+  const auto port = whole_number<std::uint16_t>(text);
+  if (!port || text.size() > 5) return std::unexpected(Reason::http_target);
+  if (*port == 0) return std::unexpected(Reason::request_port);
+  return *port;
 }
 
 /// `port_default` of 0: the port must be said.

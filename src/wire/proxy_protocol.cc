@@ -1,11 +1,11 @@
 #include "wire/proxy_protocol.h"
 
 #include <algorithm>
-#include <charconv>
 #include <expected>
 #include <string_view>
-#include <system_error>
 #include <utility>
+
+#include "base/number.h"
 
 namespace stile::wire {
 namespace {
@@ -37,14 +37,6 @@ std::optional<Address> address_of(std::string_view text, bool colons) noexcept {
   return Address::parse(text);
 }
 
-std::optional<std::uint16_t> port_of(std::string_view text) noexcept {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  const bool leading_zero = text.size() > 1 && text.front() == '0';
-  if (error != std::errc{} || end != text.data() + text.size() || leading_zero) return std::nullopt;
-  return port;
-}
-
 /// What stands between "PROXY " and CR LF.
 std::optional<ProxyHeader> header_of_line(std::string_view rest) {
   ProxyHeader header;
@@ -56,8 +48,8 @@ std::optional<ProxyHeader> header_of_line(std::string_view rest) {
   const bool colons = family == "TCP6";
   const auto source = address_of(next_word(rest), colons);
   const auto destination = address_of(next_word(rest), colons);
-  const auto source_port = port_of(next_word(rest));
-  const auto destination_port = port_of(next_word(rest));
+  const auto source_port = plain_number<std::uint16_t>(next_word(rest));
+  const auto destination_port = plain_number<std::uint16_t>(next_word(rest));
   if (!source || !destination || !source_port || !destination_port) return std::nullopt;
   header.connection = ProxiedConnection{.source = {.address = *source, .port = *source_port},
                                         .destination = {.address = *destination, .port = *destination_port}};

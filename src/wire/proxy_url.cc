@@ -1,13 +1,12 @@
 #include "wire/proxy_url.h"
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/limits.h"
 #include "base/nearest.h"
+#include "base/number.h"
 
 namespace stile::wire {
 namespace {
@@ -16,20 +15,32 @@ struct Scheme {
   std::string_view word;
   ProxyProtocol protocol;
   bool resolves_names;
+  ProxyProtection protection = ProxyProtection::none;
+  std::uint16_t port = proxy_port_default;
 };
 
 constexpr Scheme schemes[] = {
-    {"socks4", ProxyProtocol::socks4, false}, {"socks4a", ProxyProtocol::socks4, true},
-    {"socks5", ProxyProtocol::socks5, false}, {"socks5h", ProxyProtocol::socks5, true},
+    {"socks4", ProxyProtocol::socks4, false},
+    {"socks4a", ProxyProtocol::socks4, true},
+    {"socks5", ProxyProtocol::socks5, false},
+    {"socks5h", ProxyProtocol::socks5, true},
     {"http", ProxyProtocol::http, true},
+    {"socks4+tls", ProxyProtocol::socks4, false, ProxyProtection::tls},
+    {"socks4a+tls", ProxyProtocol::socks4, true, ProxyProtection::tls},
+    {"socks5+tls", ProxyProtocol::socks5, false, ProxyProtection::tls},
+    {"socks5h+tls", ProxyProtocol::socks5, true, ProxyProtection::tls},
+    {"socks5+gssapi", ProxyProtocol::socks5, false, ProxyProtection::gssapi},
+    {"socks5h+gssapi", ProxyProtocol::socks5, true, ProxyProtection::gssapi},
+    {"https", ProxyProtocol::http, true, ProxyProtection::tls, https_proxy_port_default},
 };
-
-// Known to the world, and not spoken by this client.
-constexpr std::string_view unspoken[] = {"https", "socks5+tls", "socks5h+tls", "socks5+gssapi", "socks5h+gssapi"};
 
 constexpr std::size_t login_octets_max = 255;  // RFC 1929 section 2; the SOCKS4 user is held to the same
 static_assert(login_octets_max == limits::socks4_user_octets_max);
 
+constexpr std::string_view spoken =
+    "socks5h, socks5, socks4a, socks4 or http; inside TLS socks5h+tls, socks5+tls, socks4a+tls, socks4+tls or https; "
+    "by a "
+    "Kerberos ticket socks5h+gssapi or socks5+gssapi";
 constexpr std::string_view form = "write it as socks5h://HOST:PORT";
 
 std::string lower_case(std::string_view text) {
@@ -79,19 +90,17 @@ class Reader {
     if (row == std::end(schemes)) return fail_scheme(word);
     url_.protocol = row->protocol;
     url_.resolves_names = row->resolves_names;
+    url_.protection = row->protection;
+    port_default_ = row->port;
     rest_ = text_.substr(end + 3);
   }
 
   void fail_scheme(const std::string& word) {
-    if (std::ranges::find(unspoken, word) != std::end(unspoken)) {
-      return fail(0, "this client does not speak " + word + " with a proxy",
-                  "use a proxy that speaks socks5h, socks5, socks4a, socks4 or http");
-    }
     std::vector<std::string_view> known;
     for (const Scheme& scheme : schemes) known.push_back(scheme.word);
     const auto meant = nearest(word, known);
     fail(0, "the scheme " + word + " is unknown",
-         meant ? "did you mean " + std::string(*meant) + "?" : "use socks5h, socks5, socks4a, socks4 or http");
+         meant ? "did you mean " + std::string(*meant) + "?" : "use " + std::string(spoken));
   }
 
   void read_authority() {
@@ -157,19 +166,19 @@ class Reader {
   }
 
   void read_port(std::string_view text) {
-    url_.server.port = proxy_port_default;
+    url_.server.port = port_default_;
     if (text.empty()) return;
-    const std::string_view digits = text.substr(1);
-    std::uint16_t port = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
-    const bool whole = !digits.empty() && error == std::errc{} && end == digits.data() + digits.size();
-    if (!text.starts_with(':') || !whole || port == 0) {
+    const auto port = whole_number<std::uint16_t>(text.substr(1));
+    if (!text.starts_with(':') || !port || *port == 0) {
       return fail(place_of(text), "a port is a number from 1 to 65535 behind a colon", form);
     }
-    url_.server.port = port;
+    url_.server.port = *port;
   }
 
   void judge_login() {
+    if (url_.user && url_.protection == ProxyProtection::gssapi) {
+      return fail(place_of(rest_), "a Kerberos ticket says who the user is", "leave out what stands before the @");
+    }
     if (url_.protocol == ProxyProtocol::socks5) return;
     if (url_.protocol == ProxyProtocol::http) {
       if (!url_.user || url_.user->find(':') == std::string::npos) return;
@@ -184,6 +193,7 @@ class Reader {
   std::string_view text_;
   std::string_view rest_;
   std::size_t password_at_ = 0;
+  std::uint16_t port_default_ = proxy_port_default;
   ProxyUrl url_;
   std::optional<ProxyUrlError> error_;
 };
@@ -192,7 +202,7 @@ class Reader {
 
 std::string ProxyUrl::to_string() const {
   const auto row = std::ranges::find_if(schemes, [this](const Scheme& scheme) {
-    return scheme.protocol == protocol && scheme.resolves_names == resolves_names;
+    return scheme.protocol == protocol && scheme.resolves_names == resolves_names && scheme.protection == protection;
   });
   return std::string(row->word) + "://" + server.to_string();
 }

@@ -5,8 +5,10 @@
 //   socks4    SOCKS4, names are resolved here        socks4a   SOCKS4a, names are resolved by the proxy
 //   socks5    SOCKS5, names are resolved here        socks5h   SOCKS5, names are resolved by the proxy
 //   http      HTTP CONNECT, names are resolved by the proxy
+//   https     the same inside TLS                  SOCKS+tls  each of the four above inside TLS
 //
-// USER and PASSWORD are percent-decoded, an IPv6 HOST stands in brackets, PORT is 1080 where it is left out.
+// USER and PASSWORD are percent-decoded, an IPv6 HOST stands in brackets, PORT is 1080 where it is left out, with
+// https 443.
 // Refuses: to guess. An unknown scheme, or none, is an error and never another protocol. No error text and no to_string
 // holds a user or password.
 // Threading: values and pure functions. Tested in proxy_url_test.cc; fuzzed in proxy_url_fuzz.cc.
@@ -26,10 +28,15 @@ namespace stile::wire {
 /// What is spoken with a proxy.
 enum class ProxyProtocol : std::uint8_t { socks4, socks5, http };
 
+/// What it is spoken inside of.
+enum class ProxyProtection : std::uint8_t { none, tls, gssapi };
+
 inline constexpr std::uint16_t proxy_port_default = 1080;
+inline constexpr std::uint16_t https_proxy_port_default = 443;
 
 struct ProxyUrl {
   ProxyProtocol protocol = ProxyProtocol::socks5;
+  ProxyProtection protection = ProxyProtection::none;
   bool resolves_names = true;  // the proxy does; a name is then never resolved here instead
   Target server;
   std::optional<std::string>

@@ -46,6 +46,34 @@ TEST(ProxyUrl, SchemesSayWhatIsSpokenAndWhoResolves) {
   }
 }
 
+TEST(ProxyUrl, InsideTls) {
+  struct Row {
+    std::string_view text;
+    ProxyProtocol protocol;
+    bool resolves_names;
+    std::uint16_t port;
+  };
+  constexpr Row rows[] = {
+      {"socks4+tls://proxy.example", ProxyProtocol::socks4, false, 1080},
+      {"socks4a+tls://proxy.example", ProxyProtocol::socks4, true, 1080},
+      {"socks5+tls://proxy.example", ProxyProtocol::socks5, false, 1080},
+      {"socks5h+tls://proxy.example", ProxyProtocol::socks5, true, 1080},
+      {"Socks5H+TLS://proxy.example:1443", ProxyProtocol::socks5, true, 1443},
+      {"https://proxy.example", ProxyProtocol::http, true, 443},
+      {"https://proxy.example:1080", ProxyProtocol::http, true, 1080},
+  };
+  for (const Row& row : rows) {
+    const ProxyUrl url = taken(row.text);
+    EXPECT_EQ(url.protocol, row.protocol) << row.text;
+    EXPECT_EQ(url.resolves_names, row.resolves_names) << row.text;
+    EXPECT_EQ(url.protection, ProxyProtection::tls) << row.text;
+    EXPECT_EQ(url.server.port, row.port) << row.text;
+    EXPECT_EQ(taken(url.to_string()), url) << row.text;
+  }
+  EXPECT_EQ(taken("http://proxy.example").protection, ProxyProtection::none);
+  EXPECT_EQ(taken("https://a:b@proxy.example").to_string(), "https://proxy.example:443");
+}
+
 TEST(ProxyUrl, HostsAndPorts) {
   constexpr std::array<std::pair<std::string_view, std::string_view>, 6> rows = {{
       {"socks5h://proxy.example:9050", "proxy.example:9050"},
@@ -88,9 +116,12 @@ TEST(ProxyUrl, MistakesAreLocatedAndCured) {
       {"socks://proxy.example", 1, "unknown"},
       {"sock5h://proxy.example", 1, "unknown"},
       {"ftp://proxy.example", 1, "unknown"},
-      {"https://proxy.example", 1, "does not speak https "},
-      {"socks5h+tls://proxy.example", 1, "does not speak socks5h+tls "},
-      {"socks5+gssapi://proxy.example", 1, "does not speak socks5+gssapi "},
+      {"http+tls://proxy.example", 1, "unknown"},
+      {"https+tls://proxy.example", 1, "unknown"},
+      {"socks5+tls+tls://proxy.example", 1, "unknown"},
+      {"socks4a+tls://bob:secret@192.0.2.1", 19, "no password"},
+      {"https://a%3Ab:c@h", 9, "colon"},
+      {"socks5+gssapi://alice@proxy.example", 17, "a Kerberos ticket says who the user is"},
       {"socks5://", 10, "no host"},
       {"socks5://:1080", 10, "no host"},
       {"socks5://alice@", 16, "no host"},

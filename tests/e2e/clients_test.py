@@ -1,8 +1,6 @@
 """Programs that people use, unchanged, through the proxy to real servers on this machine."""
 
-import getpass
 import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
@@ -10,9 +8,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from browser import load_page
 from ftp_site import start_vsftpd
 from processes import free_port, run, wait_until
 from server import Server
+from ssh_site import start_sshd
 from web import WebServer
 
 
@@ -76,16 +76,7 @@ def test_git_clones_over_http(serve, web, tmp_path: Path) -> None:
 
 def test_chromium_loads_a_page(serve, web, tmp_path: Path) -> None:
     server, site = serve(), web()
-    result = run(
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}",
-        "--proxy-server=socks5://{}:{}".format(*server.proxy), "--proxy-bypass-list=<-loopback>",
-        "--virtual-time-budget=5000", "--dump-dom", f"{site.url}/",
-        timeout=120, environment={"HOME": str(tmp_path)},
-    )  # fmt: skip
-    assert result.returncode == 0
-    assert f"written by a script, 127.0.0.1:{site.port}" in result.stdout
-    assert "second file loaded" in result.stdout
+    load_page(site, "socks5://{}:{}".format(*server.proxy), tmp_path)
     went_through(server, f"127.0.0.1:{site.port}")
     assert len(set(site.peers)) <= len(server.records()), "a request went past the proxy"
 
@@ -95,24 +86,7 @@ def test_chromium_loads_a_page(serve, web, tmp_path: Path) -> None:
 
 @pytest.fixture
 def ssh_server(serve, daemon, tmp_path: Path) -> tuple[int, list[str]]:
-    """sshd with keys of its own; returns its port and what `ssh` needs to enter as this user."""
-    folder = tmp_path / "ssh"
-    folder.mkdir(mode=0o700)
-    for key in ("host", "user"):
-        assert run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key).returncode == 0
-    shutil.copy(folder / "user.pub", folder / "authorized_keys")
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd insists on it; its service makes it elsewhere
-    port = free_port()
-    (folder / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n"
-        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nPidFile none\n"
-    )
-    daemon("/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config").wait_for_port("127.0.0.1", port)
-    options = ["-F", "none", "-i", f"{folder}/user", "-l", getpass.getuser()]
-    for option in ("StrictHostKeyChecking=no", f"UserKnownHostsFile={folder}/known", "IdentitiesOnly=yes", "BatchMode=yes"):
-        options += ["-o", option]
-    return port, options
+    return start_sshd(daemon, tmp_path / "ssh")
 
 
 @pytest.mark.parametrize("bridge", ["ncat --proxy {0}:{1} --proxy-type socks5 %h %p", "nc -X 5 -x {0}:{1} %h %p"])

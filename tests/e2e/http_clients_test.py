@@ -12,6 +12,7 @@ from pathlib import Path
 import http_origins
 import pytest
 import raw_socks
+from browser import load_page
 from http_origins import HttpOrigin, Nginx, Reader, ask, receive_response
 from networks import Namespace
 from origins import echo
@@ -136,16 +137,7 @@ def test_git_clones(serve, web, tmp_path: Path) -> None:
 
 def test_chromium_loads_a_page(serve, web, tmp_path: Path) -> None:
     server, site = serve(), web()
-    result = run(
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}",
-        "--proxy-server=http://{}:{}".format(*server.proxy), "--proxy-bypass-list=<-loopback>",
-        "--virtual-time-budget=5000", "--dump-dom", f"{site.url}/",
-        timeout=120, environment={"HOME": str(tmp_path)},
-    )  # fmt: skip
-    assert result.returncode == 0
-    assert f"written by a script, 127.0.0.1:{site.port}" in result.stdout
-    assert "second file loaded" in result.stdout
+    load_page(site, "http://{}:{}".format(*server.proxy), tmp_path)
     assert outcomes(server, target=f"127.0.0.1:{site.port}", command="forward")
 
 

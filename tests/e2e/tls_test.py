@@ -368,12 +368,15 @@ def test_what_follows_the_end_is_nothing(serve, origin, ca, own) -> None:
 
 def test_files_that_cannot_be_used(tmp_path, ca, own) -> None:
     late = ca.issue("expired", "DNS:localhost", dates=EXPIRED)
-    other = ca.issue("other", "DNS:localhost")
+    other, no_key = ca.issue("other", "DNS:localhost"), tmp_path / "no.key"
+    no_key.write_bytes(own[0].read_bytes())
+    no_key.chmod(0o640)
     (tmp_path / "empty.pem").write_text("nothing\n")
     cases = {
         files((tmp_path / "absent.pem", own[1])): "absent.pem: No such file",
         files((tmp_path / "empty.pem", own[1])): "empty.pem: it holds no certificate",
-        files((own[0], own[0])): "it holds no private key",
+        files((own[0], no_key)): "it holds no private key",
+        files((own[0], own[0])): "it holds a secret, and everybody on this host may read it (chmod o-r",
         files((own[0], other[1])): "other.key: it is not the key of the certificate",
         files(late): "expired.pem: the certificate has expired",
         files(own, f', client_ca = "{tmp_path}/empty.pem"'): "empty.pem: it holds no certificate",

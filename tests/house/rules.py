@@ -43,6 +43,7 @@ LIBRARIES = {
     "crypt.h": {"auth"},
     "openssl": {"auth", "protect"},
     "security": {"auth"},
+    "gssapi": {"auth", "protect"},
     "sqlite3.h": {"observe"},
 }
 TEST_LIBRARIES = {"gtest", "gmock", "rapidcheck", "rapidcheck.h"}

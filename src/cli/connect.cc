@@ -1,0 +1,46 @@
+// stile connect
+#include <fmt/core.h>
+
+#include <cstdio>
+#include <expected>
+#include <string>
+
+#include "base/number.h"
+#include "cli/client_command.h"
+#include "cli/proxy_choice.h"
+#include "cli/run.h"
+#include "client/run_connect.h"
+#include "policy/words.h"
+
+namespace stile::cli {
+namespace {
+
+std::expected<Target, std::string> parse_target(const Arguments& arguments) {
+  const auto host = host_operand(arguments);
+  if (!host) return std::unexpected(host.error());
+  const std::string& text = arguments.second_operand;
+  const auto port = whole_number<std::uint16_t>(text);
+  if (!port || *port == 0) {
+    return std::unexpected(
+        fmt::format("stile: cannot use PORT {}: expected a number from 1 to 65535", policy::quoted(text)));
+  }
+  return Target{.host = *host, .port = *port};
+}
+
+}  // namespace
+
+int run_connect(const Arguments& arguments, const Environment& environment) {
+  const auto target = parse_target(arguments);
+  if (!target) return complain(target.error(), exit_usage);
+  const auto choice = choose_proxy(arguments, environment);
+  if (!choice) return complain(choice.error(), exit_usage);
+  if (!choice->warning.empty()) fmt::print(stderr, "{}\n", choice->warning);
+  const client::ConnectResult result = client::run_connect(choice->proxy, *target);
+  const session::Advice& trouble = result.trouble;
+  if (trouble.why.empty()) return exit_done;
+  return complain(fmt::format("stile: cannot {} {} through {}: {}", result.connected ? "go on with" : "connect to",
+                              target->to_string(), choice->proxy.url.to_string(), with_cure(trouble)),
+                  exit_failed);
+}
+
+}  // namespace stile::cli
