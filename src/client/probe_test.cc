@@ -126,6 +126,20 @@ TEST_F(ProbeTest, CountAsksForTheEnd) {
   EXPECT_NE(runner.notebook().notes.find("50.0% loss"), std::string::npos);
 }
 
+// The reply and the first lines come in one message of the transform, which only a part of is asked for at a time.
+TEST_F(ProbeTest, InsideTlsTheSameIsShown) {
+  ScriptedProxy& proxy =
+      serve({.turns = {{"hi", "hi"},
+                       {sealed(greeting), sealed(octets({5, 0}))},
+                       {sealed(ping_request), sealed(granted + ping_start + first_answer) + sealed(second_lost)},
+                       {sealed(octets({0})), sealed(statistics) + sealed("")}}});
+  Runner runner(rig_, ping(2), "socks5h+tls://127.0.0.1");
+  EXPECT_TRUE(runner.run().succeeded);
+  EXPECT_EQ(proxy.heard(), "hi" + sealed(greeting) + sealed(ping_request) + sealed(octets({0})) + sealed(""));
+  EXPECT_EQ(runner.notebook().notes,
+            "granted by 127.0.0.1:1080 from 198.51.100.7:0\n" + ping_start + first_answer + second_lost + statistics);
+}
+
 TEST_F(ProbeTest, InterruptAsksForTheEndOnce) {
   Script script{.turns = {{greeting, octets({5, 0})},
                           {ping_request, granted + ping_start + first_answer},

@@ -55,7 +55,9 @@ class Line {
   /// What is wrong with its protection; Reason::none where nothing is.
   [[nodiscard]] Reason failure() const noexcept;
   /// Octets that the socket has not taken yet.
-  [[nodiscard]] bool holds_output() const noexcept { return transform_ != nullptr && !transform_->to_send().empty(); }
+  [[nodiscard]] std::size_t output_held() const noexcept {
+    return transform_ == nullptr ? 0 : transform_->to_send().size();
+  }
 
   // As the calls of engine::Engine are, but for what is said above.
   [[nodiscard]] Result<std::size_t> receive(engine::Engine& engine, MutableBytes into) {

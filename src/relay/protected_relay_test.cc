@@ -2,7 +2,9 @@
 // plain octets, an end that is a message of its own, and a stream that was cut short.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
+#include <string>
 
 #include "engine/epoll/epoll_engine.h"
 #include "engine/sim/sim_engine.h"
@@ -47,6 +49,37 @@ std::string message(std::string_view plain) {
   }
   return {transform.to_send().begin(), transform.to_send().end()};
 }
+
+/// Protects nothing, and takes all that may be sealed at once.
+class Hoarder final : public protect::Transform {
+ public:
+  Result<void> handshake() override { return {}; }
+  [[nodiscard]] bool established() const noexcept override { return true; }
+  void take(ConstBytes octets) override { input_.append(octets.begin(), octets.end()); }
+  [[nodiscard]] bool holds_input() const noexcept override { return !input_.empty(); }
+  Result<std::size_t> open(MutableBytes plain) override {
+    if (input_.empty()) return std::unexpected(Error{ErrorKind::would_block, 0});
+    const std::size_t count = std::min(plain.size(), input_.size());
+    std::copy_n(input_.begin(), count, plain.begin());
+    input_.erase(0, count);
+    return count;
+  }
+  bool connection_ended() noexcept override { return true; }
+  Result<std::size_t> seal(ConstBytes plain) override {
+    output_.append(plain.begin(), plain.end());
+    return plain.size();
+  }
+  void finish() override {}
+  [[nodiscard]] ConstBytes to_send() const noexcept override {
+    return {reinterpret_cast<const std::uint8_t*>(output_.data()), output_.size()};
+  }
+  void sent(std::size_t octets) noexcept override { output_.erase(0, octets); }
+  [[nodiscard]] Reason failure() const noexcept override { return Reason::none; }
+
+ private:
+  std::string input_;
+  std::string output_;
+};
 
 struct Epoll {
   static std::unique_ptr<engine::Engine> create() { return std::move(*engine::EpollEngine::create()); }
@@ -113,6 +146,29 @@ TYPED_TEST(ProtectedRelay, ASlowReaderStopsItsWriterAlone) {
   rig.client.resume_reading();
   rig.run_until([&] { return rig.client.received().size() == 64 << 20; });
   EXPECT_TRUE(rig.client.received() == pattern(64 << 20, 3));
+}
+
+// The simulation's sockets hold less than is sealed at once.
+TEST(ProtectedRelayBounds, SealedOctetsCountAsParkedOnes) {
+  engine::SimEngine engine(1);
+  RelayRig rig(engine);
+  rig.protect = [](protect::Line& client, protect::Line&) { client.protect(std::make_unique<Hoarder>()); };
+  rig.begin();
+  rig.client.pause_reading();
+  const std::string octets = pattern(2 << 20, 5);
+  rig.target.send(octets);
+  rig.run_for(300ms);
+  EXPECT_EQ(rig.relay.parked_octets(), limits::relay_buffer_octets) << "one read, of which a part is sealed";
+  rig.client.resume_reading();
+  rig.run_until([&] { return rig.client.received().size() == octets.size(); });
+  EXPECT_EQ(rig.relay.parked_octets(), 0U);
+  rig.client.pause_reading();
+  rig.target.send(octets);
+  rig.run_for(300ms);
+  EXPECT_GT(rig.relay.parked_octets(), 0U);
+  rig.target.reset();
+  rig.run_until([&] { return rig.end.has_value(); });
+  EXPECT_EQ(rig.relay.parked_octets(), 0U);
 }
 
 TYPED_TEST(ProtectedRelay, WhatIsLookedAtIsPlain) {

@@ -86,7 +86,7 @@ class Relay {
   [[nodiscard]] std::size_t tunnels() const noexcept { return tunnels_; }
   /// No tunnels, and nothing of ended ones is pending in the engine.
   [[nodiscard]] bool quiet() const noexcept { return first_ == nullptr; }
-  /// Octets held in user space and the capacity of lent pipes: what slow readers cost.
+  /// Octets held in user space, sealed ones among them, and the capacity of lent pipes: what slow readers cost.
   [[nodiscard]] std::size_t parked_octets() const noexcept { return parked_octets_; }
   /// For new tunnels, and for live ones from their next timer on.
   void set_limits(const RelayLimits& limits) noexcept { limits_ = limits; }

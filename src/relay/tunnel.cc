@@ -284,6 +284,13 @@ void Tunnel::consider_splicing(Direction& way, bool full) {
   way.splicing = true;
 }
 
+// What a slow reader leaves in a transform costs as much as what it leaves with the relay.
+void Tunnel::count_sealed() noexcept {
+  const std::size_t held = ended_ ? 0 : client_.output_held() + target_.output_held();
+  relay_.parked_octets_ = relay_.parked_octets_ - sealed_ + held;
+  sealed_ = static_cast<std::uint32_t>(held);
+}
+
 // Each socket waits for what its two directions want of it; a wait of no interest still tells of an error.
 void Tunnel::rearm() {
   const auto interest = [](const Direction& reading, const Direction& writing) {
@@ -293,6 +300,7 @@ void Tunnel::rearm() {
   };
   client_.wait(relay_.engine_, interest(up_, down_));
   target_.wait(relay_.engine_, interest(down_, up_));
+  if (!splices_) count_sealed();
   if (up_.paused || down_.paused) arm_turn_timer();
 }
 
@@ -350,13 +358,14 @@ void Tunnel::end_gently(Reason reason) noexcept {
   // Octets that arrived since the last turn are not seen yet: only a tunnel that has been quiet for a while can be
   // ended by FIN without making a cut stream look complete.
   const bool quiet = relay_.engine_.now() - last_octet_ >= quiet_before_fin;
-  const bool held = up_.paused || down_.paused || client_.holds_output() || target_.holds_output();
+  const bool held = up_.paused || down_.paused || client_.output_held() + target_.output_held() > 0;
   end(reason, quiet && empty(up_) && empty(down_) && !held);
 }
 
 void Tunnel::end(Reason reason, bool in_order) noexcept {
   if (ended_) return;
   ended_ = true;
+  count_sealed();
   for (Direction* way : {&up_, &down_}) {
     if (way->parked != nullptr) unpark(*way);
     if (way->pipe != nullptr) relay_.give_back_pipe(std::move(way->pipe));

@@ -81,6 +81,7 @@ class Tunnel {
   void stop_splicing(Direction& way) noexcept;
   void consider_splicing(Direction& way, bool full);
   [[nodiscard]] Flow* flow_of(const Direction& way) noexcept;
+  void count_sealed() noexcept;
   void rearm();
   [[nodiscard]] Extra& extra();
   [[nodiscard]] Duration idle_limit() const noexcept;
@@ -102,6 +103,7 @@ class Tunnel {
   void* context_;
   Tunnel* next_ = nullptr;
   Tunnel** previous_next_ = nullptr;
+  std::uint32_t sealed_ = 0;  // octets of protected sides that are counted as parked
   Reason first_fin_ = Reason::none;
   bool splices_ = true;   // neither side is protected
   bool watched_ = false;  // what the client sends is looked at, and so not spliced
