@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "engine/epoll/epoll_engine.h"
+#include "sys/account.h"
 #include "sys/errno_table.h"
 
 namespace stile::server {
