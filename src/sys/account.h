@@ -1,6 +1,6 @@
-// Users and groups of this host, as /etc/passwd and /etc/group have them. Refuses: other directories (LDAP, SSSD), since
-// looking there runs foreign code and blocks. Threading: one thread at a time, before others look too: glibc reads both
-// files into memory of its own. Tested in account_test.cc.
+// Users and groups of this host, as /etc/passwd and /etc/group have them. Refuses: other directories (LDAP, SSSD),
+// since looking there runs foreign code and blocks. Threading: one thread at a time, before others look too: glibc
+// reads both files into memory of its own. Tested in account_test.cc.
 #pragma once
 
 #include <cstdint>
