@@ -24,15 +24,16 @@ std::expected<std::unique_ptr<ControlSocket>, sys::UnixListenerRefusal> ControlS
 
 ControlSocket::ControlSocket(sys::UnixListener listener, sys::UniqueFd listening, sys::Notification stop,
                              server::Control& control)
-    : listener_(std::move(listener)),
-      listening_(std::move(listening)),
-      stop_(std::move(stop)),
-      control_(control),
-      thread_([this] { serve(); }) {}
+    : listener_(std::move(listener)), listening_(std::move(listening)), stop_(std::move(stop)), control_(control) {}
 
 ControlSocket::~ControlSocket() {
+  if (!thread_.joinable()) return;
   stop_.notify();
   thread_.join();
+}
+
+void ControlSocket::begin() {
+  thread_ = std::thread([this] { serve(); });
 }
 
 void ControlSocket::serve() {

@@ -12,10 +12,15 @@
 namespace stile::cli {
 namespace {
 
-std::shared_ptr<void> open_control_socket(const config::Admin& admin, server::Control& control) {
-  if (admin.socket.empty()) return std::make_shared<int>();
+class Nobody final : public server::Attendant {
+ public:
+  void begin() override {}
+};
+
+std::unique_ptr<server::Attendant> open_control_socket(const config::Admin& admin, server::Control& control) {
+  if (admin.socket.empty()) return std::make_unique<Nobody>();
   auto opened = admin::ControlSocket::create(config::socket_path(admin.socket), control);
-  if (opened) return std::shared_ptr<admin::ControlSocket>(std::move(*opened));
+  if (opened) return std::move(*opened);
   const sys::UnixListenerRefusal& refusal = opened.error();
   fmt::print(stderr, "stile: cannot open the control socket {}: {}{}\n", admin.socket, refusal.why,
              refusal.cure.empty() ? "" : fmt::format(" ({})", refusal.cure));
@@ -39,14 +44,18 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
   if (!settings->file.empty()) {
     load = [&]() -> std::expected<server::Configuration, std::vector<std::string>> {
       auto next = load_server_settings(arguments, environment);
-      if (next) return server::Configuration{std::move(next->config), std::move(next->users), std::move(next->tls)};
+      if (next) {
+        return server::Configuration{std::move(next->config), std::move(next->users), std::move(next->tls),
+                                     std::move(next->files)};
+      }
       std::vector<std::string> messages;
       for (const Fault& fault : next.error().faults) messages.push_back(to_text(fault));
       return std::unexpected(std::move(messages));
     };
   }
   // Handed over whole: no second copy of a key may stay for the helper.
-  return server::serve({settings->config, std::move(settings->users), std::move(settings->tls)}, std::move(load),
+  return server::serve({settings->config, std::move(settings->users), std::move(settings->tls), settings->files},
+                       std::move(load),
                        [&](server::Control& control) { return open_control_socket(settings->config.admin, control); });
 }
 

@@ -28,9 +28,11 @@
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
 #include "server/banner.h"
+#include "server/enclosure.h"
 #include "server/listening.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
+#include "sys/file_keeper.h"
 #include "sys/icmp_socket.h"
 #include "sys/local_periods.h"
 #include "sys/main_loop.h"
@@ -59,6 +61,9 @@ class SinkReporter final : public Reporter {
   observe::Accounting* accounting_;
   bool refuse_when_full_;
 };
+
+constexpr std::string_view resolv_conf = "/etc/resolv.conf";
+constexpr std::string_view hosts_file = "/etc/hosts";
 
 Periods local_periods(WallTime now) {
   const sys::LocalPeriods local = sys::local_periods(now);
@@ -149,6 +154,7 @@ class Server final : public Control {
       : config_(std::move(configuration.config)),
         users_(std::move(configuration.users)),
         tls_(std::move(configuration.tls)),
+        files_(std::move(configuration.files)),
         load_(std::move(load)) {}
   int run(const Attend& attend);
   // From any thread but the main one.
@@ -157,12 +163,19 @@ class Server final : public Control {
  private:
   bool prepare();
   bool start_helper();
+  bool start_file_keeper();
+  bool build_engines();
+  bool open_listeners();
+  bool enclose();
+  bool keep_records();
   bool open_helper_office();
   bool open_accounting();
   void remember_quotas();
   bool recruit();
-  bool listen();
+  void listen();
   void hand_over(OpenedListener& opened);
+  void forget_secrets();
+  [[nodiscard]] bool enclose_worker();
   void banner();
   void work();
   void supervise();
@@ -183,7 +196,11 @@ class Server final : public Control {
   TlsServers tls_;
   std::shared_ptr<auth::Penalties> penalties_ = std::make_shared<auth::Penalties>();
   std::unique_ptr<auth::LoginOffice> office_;  // outlives the crews' verifiers
+  std::vector<std::string> files_;             // from which the configuration was read
   LoadConfiguration load_;
+  std::optional<Enclosure> enclosure_;
+  std::string enclosed_;                          // in a line
+  std::unique_ptr<sys::FileKeeper> file_keeper_;  // absent: no sandbox
   std::uint64_t generation_ = 0;
   observe::Diagnostics diagnostics_;
   std::optional<auth::StartedHelper> helper_;          // absent: no listener needs one
@@ -191,7 +208,9 @@ class Server final : public Control {
   std::unique_ptr<observe::RecordSink> sink_;
   std::unique_ptr<observe::Accounting> accounting_;  // absent: no accounts are kept
   std::unique_ptr<SinkReporter> reporter_;
+  std::unique_ptr<const auth::DigestKey> digest_key_;  // until office_ has it
   std::vector<std::unique_ptr<Crew>> crews_;
+  std::vector<OpenedListener> opened_;  // until the crews have them
   std::vector<Bound> listening_;
   std::shared_ptr<const policy::Policy> loopback_preset_ =
       std::make_shared<const policy::Policy>(policy::Policy::loopback_preset());
@@ -210,14 +229,20 @@ class Server final : public Control {
   std::vector<ReloadRequest*> requests_;  // under requests_mutex_, as what they point to
   bool takes_requests_ = true;            // under requests_mutex_
   std::atomic<std::size_t> crews_ended_{0};
+  std::atomic<bool> not_enclosed_{false};  // a worker could not give up what it should
   int signals_seen_ = 0;
 };
 
+// Up to the enclosure there is one thread, because each thread is enclosed for itself; behind it everything is opened
+// with the rights that are left, so that what a reload opens once more can be opened then.
 int Server::run(const Attend& attend) {
-  if (!prepare() || !recruit() || !listen()) return 1;
-  std::shared_ptr<void> attendant;
+  if (!prepare() || !build_engines() || !open_listeners()) return 1;
+  std::unique_ptr<Attendant> attendant;
   if (attend != nullptr && (attendant = attend(*this)) == nullptr) return 1;
+  if (!enclose() || !keep_records() || !recruit()) return 1;
+  listen();
   banner();
+  if (attendant != nullptr) attendant->begin();
   work();
   supervise();
   return farewell();
@@ -225,7 +250,13 @@ int Server::run(const Attend& attend) {
 
 // Everything that must be there before a thread or a socket is: signals blocked, limits raised, own addresses known.
 bool Server::prepare() {
-  if (!start_helper()) return false;
+  auto enclosure = Enclosure::plan(config_, files_);
+  if (!enclosure) {
+    diagnostics_.error(enclosure.error().what, enclosure.error().why, enclosure.error().cure);
+    return false;
+  }
+  enclosure_ = std::move(*enclosure);
+  if (!start_helper() || !start_file_keeper()) return false;
   sys::ignore_broken_pipes();
   auto signals = sys::SignalQueue::create({SIGTERM, SIGINT, SIGHUP});
   auto ended = sys::Notification::create();
@@ -241,6 +272,24 @@ bool Server::prepare() {
   // The monitor first: what changes between it and the dump is then reported.
   if (auto monitor = sys::OwnAddressMonitor::create()) own_monitor_ = std::move(*monitor);
   refresh_own_addresses();
+  return true;
+}
+
+// What a server that is left behind by its own rights could not do any more was done before.
+bool Server::enclose() {
+  const Enclosure::Entered entered = enclosure_->enter();
+  for (const Shortcoming& one : entered.missing) {
+    if (entered.may_go_on) {
+      diagnostics_.warning(one.what, one.why, one.cure);
+    } else {
+      diagnostics_.error(one.what, one.why, enclosure_->is_required() ? "or set `sandbox` to \"best-effort\"" : "");
+    }
+  }
+  enclosed_ = entered.fact;
+  return entered.may_go_on;
+}
+
+bool Server::keep_records() {
   auto sink = observe::RecordSink::create(sys::standard_output, record_format(config_.log));
   if (!sink) {
     diagnostics_.error("cannot write access records", sys::describe(sink.error()));
@@ -266,17 +315,33 @@ bool Server::start_helper() {
                        "build it with STILE_PAM");
     return false;
   }
-  const auto forget = [this] {
-    tls_.clear();
-    users_.reset();
-  };
-  auto started =
-      auth::start_helper({.program = config_.command.program, .judge = auth::judge_by_pam, .forget = forget});
+  auto started = auth::start_helper(
+      {.program = config_.command.program, .judge = auth::judge_by_pam, .forget = [this] { forget_secrets(); }});
   if (!started) {
     diagnostics_.error("cannot start the authentication helper", sys::describe(started.error()));
     return false;
   }
   helper_ = std::move(*started);
+  return true;
+}
+
+// In a process that was copied from this one.
+void Server::forget_secrets() {
+  tls_.clear();
+  users_.reset();
+}
+
+bool Server::start_file_keeper() {
+  if (enclosure_->is_off()) return true;
+  auto keeper = sys::FileKeeper::start({std::string(resolv_conf), std::string(hosts_file)}, [this] {
+    forget_secrets();
+    return enclosure_->enter_keeper();
+  });
+  if (!keeper) {
+    diagnostics_.error("cannot start the process that opens the resolver's files", sys::describe(keeper.error()));
+    return false;
+  }
+  file_keeper_ = std::move(*keeper);
   return true;
 }
 
@@ -333,40 +398,26 @@ void Server::remember_quotas() {
                    std::chrono::floor<WallTime::duration>(std::chrono::system_clock::now()));
 }
 
-bool Server::recruit() {
+// The engines with the sockets for ICMP, which may need a right; the key, for which the cryptographic library reads
+// files of its own.
+bool Server::build_engines() {
   const unsigned count = config_.workers == 0 ? sys::usable_cores() : config_.workers;
-  for (unsigned i = 0; i < count; ++i) crews_.push_back(std::make_unique<Crew>());
   auto key = auth::DigestKey::create();
   if (!key) {
     diagnostics_.error("cannot start", "the cryptographic library gives no random key");
     return false;
   }
-  office_ = std::make_unique<auth::LoginOffice>(std::move(*key), auth::HashPool::threads_for(sys::usable_cores()));
-  if (!open_helper_office()) return false;
+  digest_key_ = std::move(*key);
   bool probes_possible = false;
-  for (const auto& crew : crews_) {
+  for (unsigned i = 0; i < count; ++i) {
     auto engine = engine::EpollEngine::create({.spin = config_.engine.spin});
     if (!engine) {
       diagnostics_.error("cannot start a worker", sys::describe(engine.error()), "ask for fewer with --workers");
       return false;
     }
-    crew->engine = std::move(*engine);
-    probes_possible = crew->engine->prepare_icmp();
-    auto dns = resolve::CaresResolver::create(*crew->engine, {});
-    if (!dns) {
-      diagnostics_.error("cannot start the resolver", sys::describe(dns.error()));
-      return false;
-    }
-    crew->dns = std::move(*dns);
-    crew->resolver = std::make_unique<resolve::CachingResolver>(
-        *crew->engine, *crew->dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"});
-    crew->passwords = std::make_unique<auth::PoolVerifier>(*crew->engine, *office_);
-    if (helper_office_ != nullptr) {
-      crew->helper = std::make_unique<auth::HelperVerifier>(*crew->engine, *helper_office_);
-    }
-    crew->verifier = std::make_unique<auth::MethodVerifier>(*crew->passwords, crew->helper.get());
-    crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common(),
-                                            crew->verifier.get());
+    probes_possible = (*engine)->prepare_icmp();
+    crews_.push_back(std::make_unique<Crew>());
+    crews_.back()->engine = std::move(*engine);
   }
   if (!probes_possible) {
     diagnostics_.warning("PING and TRACEROUTE cannot be served: the system gives this process no ICMP socket",
@@ -375,12 +426,44 @@ bool Server::recruit() {
   return true;
 }
 
-bool Server::listen() {
+bool Server::recruit() {
+  office_ =
+      std::make_unique<auth::LoginOffice>(std::move(digest_key_), auth::HashPool::threads_for(sys::usable_cores()));
+  if (!open_helper_office()) return false;
+  sys::ReadFile read_file = sys::read_file;
+  if (file_keeper_ != nullptr) {
+    read_file = [this](const std::string& path, std::size_t octets_max) {
+      return file_keeper_->read(path, octets_max);
+    };
+  }
+  for (const auto& crew : crews_) {
+    auto dns = resolve::CaresResolver::create(
+        *crew->engine, {.servers = {}, .resolv_conf_path = std::string(resolv_conf), .read_file = read_file});
+    if (!dns) {
+      diagnostics_.error("cannot start the resolver", sys::describe(dns.error()));
+      return false;
+    }
+    crew->dns = std::move(*dns);
+    crew->resolver = std::make_unique<resolve::CachingResolver>(
+        *crew->engine, *crew->dns,
+        resolve::CachingResolver::Options{.hosts_path = std::string(hosts_file), .read_file = read_file});
+    crew->passwords = std::make_unique<auth::PoolVerifier>(*crew->engine, *office_);
+    if (helper_office_ != nullptr) {
+      crew->helper = std::make_unique<auth::HelperVerifier>(*crew->engine, *helper_office_);
+    }
+    crew->verifier = std::make_unique<auth::MethodVerifier>(*crew->passwords, crew->helper.get());
+    crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common(),
+                                            crew->verifier.get());
+  }
+  return true;
+}
+
+bool Server::open_listeners() {
   for (const config::Listener& listener : config_.listeners) {
     auto opened = open_listener(listener, crews_.size());
     if (opened) {
-      hand_over(*opened);
-      listening_.push_back(std::move(opened->bound));
+      listening_.push_back(opened->bound);
+      opened_.push_back(std::move(*opened));
     } else if (listener.optional && opened.error().missing) {
       diagnostics_.warning(fmt::format("not listening on {}", listener.address.to_string()),
                            "this host has no such address");
@@ -393,8 +476,13 @@ bool Server::listen() {
     diagnostics_.error("cannot start", "there is no address to listen on", "name one with --listen");
     return false;
   }
-  for (const auto& crew : crews_) crew->worker->publish(common());
   return true;
+}
+
+void Server::listen() {
+  for (OpenedListener& opened : opened_) hand_over(opened);
+  opened_.clear();
+  for (const auto& crew : crews_) crew->worker->publish(common());
 }
 
 // Before the workers' threads run, or on each of them.
@@ -426,6 +514,7 @@ void Server::banner() {
     diagnostics_.notice(fmt::format("{} user{} in {}", count, count == 1 ? "" : "s", config_.users.file));
   }
   for (const std::string& fact : outside_facts(config_)) diagnostics_.notice(fact);
+  if (!enclosed_.empty()) diagnostics_.notice(fmt::format("sandbox: {}", enclosed_));
   if (config_.policy != nullptr && !own_addresses_.empty()) {
     for (const Shortcoming& one : missing_egress(*config_.policy, own_addresses_)) {
       diagnostics_.warning(one.what, one.why, one.cure);
@@ -439,11 +528,22 @@ void Server::banner() {
 void Server::work() {
   for (const auto& crew : crews_) {
     crew->thread = std::thread([this, &crew] {
+      if (!enclose_worker()) crew->worker->request_stop();
       crew->run();
       crews_ended_.fetch_add(1);
       worker_ended_->notify();
     });
   }
+}
+
+// On a worker's thread. False: it may not serve, and the others not without it.
+bool Server::enclose_worker() {
+  const auto missing = enclosure_->enter_worker();
+  if (!missing) return true;
+  const bool fatal = enclosure_->is_required();
+  if (!not_enclosed_.exchange(true)) diagnostics_.warning(missing->what, missing->why, missing->cure);
+  if (fatal) asked_->notify();
+  return !fatal;
 }
 
 void Server::supervise() {
@@ -458,6 +558,9 @@ void Server::supervise() {
       worker_ended_->clear();
     } else if (*ready == 2) {
       asked_->clear();
+      if (not_enclosed_ && enclosure_->is_required()) {
+        for (const auto& crew : crews_) crew->worker->request_stop();
+      }
       answer_requests();
     } else {
       own_monitor_->drain();
@@ -503,7 +606,7 @@ int Server::farewell() {
   accounting_.reset();  // what waits is written, or said to be lost
   diagnostics_.notice(
       fmt::format("ended; while draining, {} tunnels finished and {} were reset", drained.finished, drained.reset));
-  return 0;
+  return not_enclosed_ && enclosure_->is_required() ? 1 : 0;
 }
 
 // It ends when its socket is closed; whatever does not is ended.
@@ -669,6 +772,9 @@ std::vector<std::string> Server::fixed_until_restart(const config::Config& next)
     notes.emplace_back("'command.program' takes effect at the next start");
   }
   const config::Accounting& accounts = next.accounting;
+  if (next.user != config_.user || next.sandbox != config_.sandbox) {
+    notes.emplace_back("'user' and 'sandbox' take effect at the next start");
+  }
   if (accounts.file != config_.accounting.file || accounts.refuse_new != config_.accounting.refuse_new) {
     notes.emplace_back("'accounting.file' and 'accounting.on_failure' take effect at the next start");
   }

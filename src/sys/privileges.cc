@@ -44,12 +44,16 @@ Result<void> become(const Account& account) noexcept {
   return {};
 }
 
-// The bounding set first, for which a capability is needed; who has none has nothing to take out of it.
-Result<void> drop_capabilities() noexcept {
+// Who has no capability has nothing to take out of the bounding set either.
+Result<void> forbid_capabilities() noexcept {
   for (unsigned long capability = 0; ::prctl(PR_CAPBSET_READ, capability) >= 0; ++capability) {
     if (::prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EPERM) return last_error();
   }
   if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0UL, 0UL, 0UL) != 0) return last_error();
+  return {};
+}
+
+Result<void> drop_capabilities() noexcept {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
   std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> held{};

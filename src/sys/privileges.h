@@ -13,7 +13,9 @@ namespace stile::sys {
 /// back.
 [[nodiscard]] Result<void> become(const Account& account) noexcept;
 
-/// No capability is left, and none can come back.
+/// None can come back by running a program; before `become`, which takes away what this needs.
+[[nodiscard]] Result<void> forbid_capabilities() noexcept;
+/// None is left.
 [[nodiscard]] Result<void> drop_capabilities() noexcept;
 
 /// No program that is executed from now on has more rights than this process.
