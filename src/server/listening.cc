@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "engine/epoll/epoll_engine.h"
 #include "sys/account.h"
 #include "sys/errno_table.h"
+#include "sys/socket_options.h"
 
 namespace stile::server {
 namespace {
@@ -65,9 +67,41 @@ std::expected<OpenedListener, ListenRefusal> open_at_address(const config::Liste
   return opened;
 }
 
+// A queue of connections for all workers, as that of a socket file. Its options are those of our own: who accepts
+// inherits them.
+std::expected<OpenedListener, ListenRefusal> take_given(const config::Listener& listener, std::size_t workers,
+                                                        const sys::GivenSocket& given) {
+  if (given.both_families) {
+    return refusal(listener, "the service manager's socket takes IPv4 as well", "BindIPv6Only=ipv6-only in its unit");
+  }
+  if (!listener.is_unix()) {
+    if (const auto set = sys::set_stream_options(given.descriptor.get()); !set) {
+      return refusal(listener, std::string(sys::describe(set.error())));
+    }
+  }
+  OpenedListener opened{.bound = {.listener = listener, .endpoint = given.address}, .descriptors = {}};
+  for (std::size_t i = 0; i < workers; ++i) {
+    auto descriptor = sys::duplicate(given.descriptor);
+    if (!descriptor) return refusal(listener, std::string(sys::describe(descriptor.error())));
+    opened.descriptors.push_back(std::move(*descriptor));
+  }
+  return opened;
+}
+
 }  // namespace
 
-std::expected<OpenedListener, ListenRefusal> open_listener(const config::Listener& listener, std::size_t workers) {
+std::string where(const sys::GivenSocket& given) {
+  return given.path.empty() ? given.address.to_string() : "unix:" + given.path;
+}
+
+std::expected<OpenedListener, ListenRefusal> open_listener(const config::Listener& listener, std::size_t workers,
+                                                           std::vector<sys::GivenSocket>& given) {
+  const auto here = [&](const sys::GivenSocket& one) { return where(one) == listener.where(); };
+  if (const auto found = std::ranges::find_if(given, here); found != given.end()) {
+    const sys::GivenSocket taken = std::move(*found);
+    given.erase(found);
+    return take_given(listener, workers, taken);
+  }
   return listener.is_unix() ? open_at_file(listener, workers) : open_at_address(listener, workers);
 }
 

@@ -29,6 +29,7 @@
 #include "resolve/cares_resolver.h"
 #include "server/banner.h"
 #include "server/enclosure.h"
+#include "server/heartbeat.h"
 #include "server/listening.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
@@ -38,7 +39,9 @@
 #include "sys/main_loop.h"
 #include "sys/own_addresses.h"
 #include "sys/process_limits.h"
+#include "sys/service_manager.h"
 #include "sys/terminal.h"
+#include "sys/wait_any.h"
 
 namespace stile::server {
 namespace {
@@ -162,6 +165,7 @@ class Server final : public Control {
 
  private:
   bool prepare();
+  bool meet_manager();
   bool start_helper();
   bool start_file_keeper();
   bool build_engines();
@@ -179,6 +183,8 @@ class Server final : public Control {
   void banner();
   void work();
   void supervise();
+  void beat();
+  [[nodiscard]] std::string serving() const;
   int farewell();
   void end_helper();
   void refresh_own_addresses();
@@ -186,6 +192,7 @@ class Server final : public Control {
   void on_hangup();
   void answer_requests();
   [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload_now();
+  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> try_reload();
   [[nodiscard]] std::expected<ListenerChanges, ReloadRefusal> prepare_listeners(const config::Config& next) const;
   [[nodiscard]] std::vector<std::string> fixed_until_restart(const config::Config& next) const;
   Worker::Enforced put_in_force(ListenerChanges changes);
@@ -198,6 +205,8 @@ class Server final : public Control {
   std::unique_ptr<auth::LoginOffice> office_;  // outlives the crews' verifiers
   std::vector<std::string> files_;             // from which the configuration was read
   LoadConfiguration load_;
+  std::optional<sys::ServiceManager> manager_;
+  std::optional<Heartbeat> heartbeat_;  // where the manager asks for it
   std::optional<Enclosure> enclosure_;
   std::string enclosed_;                          // in a line
   std::unique_ptr<sys::FileKeeper> file_keeper_;  // absent: no sandbox
@@ -231,6 +240,7 @@ class Server final : public Control {
   std::atomic<std::size_t> crews_ended_{0};
   std::atomic<bool> not_enclosed_{false};  // a worker could not give up what it should
   int signals_seen_ = 0;
+  Duration next_beat_{};  // as of sys::monotonic_now()
 };
 
 // Up to the enclosure there is one thread, because each thread is enclosed for itself; behind it everything is opened
@@ -244,6 +254,7 @@ int Server::run(const Attend& attend) {
   banner();
   if (attendant != nullptr) attendant->begin();
   work();
+  manager_->ready(serving());
   supervise();
   return farewell();
 }
@@ -256,7 +267,7 @@ bool Server::prepare() {
     return false;
   }
   enclosure_ = std::move(*enclosure);
-  if (!start_helper() || !start_file_keeper()) return false;
+  if (!meet_manager() || !start_helper() || !start_file_keeper()) return false;
   sys::ignore_broken_pipes();
   auto signals = sys::SignalQueue::create({SIGTERM, SIGINT, SIGHUP});
   auto ended = sys::Notification::create();
@@ -272,6 +283,17 @@ bool Server::prepare() {
   // The monitor first: what changes between it and the dump is then reported.
   if (auto monitor = sys::OwnAddressMonitor::create()) own_monitor_ = std::move(*monitor);
   refresh_own_addresses();
+  return true;
+}
+
+bool Server::meet_manager() {
+  auto manager = sys::ServiceManager::of_environment();
+  if (!manager) {
+    diagnostics_.error("cannot start", "what the service manager passed is no listening stream socket",
+                       "ListenStream= in its socket unit, and Accept=no");
+    return false;
+  }
+  manager_ = std::move(*manager);
   return true;
 }
 
@@ -460,7 +482,7 @@ bool Server::recruit() {
 
 bool Server::open_listeners() {
   for (const config::Listener& listener : config_.listeners) {
-    auto opened = open_listener(listener, crews_.size());
+    auto opened = open_listener(listener, crews_.size(), manager_->sockets());
     if (opened) {
       listening_.push_back(opened->bound);
       opened_.push_back(std::move(*opened));
@@ -476,6 +498,11 @@ bool Server::open_listeners() {
     diagnostics_.error("cannot start", "there is no address to listen on", "name one with --listen");
     return false;
   }
+  for (const sys::GivenSocket& given : manager_->sockets()) {
+    diagnostics_.error(fmt::format("cannot serve {}, which the service manager has opened", where(given)),
+                       "no listener has that address", "add it as [[listen]], or take it out of the socket unit");
+  }
+  if (!manager_->sockets().empty()) return false;
   return true;
 }
 
@@ -526,10 +553,17 @@ void Server::banner() {
 }
 
 void Server::work() {
-  for (const auto& crew : crews_) {
-    crew->thread = std::thread([this, &crew] {
+  if (manager_->watchdog()) {
+    heartbeat_.emplace(crews_.size(), [this](std::size_t i, std::function<void()> task) {
+      crews_[i]->worker->perform(std::move(task));
+    });
+  }
+  for (std::size_t i = 0; i < crews_.size(); ++i) {
+    Crew* const crew = crews_[i].get();
+    crew->thread = std::thread([this, crew, i] {
       if (!enclose_worker()) crew->worker->request_stop();
       crew->run();
+      if (heartbeat_) heartbeat_->end(i);
       crews_ended_.fetch_add(1);
       worker_ended_->notify();
     });
@@ -550,7 +584,10 @@ void Server::supervise() {
   while (crews_ended_.load() < crews_.size()) {
     const std::array descriptors{signals_->descriptor(), worker_ended_->descriptor(), asked_->descriptor(),
                                  own_monitor_ ? own_monitor_->descriptor() : -1};
-    const auto ready = sys::wait_readable(descriptors);
+    std::optional<Duration> longest;
+    if (heartbeat_) longest = std::max<Duration>(next_beat_ - sys::monotonic_now(), Duration::zero());
+    const auto ready = sys::wait_readable(descriptors, longest);
+    beat();
     if (!ready) continue;
     if (*ready == 0) {
       while (const auto signal = signals_->next()) on_signal(*signal);
@@ -571,12 +608,26 @@ void Server::supervise() {
   for (const auto& crew : crews_) crew->thread.join();
 }
 
+// Four rounds in the time that the manager waits: a sign of life that is late by one is still in time.
+void Server::beat() {
+  const Duration now = sys::monotonic_now();
+  if (!heartbeat_ || now < next_beat_) return;
+  next_beat_ = now + *manager_->watchdog() / 4;
+  if (heartbeat_->round()) manager_->alive();
+}
+
+std::string Server::serving() const {
+  return fmt::format("serving {} listener{}, generation {} of the configuration", listening_.size(),
+                     listening_.size() == 1 ? "" : "s", generation_);
+}
+
 void Server::on_signal(int signal) {
   if (signal == SIGHUP) return on_hangup();
   ++signals_seen_;
   for (Bound& bound : listening_) bound.file.reset();  // nobody finds them any longer; the workers close the rest
   const char* const name = signal == SIGINT ? "interrupt" : "SIGTERM";
   if (signals_seen_ == 1) {
+    manager_->stopping("draining");
     diagnostics_.notice(fmt::format("{}: draining; tunnels may end by themselves (once more to stop at once)", name));
   } else {
     diagnostics_.notice(fmt::format("{}: stopping at once", name));
@@ -694,6 +745,14 @@ void Server::answer_requests() {
   }
 }
 
+// The service manager is told whichever way it was asked for.
+std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
+  manager_->reloading();
+  auto reloaded = try_reload();
+  if (signals_seen_ == 0) manager_->ready(serving());
+  return reloaded;
+}
+
 void Server::on_hangup() {
   const auto reloaded = reload_now();
   if (!reloaded) {
@@ -704,7 +763,7 @@ void Server::on_hangup() {
 }
 
 // Read, checked, every new listener open: only then anything changes, and then for everybody.
-std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
+std::expected<Reloaded, ReloadRefusal> Server::try_reload() {
   const auto refuse = [](std::string why) {
     return std::unexpected(ReloadRefusal{.bad_configuration = false, .messages = {std::move(why)}});
   };
@@ -748,7 +807,8 @@ std::expected<ListenerChanges, ReloadRefusal> Server::prepare_listeners(const co
       left.erase(bound);
       continue;
     }
-    auto opened = open_listener(listener, crews_.size());
+    std::vector<sys::GivenSocket> none;
+    auto opened = open_listener(listener, crews_.size(), none);
     if (!opened && listener.optional && opened.error().missing) continue;
     if (!opened) {
       const ListenRefusal& refusal = opened.error();

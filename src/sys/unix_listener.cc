@@ -14,6 +14,7 @@
 #include "base/assert.h"
 #include "sys/errno_table.h"
 #include "sys/retry.h"
+#include "sys/socket_options.h"
 
 namespace stile::sys {
 namespace {
@@ -144,9 +145,7 @@ UnixListener::~UnixListener() {
 }
 
 Result<UniqueFd> UnixListener::duplicate() const noexcept {
-  UniqueFd copy{::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0)};
-  if (!copy.is_open()) return std::unexpected(make_error(errno));
-  return copy;
+  return sys::duplicate(socket_);
 }
 
 }  // namespace stile::sys
