@@ -17,10 +17,12 @@ namespace {
 using sys::FileGrant;
 using sys::FileUse;
 
-// Opened by the C library for the calendar, by the engine when descriptors run out.
-constexpr std::array<std::string_view, 3> files_of_workers{"/dev/null", "/etc/localtime", "/usr/share/zoneinfo"};
-// And for chance by SQLite, for a first listener with TLS by OpenSSL.
-constexpr std::array<std::string_view, 2> files_of_process{"/dev/urandom", "/etc/ssl/openssl.cnf"};
+// Opened by the engine when descriptors run out, by c-ares for the numbers of its questions, by the C library for the
+// calendar.
+constexpr std::array<std::string_view, 4> files_of_workers{"/dev/null", "/dev/urandom", "/etc/localtime",
+                                                           "/usr/share/zoneinfo"};
+// And by OpenSSL for a first listener with TLS.
+constexpr std::array<std::string_view, 1> files_of_process{"/etc/ssl/openssl.cnf"};
 
 std::string folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
