@@ -4,10 +4,13 @@
 #include <fmt/core.h>
 
 #include <cstdio>
+#include <optional>
 
 #include "admin/control_socket.h"
 #include "cli/run.h"
 #include "config/listener.h"
+#include "sys/account.h"
+#include "sys/privileges.h"
 
 namespace stile::cli {
 namespace {
@@ -17,9 +20,12 @@ class Nobody final : public server::Attendant {
   void begin() override {}
 };
 
-std::unique_ptr<server::Attendant> open_control_socket(const config::Admin& admin, server::Control& control) {
+std::unique_ptr<server::Attendant> open_control_socket(const config::Config& config, server::Control& control) {
+  const config::Admin& admin = config.admin;
   if (admin.socket.empty()) return std::make_unique<Nobody>();
-  auto opened = admin::ControlSocket::create(config::socket_path(admin.socket), control);
+  std::optional<sys::Account> owner;  // whom the server becomes
+  if (sys::is_root()) owner = sys::account_named(config.user);
+  auto opened = admin::ControlSocket::create(config::socket_path(admin.socket), owner, control);
   if (opened) return std::move(*opened);
   const sys::UnixListenerRefusal& refusal = opened.error();
   fmt::print(stderr, "stile: cannot open the control socket {}: {}{}\n", admin.socket, refusal.why,
@@ -56,7 +62,7 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
   // Handed over whole: no second copy of a key may stay for the helper.
   return server::serve({settings->config, std::move(settings->users), std::move(settings->tls), settings->files},
                        std::move(load),
-                       [&](server::Control& control) { return open_control_socket(settings->config.admin, control); });
+                       [&](server::Control& control) { return open_control_socket(settings->config, control); });
 }
 
 }  // namespace stile::cli

@@ -110,7 +110,7 @@ Enclosure::Entered Enclosure::give_up(const std::vector<FileGrant>& files) const
   }
   sys::hide_memory();
   const bool no_more = tried(sys::forbid_new_privileges(), "forbid new privileges", "");
-  if (no_more && tried(sys::confine_files(files, sys::Contact::no_abstract_sockets), "confine files",
+  if (no_more && tried(sys::confine_files(files, sys::Contact::own_process), "confine files",
                        "this kernel has no Landlock, or it is not enabled")) {
     holds("files confined");
   }
@@ -134,7 +134,7 @@ bool Enclosure::enter_keeper() const {
 std::optional<Shortcoming> Enclosure::enter_worker() const {
   if (is_off()) return std::nullopt;
   const auto failed = [](const Result<void>& done) { return !done && done.error().kind != ErrorKind::not_found; };
-  if (const auto done = sys::confine_files(worker_files_, sys::Contact::no_abstract_sockets_signals); failed(done)) {
+  if (const auto done = sys::confine_files(worker_files_, sys::Contact::own_process); failed(done)) {
     return shortcoming("confine a worker's files", done.error(), "");
   }
   if (const auto done = sys::filter_calls(sys::CallList::worker); failed(done)) {

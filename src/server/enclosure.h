@@ -25,8 +25,8 @@ class Enclosure {
                                                                   const std::vector<std::string>& files);
 
   [[nodiscard]] bool is_off() const noexcept { return sandbox_ == config::Sandbox::off; }
-  [[nodiscard]] const std::vector<sys::FileGrant>& process_files() const noexcept { return process_files_; }
-  [[nodiscard]] const std::vector<sys::FileGrant>& worker_files() const noexcept { return worker_files_; }
+  /// Whom the process becomes; absent: it stays who it is.
+  [[nodiscard]] const std::optional<sys::Account>& account() const noexcept { return account_; }
 
   struct Entered {
     std::vector<Shortcoming> missing;  // what this system does not give
@@ -46,8 +46,8 @@ class Enclosure {
   [[nodiscard]] Entered give_up(const std::vector<sys::FileGrant>& files) const;
 
   config::Sandbox sandbox_ = config::Sandbox::best_effort;
-  std::optional<sys::Account> account_;  // absent: it stays who it is
-  std::string user_;                     // as configured
+  std::optional<sys::Account> account_;
+  std::string user_;  // as configured
   std::vector<sys::FileGrant> process_files_;
   std::vector<sys::FileGrant> worker_files_;
 };

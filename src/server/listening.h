@@ -5,12 +5,14 @@
 
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/address.h"
 #include "base/error.h"
 #include "config/listener.h"
+#include "sys/account.h"
 #include "sys/service_manager.h"
 #include "sys/unique_fd.h"
 #include "sys/unix_listener.h"
@@ -41,9 +43,11 @@ struct ListenRefusal {
 };
 
 /// `given` are the sockets of the service manager: the one that stands where the listener does is taken out of them.
+/// `becomes` is who the server will be, to whom socket files belong; absent: it stays who it is.
 [[nodiscard]] std::expected<OpenedListener, ListenRefusal> open_listener(const config::Listener& listener,
                                                                          std::size_t workers,
-                                                                         std::vector<sys::GivenSocket>& given);
+                                                                         std::vector<sys::GivenSocket>& given,
+                                                                         const std::optional<sys::Account>& becomes);
 
 /// Where a socket of the service manager stands, as a listener would say it.
 [[nodiscard]] std::string where(const sys::GivenSocket& given);

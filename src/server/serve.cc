@@ -482,7 +482,7 @@ bool Server::recruit() {
 
 bool Server::open_listeners() {
   for (const config::Listener& listener : config_.listeners) {
-    auto opened = open_listener(listener, crews_.size(), manager_->sockets());
+    auto opened = open_listener(listener, crews_.size(), manager_->sockets(), enclosure_->account());
     if (opened) {
       listening_.push_back(opened->bound);
       opened_.push_back(std::move(*opened));
@@ -808,7 +808,7 @@ std::expected<ListenerChanges, ReloadRefusal> Server::prepare_listeners(const co
       continue;
     }
     std::vector<sys::GivenSocket> none;
-    auto opened = open_listener(listener, crews_.size(), none);
+    auto opened = open_listener(listener, crews_.size(), none, std::nullopt);
     if (!opened && listener.optional && opened.error().missing) continue;
     if (!opened) {
       const ListenRefusal& refusal = opened.error();

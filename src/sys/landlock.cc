@@ -63,7 +63,7 @@ constexpr std::uint64_t rights_for(FileUse use) noexcept {
 
 constexpr std::uint64_t scope_of(Contact contact, int version) noexcept {
   if (version < 6 || contact == Contact::all) return 0;
-  return scope_abstract_sockets | (contact == Contact::no_abstract_sockets_signals ? scope_signals : 0);
+  return scope_abstract_sockets | scope_signals;
 }
 
 Result<void> grant(int ruleset, const FileGrant& granted, std::uint64_t known) noexcept {

@@ -25,11 +25,10 @@ struct FileGrant {
   friend bool operator==(const FileGrant&, const FileGrant&) = default;
 };
 
-/// Beyond files: whom a thread may speak to by other ways, where the kernel knows to tell.
+/// Beyond files: whether a thread may reach processes outside by other ways, where the kernel knows to tell.
 enum class Contact : std::uint8_t {
   all,
-  no_abstract_sockets,         // Unix-domain ones of processes outside
-  no_abstract_sockets_signals  // nor signals to them
+  own_process,  // no abstract Unix-domain sockets of others, and no signals to them
 };
 
 /// Version of what the kernel offers; 0: it has no Landlock, or it was not enabled.

@@ -73,6 +73,7 @@ def test_it_becomes_the_user_and_everything_still_works(open_folder: Path, origi
     text = f'user = "nobody"\n{LISTENER}[accounting]\nfile = "{state}/accounts.db"\n[admin]\nsocket = "unix:{run}/control"\n'
     server, far = Server(open_folder / "server", config=text), origin(echo)
     wait_until("it serves", lambda: "sandbox: user nobody" in server.errors())
+    assert (run / "control").stat().st_uid == nobody.pw_uid
     for thread in statuses(server.process.pid).values():
         assert_enclosed(thread, nobody.pw_uid)
         assert thread["Gid"].split() == [str(nobody.pw_gid)] * 4
