@@ -122,7 +122,8 @@ std::string version_text() {
   const std::string_view accounting = observe::AccountingStore::built_in() ? " accounting" : "";
   const std::string_view pam = auth::pam_built_in() ? " pam" : "";
   return fmt::format(
-      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy "
+      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy sandbox "
+      "systemd "
       "command{}{}{}\n",
       STILE_VERSION, compiler_text(), build, pam, tls, accounting);
 }

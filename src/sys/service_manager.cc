@@ -23,6 +23,7 @@ namespace {
 
 constexpr int first_given = 3;
 constexpr int given_max = 1024;
+constexpr std::uint64_t watchdog_microseconds_max = 86'400'000'000;  // a day
 
 /// The variable's value, which is then gone.
 std::string taken(const char* name) {
@@ -102,7 +103,7 @@ Result<ServiceManager> ServiceManager::of_environment() {
   const std::string listener = taken("LISTEN_PID");
   taken("LISTEN_FDNAMES");
   if (!notify.empty()) manager.socket_ = connect_to(notify);
-  const auto wait = std::chrono::microseconds(number_in(watchdog));
+  const auto wait = std::chrono::microseconds(std::min(number_in(watchdog), watchdog_microseconds_max));
   if (wait.count() > 0 && (watched.empty() || is_for_us(watched))) manager.watchdog_ = wait;
   const auto count = static_cast<int>(std::min<std::uint64_t>(number_in(sockets), given_max));
   for (int i = 0; is_for_us(listener) && i < count; ++i) {

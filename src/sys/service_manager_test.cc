@@ -75,6 +75,7 @@ TEST_F(ServiceManagerTest, SignsOfLifeAreAskedOfOneProcess) {
   EXPECT_EQ(watchdog("30000000", own), Duration(30s));
   EXPECT_EQ(watchdog("30000000", ""), Duration(30s));
   EXPECT_EQ(watchdog("30000000", "1"), std::nullopt);
+  EXPECT_EQ(watchdog("18446744073709551615", own), Duration(24h)) << "which is as good as never";
   EXPECT_EQ(watchdog("0", own), std::nullopt);
   EXPECT_EQ(watchdog("soon", own), std::nullopt);
 }

@@ -170,12 +170,14 @@ def test_a_socket_that_no_listener_names_is_refused() -> None:
     assert f"cannot serve 127.0.0.1:{port}, which the service manager has opened: no listener has that address" in refused.stderr
 
 
-def test_what_cannot_be_served_is_refused() -> None:
+def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         datagrams.bind(("127.0.0.1", 0))
         assert "is no listening stream socket" in passed(datagrams.fileno(), "--listen", "127.0.0.1:0").stderr
     with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as both:
-        listen = f"[::]:{both.getsockname()[1]}"
-        config = ["--config", "/dev/null"]
-        refused = passed(both.fileno(), "--listen", listen)
-    assert refused.returncode != 0, config
+        address = f"[::]:{both.getsockname()[1]}"
+        policy = '[policy]\nrules = "allow anyone from fd00::/8 to public"\n'
+        (tmp_path / "stile.toml").write_text(f'[[listen]]\naddress = "{address}"\n{policy}')
+        refused = passed(both.fileno(), "--config", tmp_path / "stile.toml")
+    assert refused.returncode == 1
+    assert f"cannot listen on {address}: the service manager's socket takes IPv4 as well" in refused.stderr
