@@ -111,7 +111,7 @@ TEST_P(EnclosureTest, NoRightOfRootIsLeft) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Threads, EnclosureTest, testing::Values(Where::main_thread, Where::worker),
-                         [](const auto& info) { return info.param == Where::worker ? "worker" : "main"; });
+                         [](const auto& one) { return one.param == Where::worker ? "worker" : "main"; });
 
 TEST_F(EnclosureTest, WhatTheServerStillNeedsStaysWithinReach) {
   const auto opens = [&](Where where, const std::string& name, int flags) {
