@@ -10,8 +10,13 @@
 namespace stile::admin {
 
 std::expected<std::unique_ptr<ControlSocket>, sys::UnixListenerRefusal> ControlSocket::create(
-    const std::string& path, server::Control& control) {
-  auto listener = sys::UnixListener::create({.path = path, .mode = 0660, .owner = {}, .group = {}});
+    const std::string& path, const std::optional<sys::Account>& owner, server::Control& control) {
+  sys::UnixListenerOptions options{.path = path, .mode = 0660, .owner = {}, .group = {}};
+  if (owner) {
+    options.owner = owner->user;
+    options.group = owner->group;
+  }
+  auto listener = sys::UnixListener::create(options);
   if (!listener) return std::unexpected(std::move(listener.error()));
   auto listening = listener->duplicate();
   auto stop = sys::Notification::create();
@@ -24,15 +29,16 @@ std::expected<std::unique_ptr<ControlSocket>, sys::UnixListenerRefusal> ControlS
 
 ControlSocket::ControlSocket(sys::UnixListener listener, sys::UniqueFd listening, sys::Notification stop,
                              server::Control& control)
-    : listener_(std::move(listener)),
-      listening_(std::move(listening)),
-      stop_(std::move(stop)),
-      control_(control),
-      thread_([this] { serve(); }) {}
+    : listener_(std::move(listener)), listening_(std::move(listening)), stop_(std::move(stop)), control_(control) {}
 
 ControlSocket::~ControlSocket() {
+  if (!thread_.joinable()) return;
   stop_.notify();
   thread_.join();
+}
+
+void ControlSocket::begin() {
+  thread_ = std::thread([this] { serve(); });
 }
 
 void ControlSocket::serve() {

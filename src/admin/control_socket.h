@@ -9,20 +9,25 @@
 #include <thread>
 
 #include "server/control.h"
+#include "sys/account.h"
 #include "sys/main_loop.h"
 #include "sys/unix_listener.h"
 
 namespace stile::admin {
 
-class ControlSocket {
+class ControlSocket final : public server::Attendant {
  public:
-  /// Opens the socket at `path` with mode 0660 and serves until this object ends; `control` outlives it.
+  /// Opens the socket at `path` with mode 0660, which belongs to `owner`, where that is not who this process is;
+  /// `control` outlives it.
   [[nodiscard]] static std::expected<std::unique_ptr<ControlSocket>, sys::UnixListenerRefusal> create(
-      const std::string& path, server::Control& control);
+      const std::string& path, const std::optional<sys::Account>& owner, server::Control& control);
   ControlSocket(const ControlSocket&) = delete;
   ControlSocket& operator=(const ControlSocket&) = delete;
   /// Blocks until the request in hand is answered.
-  ~ControlSocket();
+  ~ControlSocket() override;
+
+  /// Serves from now on, until this object ends.
+  void begin() override;
 
  private:
   ControlSocket(sys::UnixListener listener, sys::UniqueFd listening, sys::Notification stop, server::Control& control);

@@ -74,6 +74,8 @@ inline constexpr std::size_t dns_cached_names_max = 10'000;
 inline constexpr auto dns_ttl_min = 1s;
 inline constexpr auto dns_ttl_max = 300s;
 inline constexpr std::size_t hosts_file_octets_max = 16 * MiB;
+inline constexpr std::size_t resolv_conf_octets_max = MiB;
+inline constexpr auto file_keeper_wait = 1s;  // for a file that another process opens
 inline constexpr std::size_t name_octets_max = 253;
 inline constexpr std::size_t label_octets_max = 63;
 

@@ -6,6 +6,7 @@
 
 #include "cli/run.h"
 #include "sys/icmp_socket.h"
+#include "sys/landlock.h"
 
 namespace stile::cli {
 namespace {
@@ -22,6 +23,26 @@ struct Findings {
 bool may_probe() {
   return sys::icmp_access(Family::ipv4) != sys::IcmpAccess::none ||
          sys::icmp_access(Family::ipv6) != sys::IcmpAccess::none;
+}
+
+// Facts about this host, too, and where the files lie on it.
+void add_sandbox_cautions(const Settings& settings, std::vector<Fault>& warnings) {
+  if (settings.config.sandbox == config::Sandbox::off) return;
+  if (sys::landlock_version() == 0) {
+    const bool required = settings.config.sandbox == config::Sandbox::required;
+    warnings.push_back({"", 0, 0,
+                        fmt::format("warning: this kernel has no Landlock, or it is not enabled: {}",
+                                    required ? "the server does not start, since `sandbox` is \"required\""
+                                             : "the sandbox confines no files")});
+  }
+  for (const std::string& file : settings.files) {
+    const std::string folder = file.substr(0, file.rfind('/') + 1);
+    if (folder != "/" && folder != "/etc/") continue;
+    warnings.push_back({"", 0, 0,
+                        fmt::format("warning: the server may read whatever lies in {}, since {} lies there (give it a "
+                                    "folder of its own, such as /etc/stile)",
+                                    folder, file)});
+  }
 }
 
 Findings findings_of(const Arguments& arguments, const Environment& environment) {
@@ -62,6 +83,7 @@ Findings findings_of(const Arguments& arguments, const Environment& environment)
                                              "gives this user no ICMP socket ({})",
                                              sys::icmp_access_cure)});
   }
+  add_sandbox_cautions(*settings, findings.warnings);
   findings.values = config::effective(settings->config);
   return findings;
 }

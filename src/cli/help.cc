@@ -124,8 +124,8 @@ std::string version_text() {
   const std::string_view gssapi = protect::has_gssapi() ? " gssapi" : "";
   const std::string_view pam = auth::pam_built_in() ? " pam" : "";
   return fmt::format(
-      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy "
-      "command{}{}{}{}\n",
+      "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy sandbox "
+      "systemd command{}{}{}{}\n",
       STILE_VERSION, compiler_text(), build, pam, gssapi, tls, accounting);
 }
 

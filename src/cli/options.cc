@@ -7,6 +7,7 @@ namespace stile::cli {
 namespace {
 
 constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "auto"};
+constexpr std::array<std::string_view, 3> sandbox_choices{"best-effort", "required", "off"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
 constexpr std::array<std::string_view, 14> page_choices{"serve",  "check", "explain",     "fmt",     "import",
@@ -41,6 +42,15 @@ constexpr Flag log{
     .help = "access records on standard output: json, text or none; auto is text on a terminal, else json",
     .default_text = "auto",
     .choices = log_choices};
+constexpr Flag sandbox{.name = "--sandbox",
+                       .value = "MODE",
+                       .environment = "STILE_SANDBOX",
+                       .key = "sandbox",
+                       .help =
+                           "what the server gives up before it serves: best-effort, or all of it as required, or "
+                           "nothing where it is off, as for a debugger",
+                       .default_text = "best-effort",
+                       .choices = sandbox_choices};
 constexpr Flag config{.name = "--config",
                       .value = "FILE",
                       .environment = "STILE_CONFIG",
@@ -94,15 +104,11 @@ constexpr Flag verbose{
 constexpr Flag quiet{.name = "--quiet", .help = "show the first line and the statistics only", .short_name = "-q"};
 constexpr Flag json_events{.name = "--json", .help = "print one JSON object an event and line"};
 
-constexpr std::array serve_flags{config, listen, workers, log, help};
+constexpr std::array serve_flags{config, listen, workers, log, sandbox, help};
 constexpr std::array check_flags{
-    config,
-    listen,
-    workers,
-    log,
-    Flag{.name = "--effective", .help = "print every value in force and where it came from"},
-    json,
-    help};
+    config, listen,  workers,
+    log,    sandbox, Flag{.name = "--effective", .help = "print every value in force and where it came from"},
+    json,   help};
 constexpr std::array explain_flags{
     config,
     listen,

@@ -4,18 +4,29 @@
 #include <fmt/core.h>
 
 #include <cstdio>
+#include <optional>
 
 #include "admin/control_socket.h"
 #include "cli/run.h"
 #include "config/listener.h"
+#include "sys/account.h"
+#include "sys/privileges.h"
 
 namespace stile::cli {
 namespace {
 
-std::shared_ptr<void> open_control_socket(const config::Admin& admin, server::Control& control) {
-  if (admin.socket.empty()) return std::make_shared<int>();
-  auto opened = admin::ControlSocket::create(config::socket_path(admin.socket), control);
-  if (opened) return std::shared_ptr<admin::ControlSocket>(std::move(*opened));
+class Nobody final : public server::Attendant {
+ public:
+  void begin() override {}
+};
+
+std::unique_ptr<server::Attendant> open_control_socket(const config::Config& config, server::Control& control) {
+  const config::Admin& admin = config.admin;
+  if (admin.socket.empty()) return std::make_unique<Nobody>();
+  std::optional<sys::Account> owner;  // whom the server becomes
+  if (sys::is_root()) owner = sys::account_named(config.user);
+  auto opened = admin::ControlSocket::create(config::socket_path(admin.socket), owner, control);
+  if (opened) return std::move(*opened);
   const sys::UnixListenerRefusal& refusal = opened.error();
   fmt::print(stderr, "stile: cannot open the control socket {}: {}{}\n", admin.socket, refusal.why,
              refusal.cure.empty() ? "" : fmt::format(" ({})", refusal.cure));
@@ -39,15 +50,19 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
   if (!settings->file.empty()) {
     load = [&]() -> std::expected<server::Configuration, std::vector<std::string>> {
       auto next = load_server_settings(arguments, environment);
-      if (next) return server::Configuration{std::move(next->config), std::move(next->users), std::move(next->tls)};
+      if (next) {
+        return server::Configuration{std::move(next->config), std::move(next->users), std::move(next->tls),
+                                     std::move(next->files)};
+      }
       std::vector<std::string> messages;
       for (const Fault& fault : next.error().faults) messages.push_back(to_text(fault));
       return std::unexpected(std::move(messages));
     };
   }
   // Handed over whole: no second copy of a key may stay for the helper.
-  return server::serve({settings->config, std::move(settings->users), std::move(settings->tls)}, std::move(load),
-                       [&](server::Control& control) { return open_control_socket(settings->config.admin, control); });
+  return server::serve({settings->config, std::move(settings->users), std::move(settings->tls), settings->files},
+                       std::move(load),
+                       [&](server::Control& control) { return open_control_socket(settings->config, control); });
 }
 
 }  // namespace stile::cli

@@ -115,6 +115,23 @@ std::expected<server::TlsServers, BadSettings> load_all_tls(const config::Config
   return servers;
 }
 
+std::vector<std::string> files_of(const config::Config& config, const std::string& file) {
+  if (file.empty()) return {};
+  std::vector<std::string> files{file};
+  const auto add = [&](const std::string& written) {
+    if (!written.empty()) files.push_back(beside(file, written));
+  };
+  add(config.users.file);
+  for (const auto& [name, list] : config.policy_lists) add(list);
+  for (const config::Listener& listener : config.listeners) {
+    for (const std::string* const one :
+         {&listener.tls.certificate, &listener.tls.key, &listener.tls.client_ca, &listener.tls.crl}) {
+      add(*one);
+    }
+  }
+  return files;
+}
+
 // The environment has one text where the command line has a list.
 std::vector<std::string> list_of(std::string_view text) {
   std::vector<std::string> items;
@@ -193,7 +210,8 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
   config->gssapi.keytab = beside(path, config->gssapi.keytab);
   auto tls = load_all_tls(*config, path);
   if (!tls) return std::unexpected(std::move(tls.error()));
-  return Settings{std::move(*config), path, std::move(*users), std::move(*tls)};
+  auto files = files_of(*config, path);
+  return Settings{std::move(*config), path, std::move(*users), std::move(*tls), std::move(files)};
 }
 
 std::optional<std::vector<std::string>> Settings::groups_of(const std::string& user) const {

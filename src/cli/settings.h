@@ -40,6 +40,7 @@ struct Settings {
   std::string file;                          // empty: none
   std::shared_ptr<const auth::Users> users;  // nullptr: the configuration names no file of users
   server::TlsServers tls;
+  std::vector<std::string> files;  // all that were read for it
 
   /// As that file has them; nothing where it does not know the user.
   [[nodiscard]] std::optional<std::vector<std::string>> groups_of(const std::string& user) const;

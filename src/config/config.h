@@ -25,6 +25,13 @@ namespace stile::config {
 
 enum class LogFormat : std::uint8_t { automatic, json, text, none };
 
+/// What a server gives up once it is ready.
+enum class Sandbox : std::uint8_t {
+  best_effort,  // what this system lacks or refuses is told, and done without
+  required,     // there is no server without all of it
+  off,
+};
+
 struct Limits {
   Duration handshake = limits::handshake;
   Duration idle = Duration::zero();  // zero: off
@@ -107,8 +114,10 @@ struct Config {
   Admin admin;
   Accounting accounting;
   LogFormat log = LogFormat::automatic;
-  bool log_query = false;     // the URLs in records keep their query
-  std::uint32_t workers = 0;  // 0: one a core
+  bool log_query = false;      // the URLs in records keep their query
+  std::uint32_t workers = 0;   // 0: one a core
+  std::string user = "stile";  // whom a server that root started becomes
+  Sandbox sandbox = Sandbox::best_effort;
   /// Present when the file has a [policy]; then only its rules say who may go where.
   std::shared_ptr<const policy::Policy> policy;
   bool keep_sessions_on_reload = false;  // those that a new policy does not allow; else they are ended

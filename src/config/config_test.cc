@@ -28,6 +28,8 @@ Config accepted(std::string_view text) {
 
 constexpr std::string_view every_key = R"(workers = 4
 log = "json"
+user = "proxy"
+sandbox = "required"
 [[listen]]
 address = "192.0.2.1:1080"
 protocols = ["socks5", "http"]
@@ -93,6 +95,8 @@ TEST(Config, EveryKeyIsRead) {
   const Config config = accepted(every_key);
   EXPECT_EQ(config.workers, 4U);
   EXPECT_EQ(config.log, LogFormat::json);
+  EXPECT_EQ(config.user, "proxy");
+  EXPECT_EQ(config.sandbox, Sandbox::required);
   EXPECT_EQ(config.limits.handshake, 250ms);
   EXPECT_EQ(config.limits.idle, 1h);
   EXPECT_EQ(config.limits.half_closed, 2min);
@@ -103,7 +107,7 @@ TEST(Config, EveryKeyIsRead) {
   ASSERT_NE(config.policy, nullptr);
   EXPECT_EQ(config.policy->rules().size(), 1U);
   EXPECT_EQ(config.policy_rules, "allow anyone from 192.0.2.0/24 to public\n");
-  EXPECT_EQ(config.policy_rules_line, 60);
+  EXPECT_EQ(config.policy_rules_line, 62);
   EXPECT_EQ(config.users.file, "users");
   EXPECT_EQ(config.users.cache, 30s);
   EXPECT_EQ(config.pam.service, "proxy");
@@ -561,6 +565,8 @@ TEST(Override, LaterSourcesWin) {
             "workers=2 <stile.toml:2>\n"
             "log=text <environment STILE_LOG>\n"
             "log_query=omit <default>\n"
+            "user=stile <default>\n"
+            "sandbox=best-effort <default>\n"
             "listen[0].address=127.0.0.1:1 <flag --listen>\n"
             "listen[0].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
             "listen[0].auth=[\"none\"] <default>\n"
@@ -609,9 +615,9 @@ TEST(Override, LaterSourcesWin) {
 
 TEST(Override, ListenersOfAFileGiveWayWithTheirOrigins) {
   Config config = accepted("[[listen]]\naddress = \"127.0.0.1:7\"\n");
-  EXPECT_EQ(effective(config)[3].origin, "stile.toml:2");
+  EXPECT_EQ(effective(config)[5].origin, "stile.toml:2");
   ASSERT_TRUE(set(config, "listen", {"127.0.0.1:8"}, {Origin::Source::flag, 0, "--listen"}));
-  EXPECT_EQ(effective(config)[3].origin, "flag --listen");
+  EXPECT_EQ(effective(config)[5].origin, "flag --listen");
 }
 
 TEST(Override, ValuesOfTablesThatRepeatAreShownOneByOne) {

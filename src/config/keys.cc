@@ -82,6 +82,26 @@ constexpr Key key_rows[] = {
      .example = "\"keep\"",
      .choice = &Config::log_query,
      .words = {"omit", "keep"}},
+    {.table = "",
+     .name = "user",
+     .type = KeyType::user,
+     .default_text = "stile",
+     .help =
+         "Whom a server that root has started becomes before it serves anybody, with the groups that /etc/group gives "
+         "them. Where this key is absent and there is no `stile`, it stays root and has no capabilities. What a reload "
+         "reads must be readable for that user.",
+     .example = "\"proxy\"",
+     .text = &Config::user},
+    {.table = "",
+     .name = "sandbox",
+     .type = KeyType::sandbox,
+     .default_text = "best-effort",
+     .help =
+         "What a server gives up before it serves anybody: capabilities, files that its configuration does not name, "
+         "programs, and every system call that it does not need; see [the sandbox](sandbox.md). With `best-effort` it "
+         "says what this system does not offer and goes on without; with `required` it does not start then; `off` "
+         "gives up nothing but the rights of root.",
+     .example = "\"required\""},
     {.table = "listen",
      .name = "address",
      .type = KeyType::address,
@@ -587,6 +607,9 @@ constexpr Key key_rows[] = {
 // In the order of LogFormat.
 constexpr std::array<std::string_view, 4> log_words{"auto", "json", "text", "none"};
 
+// In the order of Sandbox.
+constexpr std::array<std::string_view, 3> words_of_sandbox{"best-effort", "required", "off"};
+
 }  // namespace
 
 std::span<const Key> keys() noexcept {
@@ -621,6 +644,14 @@ std::span<const std::string_view> log_format_words() noexcept {
 
 std::string_view word(LogFormat format) noexcept {
   return log_words[static_cast<std::size_t>(format)];
+}
+
+std::span<const std::string_view> sandbox_words() noexcept {
+  return words_of_sandbox;
+}
+
+std::string_view word(Sandbox sandbox) noexcept {
+  return words_of_sandbox[static_cast<std::size_t>(sandbox)];
 }
 
 }  // namespace stile::config

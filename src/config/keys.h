@@ -40,6 +40,8 @@ enum class KeyType : std::uint8_t {
   auth,       // a list of methods, in order of preference
   tls,        // a table of files
   service,    // a file of /etc/pam.d
+  user,       // a name in /etc/passwd
+  sandbox,    // of what a server gives up
   program,    // a path and its arguments
   realms,     // a list of Kerberos realms
 };
@@ -57,7 +59,7 @@ using DurationField =
 using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*,
                                  bool Gssapi::*, bool Config::*>;
 using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
-                               std::string Pam::*, std::string Gssapi::*>;
+                               std::string Pam::*, std::string Gssapi::*, std::string Config::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats
@@ -102,6 +104,10 @@ struct Table {
 /// The words that `log` takes.
 [[nodiscard]] std::span<const std::string_view> log_format_words() noexcept;
 [[nodiscard]] std::string_view word(LogFormat format) noexcept;
+
+/// The words that `sandbox` takes.
+[[nodiscard]] std::span<const std::string_view> sandbox_words() noexcept;
+[[nodiscard]] std::string_view word(Sandbox sandbox) noexcept;
 
 /// Reads one value and stores it; the message of a failure says what is expected. A key of a table that repeats goes
 /// into the last one of `config`, which must be there. Not for `rules`, `expect`, `lists` and `tls`, which are more

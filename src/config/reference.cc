@@ -64,6 +64,10 @@ std::string type_text(const Key& key) {
       return "table of files, with `optional`";
     case KeyType::service:
       return "name of a service";
+    case KeyType::user:
+      return "name of a user";
+    case KeyType::sandbox:
+      return "one of `\"best-effort\"`, `\"required\"`, `\"off\"`";
     case KeyType::program:
       return "path and arguments";
     case KeyType::realms:

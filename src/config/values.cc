@@ -115,6 +115,14 @@ Stored store_log_format(std::string_view text, Config& config) {
   return {};
 }
 
+Stored store_sandbox(std::string_view text, Config& config) {
+  const auto words = sandbox_words();
+  const auto found = std::ranges::find(words, text);
+  if (found == words.end()) return std::unexpected("expected one of best-effort, required, off");
+  config.sandbox = static_cast<Sandbox>(found - words.begin());
+  return {};
+}
+
 Stored store_socket(const Key& key, std::string_view text, Config& config) {
   const auto place = parse_listen_place(text);
   if (!place || place->path.empty()) {
@@ -188,9 +196,19 @@ Stored store_mode(std::string_view text, Config& config) {
   return {};
 }
 
+bool is_account(std::string_view text) {
+  const auto plain = [](char c) { return c > ' ' && c <= '~' && c != ':' && c != '/'; };
+  return !text.empty() && std::ranges::all_of(text, plain);
+}
+
+Stored store_user(const Key& key, std::string_view text, Config& config) {
+  if (!is_account(text)) return std::unexpected("expected a name in /etc/passwd");
+  value_of<std::string>(key.text, config) = std::string(text);
+  return {};
+}
+
 Stored store_account(const Key& key, std::string_view text, Config& config) {
-  const bool plain = std::ranges::all_of(text, [](char c) { return c > ' ' && c <= '~' && c != ':' && c != '/'; });
-  if (text.empty() || !plain) return std::unexpected("expected a name or a number");
+  if (!is_account(text)) return std::unexpected("expected a name or a number");
   SocketFile& file = config.listeners.back().file;
   (key.name == "owner" ? file.owner : file.group) = text;
   return {};
@@ -381,6 +399,10 @@ std::expected<void, std::string> store_text(const Key& key, std::string_view tex
       return store_file(key, text, config);
     case KeyType::service:
       return store_service(key, text, config);
+    case KeyType::user:
+      return store_user(key, text, config);
+    case KeyType::sandbox:
+      return store_sandbox(text, config);
     default:
       return store_duration(key, text, config);
   }
@@ -447,6 +469,8 @@ std::string value_text(const Key& key, const Config& config, std::size_t index) 
     }
     case KeyType::log_format:
       return std::string(word(config.log));
+    case KeyType::sandbox:
+      return std::string(word(config.sandbox));
     case KeyType::rules:
       return config.policy_rules;
     case KeyType::expect:
@@ -462,6 +486,7 @@ std::string value_text(const Key& key, const Config& config, std::size_t index) 
     case KeyType::socket:
     case KeyType::file:
     case KeyType::service:
+    case KeyType::user:
       return value_of<std::string>(key.text, config);
     case KeyType::mode:
       return fmt::format("{:04o}", listener_at(config, index).file.mode);

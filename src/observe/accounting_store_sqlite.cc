@@ -217,6 +217,15 @@ AccountingStore::Outcome<void> check_version(sqlite3* database) {
   return std::unexpected(AccountingFault{"a newer Stile wrote it", "use that one, or name another file"});
 }
 
+/// What a large question does not hold in memory: a server may have given up every other folder. Before the first file
+/// is open, as the library demands of who sets it.
+void keep_temporary_files_beside(const std::string& path) {
+  if (sqlite3_temp_directory != nullptr) return;
+  const std::size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  sqlite3_temp_directory = sqlite3_mprintf("%s", folder.c_str());
+}
+
 /// For reading. A file that no server has open may stand where nothing can be written: then nobody can be writing it.
 AccountingStore::Outcome<Handle> open_to_read(const std::string& path) {
   std::string uri = "file:";
@@ -372,6 +381,7 @@ AccountingStore::Outcome<std::unique_ptr<AccountingStore>> AccountingStore::open
     return std::unexpected(fault_of(nullptr, SQLITE_CANTOPEN));
   }
   if (!sys::create_private_file(path)) return std::unexpected(fault_of(nullptr, SQLITE_CANTOPEN));
+  keep_temporary_files_beside(path);
   sqlite3* made = nullptr;
   const int code = sqlite3_open_v2(path.c_str(), &made, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
   Handle handle(made);

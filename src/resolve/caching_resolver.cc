@@ -170,7 +170,7 @@ CachingResolver::CachingResolver(engine::Engine& engine, Backend& backend, Optio
     : engine_(engine),
       backend_(backend),
       options_(std::move(options)),
-      hosts_(options_.hosts_path),
+      hosts_(options_.hosts_path, options_.read_file),
       cache_(options_.answers_max) {}
 
 CachingResolver::~CachingResolver() {

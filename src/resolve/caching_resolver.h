@@ -28,6 +28,7 @@ class CachingResolver final : public Resolver {
  public:
   struct Options {
     std::string hosts_path;  // empty: no hosts file
+    sys::ReadFile read_file = sys::read_file;
     Duration total = limits::dns_total;
     Duration second_family_wait = limits::dns_second_family_wait;
     std::size_t answers_max = limits::dns_cached_names_max;

@@ -80,8 +80,8 @@ class CaresChannel::Watcher {
 Result<std::unique_ptr<CaresChannel>> CaresChannel::create(engine::EpollEngine& engine, const DnsServer& server,
                                                            Duration patience) {
   std::unique_ptr<CaresChannel> made(new CaresChannel(engine));
-  // Servers, domains and lookups are given, so that resolv.conf and the environment have no say here. NOCHECKRESP hands
-  // error responses over instead of hiding which one it was.
+  // Servers, domains, lookups and an empty list to sort by are given, so that resolv.conf is not read and the
+  // environment has no say here. NOCHECKRESP hands error responses over instead of hiding which one it was.
   ares_options options{};
   char lookups[] = "b";
   in_addr replaced_below{};
@@ -98,7 +98,7 @@ Result<std::unique_ptr<CaresChannel>> CaresChannel::create(engine::EpollEngine& 
   };
   options.sock_state_cb_data = made.get();
   const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS | ARES_OPT_SERVERS |
-                   ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
+                   ARES_OPT_DOMAINS | ARES_OPT_LOOKUPS | ARES_OPT_SORTLIST | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB;
   int status = ares_init_options(&made->channel_, &options, mask);
   if (status != ARES_SUCCESS) return std::unexpected(cares_error(status));
   ares_set_socket_functions(made->channel_, &socket_functions, nullptr);

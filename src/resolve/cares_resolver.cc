@@ -42,13 +42,19 @@ DnsServer server_of(const ares_addr_port_node& node, std::uint16_t default_port)
   return server;
 }
 
-/// Lets c-ares read resolv.conf, in a channel made for that alone.
+/// Lets c-ares read resolv.conf, in a channel made for that alone. It is given the text as a file in memory, because
+/// the file itself may be out of this thread's reach; the order of lookups, so that it reads no other.
 Result<Configuration> read_configuration(const CaresResolver::Options& options) {
+  const auto text = options.read_file(options.resolv_conf_path, limits::resolv_conf_octets_max);
+  if (!text && text.error().kind != ErrorKind::not_found) return std::unexpected(text.error());
+  auto file = sys::file_in_memory(text ? *text : "");
+  if (!file) return std::unexpected(file.error());
   ares_options wanted{};
-  std::string path = options.resolv_conf_path;
-  wanted.resolvconf_path = path.data();
+  char lookups[] = "b";
+  wanted.resolvconf_path = file->path.data();
+  wanted.lookups = lookups;
   ares_channel channel = nullptr;
-  int status = ares_init_options(&channel, &wanted, ARES_OPT_RESOLVCONF);
+  int status = ares_init_options(&channel, &wanted, ARES_OPT_RESOLVCONF | ARES_OPT_LOOKUPS);
   if (status != ARES_SUCCESS) return std::unexpected(cares_error(status));
   const std::unique_ptr<ares_channeldata, decltype(&ares_destroy)> owned(channel, &ares_destroy);
   if (!options.servers.empty() && ares_set_servers_ports_csv(channel, options.servers.c_str()) != ARES_SUCCESS) {

@@ -24,6 +24,7 @@ class CaresResolver final : public Backend {
   struct Options {
     std::string servers;  // "192.0.2.53,127.0.0.1:5353,[2001:db8::53]:53"; empty: as resolv.conf says
     std::string resolv_conf_path = "/etc/resolv.conf";
+    sys::ReadFile read_file = sys::read_file;
     std::uint16_t port = 53;  // of a server that is named without one, as all of resolv.conf are
     Duration try_time = limits::dns_try;
     Duration total = limits::dns_total;

@@ -28,7 +28,7 @@ const HostsTable& HostsSource::current(Instant now) {
 }
 
 void HostsSource::read() {
-  const auto text = sys::read_file(path_, limits::hosts_file_octets_max);
+  const auto text = read_file_(path_, limits::hosts_file_octets_max);
   error_.reset();
   if (!text) error_ = text.error();
   table_ = text ? HostsTable::parse(*text) : HostsTable{};

@@ -17,7 +17,8 @@ namespace stile::resolve {
 class HostsSource {
  public:
   /// An empty path means no hosts file: nothing is ever read.
-  explicit HostsSource(std::string path) : path_(std::move(path)) {}
+  explicit HostsSource(std::string path, sys::ReadFile read_file = sys::read_file)
+      : path_(std::move(path)), read_file_(std::move(read_file)) {}
 
   [[nodiscard]] const HostsTable& current(Instant now);
   /// Why the file is not in force. A file that does not exist is no error.
@@ -27,6 +28,7 @@ class HostsSource {
   void read();
 
   std::string path_;
+  sys::ReadFile read_file_;
   HostsTable table_;
   std::optional<sys::FileStamp> stamp_;  // of what `table_` holds
   std::optional<Error> error_;

@@ -37,6 +37,14 @@ class Control {
   [[nodiscard]] virtual std::expected<Reloaded, ReloadRefusal> reload() = 0;
 };
 
+/// Something that asks things of a running server: opened while the server may still open anything, at work from
+/// `begin` on until it ends.
+class Attendant {
+ public:
+  virtual ~Attendant() = default;
+  virtual void begin() = 0;
+};
+
 /// What each listener that speaks TLS needs for it, by the files that it names.
 using TlsServers = std::map<config::Tls, std::shared_ptr<const protect::TlsServer>>;
 
@@ -45,6 +53,7 @@ struct Configuration {
   config::Config config;
   std::shared_ptr<const auth::Users> users;  // those of the file that it names; absent where it names none
   TlsServers tls;
+  std::vector<std::string> files;  // all that was read for it
 };
 
 /// Reads the configuration again, as it was read for the start: file, environment and flags, the users and the

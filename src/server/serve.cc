@@ -29,15 +29,20 @@
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
 #include "server/banner.h"
+#include "server/enclosure.h"
+#include "server/heartbeat.h"
 #include "server/listening.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
+#include "sys/file_keeper.h"
 #include "sys/icmp_socket.h"
 #include "sys/local_periods.h"
 #include "sys/main_loop.h"
 #include "sys/own_addresses.h"
 #include "sys/process_limits.h"
+#include "sys/service_manager.h"
 #include "sys/terminal.h"
+#include "sys/wait_any.h"
 
 namespace stile::server {
 namespace {
@@ -60,6 +65,9 @@ class SinkReporter final : public Reporter {
   observe::Accounting* accounting_;
   bool refuse_when_full_;
 };
+
+constexpr std::string_view resolv_conf = "/etc/resolv.conf";
+constexpr std::string_view hosts_file = "/etc/hosts";
 
 Periods local_periods(WallTime now) {
   const sys::LocalPeriods local = sys::local_periods(now);
@@ -150,6 +158,7 @@ class Server final : public Control {
       : config_(std::move(configuration.config)),
         users_(std::move(configuration.users)),
         tls_(std::move(configuration.tls)),
+        files_(std::move(configuration.files)),
         load_(std::move(load)) {}
   int run(const Attend& attend);
   // From any thread but the main one.
@@ -157,16 +166,26 @@ class Server final : public Control {
 
  private:
   bool prepare();
+  bool meet_manager();
   bool start_helper();
+  bool start_file_keeper();
+  bool build_engines();
+  bool open_listeners();
+  bool enclose();
+  bool keep_records();
   bool open_helper_office();
   bool open_accounting();
   void remember_quotas();
   bool recruit();
-  bool listen();
+  void listen();
   void hand_over(OpenedListener& opened);
+  void forget_secrets();
+  [[nodiscard]] bool enclose_worker();
   void banner();
   void work();
   void supervise();
+  void beat();
+  [[nodiscard]] std::string serving() const;
   int farewell();
   void end_helper();
   void refresh_own_addresses();
@@ -174,6 +193,7 @@ class Server final : public Control {
   void on_hangup();
   void answer_requests();
   [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload_now();
+  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> try_reload();
   [[nodiscard]] std::expected<ListenerChanges, ReloadRefusal> prepare_listeners(const config::Config& next) const;
   [[nodiscard]] std::vector<std::string> fixed_until_restart(const config::Config& next) const;
   Worker::Enforced put_in_force(ListenerChanges changes);
@@ -184,7 +204,13 @@ class Server final : public Control {
   TlsServers tls_;
   std::shared_ptr<auth::Penalties> penalties_ = std::make_shared<auth::Penalties>();
   std::unique_ptr<auth::LoginOffice> office_;  // outlives the crews' verifiers
+  std::vector<std::string> files_;             // from which the configuration was read
   LoadConfiguration load_;
+  std::optional<sys::ServiceManager> manager_;
+  std::optional<Heartbeat> heartbeat_;  // where the manager asks for it
+  std::optional<Enclosure> enclosure_;
+  std::string enclosed_;                          // in a line
+  std::unique_ptr<sys::FileKeeper> file_keeper_;  // absent: no sandbox
   std::uint64_t generation_ = 0;
   observe::Diagnostics diagnostics_;
   std::optional<auth::StartedHelper> helper_;          // absent: no listener needs one
@@ -192,7 +218,9 @@ class Server final : public Control {
   std::unique_ptr<observe::RecordSink> sink_;
   std::unique_ptr<observe::Accounting> accounting_;  // absent: no accounts are kept
   std::unique_ptr<SinkReporter> reporter_;
+  std::unique_ptr<const auth::DigestKey> digest_key_;  // until office_ has it
   std::vector<std::unique_ptr<Crew>> crews_;
+  std::vector<OpenedListener> opened_;  // until the crews have them
   std::vector<Bound> listening_;
   std::shared_ptr<const policy::Policy> loopback_preset_ =
       std::make_shared<const policy::Policy>(policy::Policy::loopback_preset());
@@ -211,22 +239,36 @@ class Server final : public Control {
   std::vector<ReloadRequest*> requests_;  // under requests_mutex_, as what they point to
   bool takes_requests_ = true;            // under requests_mutex_
   std::atomic<std::size_t> crews_ended_{0};
+  std::atomic<bool> not_enclosed_{false};  // a worker could not give up what it should
   int signals_seen_ = 0;
+  Duration next_beat_{};  // as of sys::monotonic_now()
 };
 
+// Up to the enclosure there is one thread, because each thread is enclosed for itself; behind it everything is opened
+// with the rights that are left, so that what a reload opens once more can be opened then.
 int Server::run(const Attend& attend) {
-  if (!prepare() || !recruit() || !listen()) return 1;
-  std::shared_ptr<void> attendant;
+  if (!prepare() || !build_engines() || !open_listeners()) return 1;
+  std::unique_ptr<Attendant> attendant;
   if (attend != nullptr && (attendant = attend(*this)) == nullptr) return 1;
+  if (!enclose() || !keep_records() || !recruit()) return 1;
+  listen();
   banner();
+  if (attendant != nullptr) attendant->begin();
   work();
+  manager_->ready(serving());
   supervise();
   return farewell();
 }
 
 // Everything that must be there before a thread or a socket is: signals blocked, limits raised, own addresses known.
 bool Server::prepare() {
-  if (!start_helper()) return false;
+  auto enclosure = Enclosure::plan(config_, files_);
+  if (!enclosure) {
+    diagnostics_.error(enclosure.error().what, enclosure.error().why, enclosure.error().cure);
+    return false;
+  }
+  enclosure_ = std::move(*enclosure);
+  if (!meet_manager() || !start_helper() || !start_file_keeper()) return false;
   sys::ignore_broken_pipes();
   auto signals = sys::SignalQueue::create({SIGTERM, SIGINT, SIGHUP});
   auto ended = sys::Notification::create();
@@ -242,6 +284,35 @@ bool Server::prepare() {
   // The monitor first: what changes between it and the dump is then reported.
   if (auto monitor = sys::OwnAddressMonitor::create()) own_monitor_ = std::move(*monitor);
   refresh_own_addresses();
+  return true;
+}
+
+bool Server::meet_manager() {
+  auto manager = sys::ServiceManager::of_environment();
+  if (!manager) {
+    diagnostics_.error("cannot start", "what the service manager passed is no listening stream socket",
+                       "ListenStream= in its socket unit, and Accept=no");
+    return false;
+  }
+  manager_ = std::move(*manager);
+  return true;
+}
+
+// What a server that is left behind by its own rights could not do any more was done before.
+bool Server::enclose() {
+  const Enclosure::Entered entered = enclosure_->enter();
+  for (const Shortcoming& one : entered.missing) {
+    if (entered.may_go_on) {
+      diagnostics_.warning(one.what, one.why, one.cure);
+    } else {
+      diagnostics_.error(one.what, one.why, enclosure_->is_required() ? "or set `sandbox` to \"best-effort\"" : "");
+    }
+  }
+  enclosed_ = entered.fact;
+  return entered.may_go_on;
+}
+
+bool Server::keep_records() {
   auto sink = observe::RecordSink::create(sys::standard_output, record_format(config_.log));
   if (!sink) {
     diagnostics_.error("cannot write access records", sys::describe(sink.error()));
@@ -267,14 +338,11 @@ bool Server::start_helper() {
                        "build it with STILE_PAM");
     return false;
   }
-  const auto forget = [this] {
-    tls_.clear();
-    users_.reset();
-  };
   const auto by_ticket = [&](const config::Listener& listener) {
     return config::auth_of(config_, listener).admits(AuthMethod::gssapi);
   };
-  auth::HelperPlan plan{.program = config_.command.program, .judge = auth::judge_by_pam, .forget = forget};
+  auth::HelperPlan plan{
+      .program = config_.command.program, .judge = auth::judge_by_pam, .forget = [this] { forget_secrets(); }};
   if (std::ranges::any_of(config_.listeners, by_ticket)) {
     if (!protect::has_gssapi()) {
       diagnostics_.error("cannot start", "a listener's `auth` says gssapi, and this stile was built without GSSAPI",
@@ -291,6 +359,26 @@ bool Server::start_helper() {
     return false;
   }
   helper_ = std::move(*started);
+  return true;
+}
+
+// In a process that was copied from this one.
+void Server::forget_secrets() {
+  tls_.clear();
+  users_.reset();
+}
+
+bool Server::start_file_keeper() {
+  if (enclosure_->is_off()) return true;
+  auto keeper = sys::FileKeeper::start({std::string(resolv_conf), std::string(hosts_file)}, [this] {
+    forget_secrets();
+    return enclosure_->enter_keeper();
+  });
+  if (!keeper) {
+    diagnostics_.error("cannot start the process that opens the resolver's files", sys::describe(keeper.error()));
+    return false;
+  }
+  file_keeper_ = std::move(*keeper);
   return true;
 }
 
@@ -347,40 +435,26 @@ void Server::remember_quotas() {
                    std::chrono::floor<WallTime::duration>(std::chrono::system_clock::now()));
 }
 
-bool Server::recruit() {
+// The engines with the sockets for ICMP, which may need a right; the key, for which the cryptographic library reads
+// files of its own.
+bool Server::build_engines() {
   const unsigned count = config_.workers == 0 ? sys::usable_cores() : config_.workers;
-  for (unsigned i = 0; i < count; ++i) crews_.push_back(std::make_unique<Crew>());
   auto key = auth::DigestKey::create();
   if (!key) {
     diagnostics_.error("cannot start", "the cryptographic library gives no random key");
     return false;
   }
-  office_ = std::make_unique<auth::LoginOffice>(std::move(*key), auth::HashPool::threads_for(sys::usable_cores()));
-  if (!open_helper_office()) return false;
+  digest_key_ = std::move(*key);
   bool probes_possible = false;
-  for (const auto& crew : crews_) {
+  for (unsigned i = 0; i < count; ++i) {
     auto engine = engine::EpollEngine::create({.spin = config_.engine.spin});
     if (!engine) {
       diagnostics_.error("cannot start a worker", sys::describe(engine.error()), "ask for fewer with --workers");
       return false;
     }
-    crew->engine = std::move(*engine);
-    probes_possible = crew->engine->prepare_icmp();
-    auto dns = resolve::CaresResolver::create(*crew->engine, {});
-    if (!dns) {
-      diagnostics_.error("cannot start the resolver", sys::describe(dns.error()));
-      return false;
-    }
-    crew->dns = std::move(*dns);
-    crew->resolver = std::make_unique<resolve::CachingResolver>(
-        *crew->engine, *crew->dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"});
-    crew->passwords = std::make_unique<auth::PoolVerifier>(*crew->engine, *office_);
-    if (helper_office_ != nullptr) {
-      crew->helper = std::make_unique<auth::HelperVerifier>(*crew->engine, *helper_office_);
-    }
-    crew->verifier = std::make_unique<auth::MethodVerifier>(*crew->passwords, crew->helper.get());
-    crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common(),
-                                            crew->verifier.get());
+    probes_possible = (*engine)->prepare_icmp();
+    crews_.push_back(std::make_unique<Crew>());
+    crews_.back()->engine = std::move(*engine);
   }
   if (!probes_possible) {
     diagnostics_.warning("PING and TRACEROUTE cannot be served: the system gives this process no ICMP socket",
@@ -389,12 +463,44 @@ bool Server::recruit() {
   return true;
 }
 
-bool Server::listen() {
+bool Server::recruit() {
+  office_ =
+      std::make_unique<auth::LoginOffice>(std::move(digest_key_), auth::HashPool::threads_for(sys::usable_cores()));
+  if (!open_helper_office()) return false;
+  sys::ReadFile read_file = sys::read_file;
+  if (file_keeper_ != nullptr) {
+    read_file = [this](const std::string& path, std::size_t octets_max) {
+      return file_keeper_->read(path, octets_max);
+    };
+  }
+  for (const auto& crew : crews_) {
+    auto dns = resolve::CaresResolver::create(
+        *crew->engine, {.servers = {}, .resolv_conf_path = std::string(resolv_conf), .read_file = read_file});
+    if (!dns) {
+      diagnostics_.error("cannot start the resolver", sys::describe(dns.error()));
+      return false;
+    }
+    crew->dns = std::move(*dns);
+    crew->resolver = std::make_unique<resolve::CachingResolver>(
+        *crew->engine, *crew->dns,
+        resolve::CachingResolver::Options{.hosts_path = std::string(hosts_file), .read_file = read_file});
+    crew->passwords = std::make_unique<auth::PoolVerifier>(*crew->engine, *office_);
+    if (helper_office_ != nullptr) {
+      crew->helper = std::make_unique<auth::HelperVerifier>(*crew->engine, *helper_office_);
+    }
+    crew->verifier = std::make_unique<auth::MethodVerifier>(*crew->passwords, crew->helper.get());
+    crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common(),
+                                            crew->verifier.get());
+  }
+  return true;
+}
+
+bool Server::open_listeners() {
   for (const config::Listener& listener : config_.listeners) {
-    auto opened = open_listener(listener, crews_.size());
+    auto opened = open_listener(listener, crews_.size(), manager_->sockets(), enclosure_->account());
     if (opened) {
-      hand_over(*opened);
-      listening_.push_back(std::move(opened->bound));
+      listening_.push_back(opened->bound);
+      opened_.push_back(std::move(*opened));
     } else if (listener.optional && opened.error().missing) {
       diagnostics_.warning(fmt::format("not listening on {}", listener.address.to_string()),
                            "this host has no such address");
@@ -407,8 +513,18 @@ bool Server::listen() {
     diagnostics_.error("cannot start", "there is no address to listen on", "name one with --listen");
     return false;
   }
-  for (const auto& crew : crews_) crew->worker->publish(common());
+  for (const sys::GivenSocket& given : manager_->sockets()) {
+    diagnostics_.error(fmt::format("cannot serve {}, which the service manager has opened", where(given)),
+                       "no listener has that address", "add it as [[listen]], or take it out of the socket unit");
+  }
+  if (!manager_->sockets().empty()) return false;
   return true;
+}
+
+void Server::listen() {
+  for (OpenedListener& opened : opened_) hand_over(opened);
+  opened_.clear();
+  for (const auto& crew : crews_) crew->worker->publish(common());
 }
 
 // Before the workers' threads run, or on each of them.
@@ -440,6 +556,7 @@ void Server::banner() {
     diagnostics_.notice(fmt::format("{} user{} in {}", count, count == 1 ? "" : "s", config_.users.file));
   }
   for (const std::string& fact : outside_facts(config_)) diagnostics_.notice(fact);
+  if (!enclosed_.empty()) diagnostics_.notice(fmt::format("sandbox: {}", enclosed_));
   if (config_.policy != nullptr && !own_addresses_.empty()) {
     for (const Shortcoming& one : missing_egress(*config_.policy, own_addresses_)) {
       diagnostics_.warning(one.what, one.why, one.cure);
@@ -451,20 +568,41 @@ void Server::banner() {
 }
 
 void Server::work() {
-  for (const auto& crew : crews_) {
-    crew->thread = std::thread([this, &crew] {
+  if (manager_->watchdog()) {
+    heartbeat_.emplace(crews_.size(), [this](std::size_t i, std::function<void()> task) {
+      crews_[i]->worker->perform(std::move(task));
+    });
+  }
+  for (std::size_t i = 0; i < crews_.size(); ++i) {
+    Crew* const crew = crews_[i].get();
+    crew->thread = std::thread([this, crew, i] {
+      if (!enclose_worker()) crew->worker->request_stop();
       crew->run();
+      if (heartbeat_) heartbeat_->end(i);
       crews_ended_.fetch_add(1);
       worker_ended_->notify();
     });
   }
 }
 
+// On a worker's thread. False: it may not serve, and the others not without it.
+bool Server::enclose_worker() {
+  const auto missing = enclosure_->enter_worker();
+  if (!missing) return true;
+  const bool fatal = enclosure_->is_required();
+  if (!not_enclosed_.exchange(true)) diagnostics_.warning(missing->what, missing->why, missing->cure);
+  if (fatal) asked_->notify();
+  return !fatal;
+}
+
 void Server::supervise() {
   while (crews_ended_.load() < crews_.size()) {
     const std::array descriptors{signals_->descriptor(), worker_ended_->descriptor(), asked_->descriptor(),
                                  own_monitor_ ? own_monitor_->descriptor() : -1};
-    const auto ready = sys::wait_readable(descriptors);
+    std::optional<Duration> longest;
+    if (heartbeat_) longest = std::max<Duration>(next_beat_ - sys::monotonic_now(), Duration::zero());
+    const auto ready = sys::wait_readable(descriptors, longest);
+    beat();
     if (!ready) continue;
     if (*ready == 0) {
       while (const auto signal = signals_->next()) on_signal(*signal);
@@ -472,6 +610,9 @@ void Server::supervise() {
       worker_ended_->clear();
     } else if (*ready == 2) {
       asked_->clear();
+      if (not_enclosed_ && enclosure_->is_required()) {
+        for (const auto& crew : crews_) crew->worker->request_stop();
+      }
       answer_requests();
     } else {
       own_monitor_->drain();
@@ -482,12 +623,26 @@ void Server::supervise() {
   for (const auto& crew : crews_) crew->thread.join();
 }
 
+// Four rounds in the time that the manager waits: a sign of life that is late by one is still in time.
+void Server::beat() {
+  const Duration now = sys::monotonic_now();
+  if (!heartbeat_ || now < next_beat_) return;
+  next_beat_ = now + *manager_->watchdog() / 4;
+  if (heartbeat_->round()) manager_->alive();
+}
+
+std::string Server::serving() const {
+  return fmt::format("serving {} listener{}, generation {} of the configuration", listening_.size(),
+                     listening_.size() == 1 ? "" : "s", generation_);
+}
+
 void Server::on_signal(int signal) {
   if (signal == SIGHUP) return on_hangup();
   ++signals_seen_;
   for (Bound& bound : listening_) bound.file.reset();  // nobody finds them any longer; the workers close the rest
   const char* const name = signal == SIGINT ? "interrupt" : "SIGTERM";
   if (signals_seen_ == 1) {
+    manager_->stopping("draining");
     diagnostics_.notice(fmt::format("{}: draining; tunnels may end by themselves (once more to stop at once)", name));
   } else {
     diagnostics_.notice(fmt::format("{}: stopping at once", name));
@@ -517,7 +672,7 @@ int Server::farewell() {
   accounting_.reset();  // what waits is written, or said to be lost
   diagnostics_.notice(
       fmt::format("ended; while draining, {} tunnels finished and {} were reset", drained.finished, drained.reset));
-  return 0;
+  return not_enclosed_ && enclosure_->is_required() ? 1 : 0;
 }
 
 // It ends when its socket is closed; whatever does not is ended.
@@ -607,6 +762,14 @@ void Server::answer_requests() {
   }
 }
 
+// The service manager is told whichever way it was asked for.
+std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
+  manager_->reloading();
+  auto reloaded = try_reload();
+  if (signals_seen_ == 0) manager_->ready(serving());
+  return reloaded;
+}
+
 void Server::on_hangup() {
   const auto reloaded = reload_now();
   if (!reloaded) {
@@ -617,7 +780,7 @@ void Server::on_hangup() {
 }
 
 // Read, checked, every new listener open: only then anything changes, and then for everybody.
-std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
+std::expected<Reloaded, ReloadRefusal> Server::try_reload() {
   const auto refuse = [](std::string why) {
     return std::unexpected(ReloadRefusal{.bad_configuration = false, .messages = {std::move(why)}});
   };
@@ -661,7 +824,8 @@ std::expected<ListenerChanges, ReloadRefusal> Server::prepare_listeners(const co
       left.erase(bound);
       continue;
     }
-    auto opened = open_listener(listener, crews_.size());
+    std::vector<sys::GivenSocket> none;
+    auto opened = open_listener(listener, crews_.size(), none, std::nullopt);
     if (!opened && listener.optional && opened.error().missing) continue;
     if (!opened) {
       const ListenRefusal& refusal = opened.error();
@@ -685,6 +849,9 @@ std::vector<std::string> Server::fixed_until_restart(const config::Config& next)
     notes.emplace_back("'command.program' takes effect at the next start");
   }
   const config::Accounting& accounts = next.accounting;
+  if (next.user != config_.user || next.sandbox != config_.sandbox) {
+    notes.emplace_back("'user' and 'sandbox' take effect at the next start");
+  }
   if (accounts.file != config_.accounting.file || accounts.refuse_new != config_.accounting.refuse_new) {
     notes.emplace_back("'accounting.file' and 'accounting.on_failure' take effect at the next start");
   }

@@ -14,9 +14,10 @@ namespace stile::server {
 /// standard error and access records on standard output.
 /// On SIGHUP, and where Control::reload is asked for, `load` reads the configuration that takes the place of the one in
 /// force; absent: there is no file, and nothing to reload. `attend` is called once the server listens; what it returns
-/// is kept until the server ends, and may ask things of it. Nothing returned: it could not start.
+/// begins once the server has given up what it can (enclosure.h), and is kept until it ends. Nothing returned: it could
+/// not start.
 /// Returns the process's exit code: 0 after a clean end, 1 when it could not start.
-using Attend = std::function<std::shared_ptr<void>(Control&)>;
+using Attend = std::function<std::unique_ptr<Attendant>(Control&)>;
 [[nodiscard]] int serve(Configuration configuration, LoadConfiguration load = nullptr, const Attend& attend = nullptr);
 
 }  // namespace stile::server

@@ -1,6 +1,7 @@
 #include "sys/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,7 +11,6 @@
 #include "base/limits.h"
 #include "sys/errno_table.h"
 #include "sys/retry.h"
-#include "sys/unique_fd.h"
 
 namespace stile::sys {
 namespace {
@@ -33,6 +33,18 @@ Result<std::string> read_file(const std::string& path, std::size_t octets_max) {
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.is_open()) return std::unexpected(make_error(errno));
   return read_all(fd.get(), octets_max);
+}
+
+Result<MemoryFile> file_in_memory(std::string_view text) {
+  UniqueFd file{::memfd_create("stile", MFD_CLOEXEC)};
+  if (!file.is_open()) return std::unexpected(make_error(errno));
+  while (!text.empty()) {
+    const ssize_t written = retry([&] { return ::write(file.get(), text.data(), text.size()); });
+    if (written < 0) return std::unexpected(make_error(errno));
+    text.remove_prefix(static_cast<std::size_t>(written));
+  }
+  std::string path = "/proc/self/fd/" + std::to_string(file.get());
+  return MemoryFile{std::move(file), std::move(path)};
 }
 
 Result<std::string> read_all(int descriptor, std::size_t octets_max) {

@@ -4,9 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
+#include "sys/unique_fd.h"
 
 namespace stile::sys {
 
@@ -24,7 +27,17 @@ struct FileStamp {
 /// The whole content; EFBIG when it is longer than `octets_max`, EISDIR for a directory.
 [[nodiscard]] Result<std::string> read_file(const std::string& path, std::size_t octets_max);
 
-/// The same from an open descriptor, from where it stands.
+/// Whatever reads a file as that does, for somebody who may not open it himself.
+using ReadFile = std::function<Result<std::string>(const std::string& path, std::size_t octets_max)>;
+
+/// A file in memory, for libraries that read nothing but files; `path` is its name as long as it is open.
+struct MemoryFile {
+  UniqueFd descriptor;
+  std::string path;
+};
+[[nodiscard]] Result<MemoryFile> file_in_memory(std::string_view text);
+
+/// As read_file, from an open descriptor, from where it stands.
 [[nodiscard]] Result<std::string> read_all(int descriptor, std::size_t octets_max);
 
 }  // namespace stile::sys

@@ -51,5 +51,14 @@ TEST_F(FileTest, StampTellsAChange) {
   EXPECT_NE(file_stamp(path_), before);
 }
 
+TEST(File, TextInMemoryIsReadAsAFile) {
+  const std::string text(100'000, 'x');
+  const auto file = file_in_memory(text);
+  ASSERT_TRUE(file);
+  EXPECT_EQ(read_file(file->path, text.size()), text);
+  EXPECT_EQ(read_file(file->path, text.size()), text) << "from its beginning, each time";
+  EXPECT_EQ(read_file(file_in_memory("")->path, 1), "");
+}
+
 }  // namespace
 }  // namespace stile::sys

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "sys/errno_table.h"
+#include "sys/retry.h"
 
 namespace stile::sys {
 
@@ -55,16 +56,16 @@ void Notification::clear() noexcept {
   }
 }
 
-Result<std::size_t> wait_readable(std::span<const int> descriptors) noexcept {
+Result<std::size_t> wait_readable(std::span<const int> descriptors, std::optional<Duration> longest) noexcept {
   std::array<pollfd, 8> polled{};
   STILE_ASSERT(descriptors.size() <= polled.size());
   for (std::size_t i = 0; i < descriptors.size(); ++i)
     polled[i] = {.fd = descriptors[i], .events = POLLIN, .revents = 0};
-  int ready = 0;
-  do {
-    ready = ::poll(polled.data(), descriptors.size(), -1);
-  } while (ready < 0 && errno == EINTR);
+  int milliseconds = -1;  // rounded up, so that a wait never spins
+  if (longest) milliseconds = static_cast<int>(std::chrono::ceil<std::chrono::milliseconds>(*longest).count());
+  const int ready = retry([&] { return ::poll(polled.data(), descriptors.size(), milliseconds); });
   if (ready < 0) return std::unexpected(make_error(errno));
+  if (ready == 0) return std::unexpected(make_error(EAGAIN));
   for (std::size_t i = 0; i < descriptors.size(); ++i) {
     if (polled[i].revents != 0) return i;
   }

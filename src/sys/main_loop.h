@@ -8,6 +8,7 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/time.h"
 #include "sys/unique_fd.h"
 
 namespace stile::sys {
@@ -40,7 +41,9 @@ class Notification {
 };
 
 /// Blocks until one of the descriptors is readable, and says which (the first one). A negative descriptor never is.
-[[nodiscard]] Result<std::size_t> wait_readable(std::span<const int> descriptors) noexcept;
+/// would_block where `longest` is over first.
+[[nodiscard]] Result<std::size_t> wait_readable(std::span<const int> descriptors,
+                                                std::optional<Duration> longest = std::nullopt) noexcept;
 
 /// Writing to a closed socket or pipe is an error there, not a signal to the process.
 void ignore_broken_pipes() noexcept;

@@ -189,8 +189,10 @@ std::optional<Ending> Process::await(Duration longest) noexcept {
 void Process::end() noexcept {
   if (id_ == 0) return;
   kill();
+  // One that has more rights than this process has left cannot be ended by it, and is not waited for.
+  const bool ours = ::kill(id_, 0) == 0;
   int status = 0;
-  retry([&] { return ::waitpid(id_, &status, 0); });
+  if (ours) retry([&] { return ::waitpid(id_, &status, 0); });
   id_ = 0;
 }
 

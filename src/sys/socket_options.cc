@@ -1,5 +1,6 @@
 #include "sys/socket_options.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
@@ -114,6 +115,12 @@ Result<void> set_reset_on_close(int fd) noexcept {
     return std::unexpected(make_error(errno));
   }
   return {};
+}
+
+Result<UniqueFd> duplicate(const UniqueFd& descriptor) noexcept {
+  UniqueFd copy{::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, 0)};
+  if (!copy.is_open()) return std::unexpected(make_error(errno));
+  return copy;
 }
 
 }  // namespace stile::sys

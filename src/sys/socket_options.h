@@ -4,6 +4,7 @@
 
 #include "base/address.h"
 #include "base/error.h"
+#include "sys/unique_fd.h"
 
 namespace stile::sys {
 
@@ -47,5 +48,8 @@ namespace stile::sys {
 
 /// The next close of `fd` sends RST and discards what is not sent yet.
 [[nodiscard]] Result<void> set_reset_on_close(int fd) noexcept;
+
+/// Another descriptor of the same socket.
+[[nodiscard]] Result<UniqueFd> duplicate(const UniqueFd& descriptor) noexcept;
 
 }  // namespace stile::sys

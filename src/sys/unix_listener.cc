@@ -1,8 +1,6 @@
 #include "sys/unix_listener.h"
 
 #include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -10,15 +8,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <ctime>
-#include <memory>
 
 #include "base/assert.h"
-#include "base/number.h"
 #include "sys/errno_table.h"
 #include "sys/retry.h"
+#include "sys/socket_options.h"
 
 namespace stile::sys {
 namespace {
@@ -102,25 +98,6 @@ Outcome make_file(int socket, const UnixListenerOptions& options) {
   return {};
 }
 
-std::optional<std::uint32_t> record_id(const passwd& record, const std::string& wanted) {
-  return wanted == record.pw_name ? std::optional(record.pw_uid) : std::nullopt;
-}
-std::optional<std::uint32_t> record_id(const group& record, const std::string& wanted) {
-  return wanted == record.gr_name ? std::optional(record.gr_gid) : std::nullopt;
-}
-
-template <class Record, class Next>
-std::optional<std::uint32_t> look_up(const char* file, const std::string& wanted, Next next) {
-  if (const auto number = whole_number<std::uint32_t>(wanted)) return number;
-  const std::unique_ptr<FILE, int (*)(FILE*)> stream(std::fopen(file, "re"),
-                                                     [](FILE* open) { return std::fclose(open); });
-  if (stream == nullptr) return std::nullopt;
-  while (const Record* const record = next(stream.get())) {
-    if (const auto id = record_id(*record, wanted)) return id;
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 std::expected<UnixListener, UnixListenerRefusal> UnixListener::create(const UnixListenerOptions& options) {
@@ -168,17 +145,7 @@ UnixListener::~UnixListener() {
 }
 
 Result<UniqueFd> UnixListener::duplicate() const noexcept {
-  UniqueFd copy{::fcntl(socket_.get(), F_DUPFD_CLOEXEC, 0)};
-  if (!copy.is_open()) return std::unexpected(make_error(errno));
-  return copy;
-}
-
-std::optional<std::uint32_t> user_id(const std::string& name_or_number) {
-  return look_up<passwd>("/etc/passwd", name_or_number, &::fgetpwent);
-}
-
-std::optional<std::uint32_t> group_id(const std::string& name_or_number) {
-  return look_up<group>("/etc/group", name_or_number, &::fgetgrent);
+  return sys::duplicate(socket_);
 }
 
 }  // namespace stile::sys

@@ -49,8 +49,4 @@ class UnixListener {
   std::uint64_t inode_ = 0;
 };
 
-/// The number of an account: a number as it is, a name as /etc/passwd or /etc/group has it.
-[[nodiscard]] std::optional<std::uint32_t> user_id(const std::string& name_or_number);
-[[nodiscard]] std::optional<std::uint32_t> group_id(const std::string& name_or_number);
-
 }  // namespace stile::sys

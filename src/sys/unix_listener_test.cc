@@ -143,15 +143,5 @@ TEST_F(UnixListenerTest, DuplicatesAreTheSameSocket) {
   EXPECT_TRUE(accepted.is_open()) << "the connection that was made before";
 }
 
-TEST(Accounts, NamesAndNumbers) {
-  EXPECT_EQ(user_id("root"), 0U);
-  EXPECT_EQ(user_id("4242"), 4242U);
-  EXPECT_EQ(group_id("root"), 0U);
-  EXPECT_EQ(group_id("0"), 0U);
-  EXPECT_EQ(user_id("nobody-is-called-so"), std::nullopt);
-  EXPECT_EQ(group_id("99999999999999"), std::nullopt);
-  EXPECT_EQ(user_id(""), std::nullopt);
-}
-
 }  // namespace
 }  // namespace stile::sys

@@ -11,7 +11,7 @@ import raw_socks
 from datagrams import DatagramEcho
 from http_origins import HttpOrigin, Reader, ask, receive_response
 from origins import Origin, echo
-from processes import run, stile, wait_until
+from processes import free_port, run, stile, wait_until
 from server import Server
 
 NOT_ALLOWED = 2
@@ -85,7 +85,7 @@ def test_an_open_session_is_seen_and_a_crash_loses_it_once(serve, origin, tmp_pa
     assert table[1].split() == ["(anonymous)", "1", "5.00", "kB", "5.00", "kB", "10.0", "kB"]
     assert query(tmp_path, "SELECT ended, reason FROM session") == [["", ""]]
 
-    other = stile("serve", "--config", server.config_file)
+    other = stile("serve", "--config", server.config_file, "--listen", f"127.0.0.1:{free_port()}")
     assert other.returncode == 1 and "another server writes it" in other.stderr
 
     server.process.send_signal(signal.SIGKILL)
