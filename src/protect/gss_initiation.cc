@@ -23,13 +23,13 @@ Result<void> GssInitiation::handshake() {
     }
     const auto next = frame();
     if (!next) return std::unexpected(next.error());
-    if (auto taken = take(*next); !taken) return taken;
+    if (auto taken = take_frame(*next); !taken) return taken;
     drop_frame();
   }
   return {};
 }
 
-Result<void> GssInitiation::take(const wire::GssFrame& frame) {
+Result<void> GssInitiation::take_frame(const wire::GssFrame& frame) {
   // Section 3.3: the server has refused the ticket, or the level.
   if (frame.message == wire::GssMessage::abort) {
     return fail(stage_ == Stage::level ? Reason::gss_level : Reason::gss_accept);

@@ -22,7 +22,7 @@ class GssInitiation final : public GssStream {
   enum class Stage : std::uint8_t { begin, context, level };
 
   [[nodiscard]] Result<void> step(ConstBytes token);
-  [[nodiscard]] Result<void> take(const wire::GssFrame& frame);
+  [[nodiscard]] Result<void> take_frame(const wire::GssFrame& frame);
   [[nodiscard]] Result<void> take_level(ConstBytes token);
   [[nodiscard]] Result<void> ask_level();
 

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <memory>
+
 #include "base/number.h"
 
 namespace stile::sys {
