@@ -141,7 +141,7 @@ TEST_F(StandardStreamsTest, DescriptorsThatSomebodyMadeNonBlockingAreWaitedFor) 
   });
   EXPECT_EQ(take(out.read.get(), much.size() + 1), much);
   sender.join();
-  await([&] { return streams_->output() == State::ended; });
+  await([&] { return streams_->input() == State::ended && streams_->output() == State::ended; });
 }
 
 }  // namespace
