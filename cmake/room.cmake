@@ -34,7 +34,7 @@ function(stile_room name)
   target_include_directories(stile_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(stile_${name} ${scope} ${room_USES} stile_options)
   if(room_COLD)
-    target_compile_options(stile_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+    target_compile_options(stile_${name} PRIVATE $<IF:$<CONFIG:Release>,-O1,-O0>)
   endif()
   if(sources)
     # A room's libraries stay its own: no other room sees their headers.
