@@ -36,8 +36,8 @@ struct ProxyRequest {
   wire::Command command = wire::Command::connect;
   Target target;
   std::uint8_t flags = 0;          // SOCKS5 RSV: 0 but for PING and TRACEROUTE
-  std::string_view user = {};      // at most 255 octets; SOCKS4: without NUL; HTTP: without a colon
   bool by_ticket = false;          // SOCKS5: GSSAPI is offered, and nothing else
+  std::string_view user = {};      // at most 255 octets; SOCKS4: without NUL; HTTP: without a colon
   std::string_view password = {};  // at most 255 octets; SOCKS5 and HTTP offer a login where both are not empty
 };
 
