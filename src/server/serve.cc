@@ -297,7 +297,7 @@ bool Server::meet_manager() {
   return true;
 }
 
-// What a server that is left behind by its own rights could not do any more was done before.
+// Whatever takes more rights than are left was done before.
 bool Server::enclose() {
   const Enclosure::Entered entered = enclosure_->enter();
   for (const Shortcoming& one : entered.missing) {
