@@ -298,7 +298,7 @@ bool Server::meet_manager() {
   return true;
 }
 
-// What a server that is left behind by its own rights could not do any more was done before.
+// Whatever takes more rights than are left was done before.
 bool Server::enclose() {
   const Enclosure::Entered entered = enclosure_->enter();
   for (const Shortcoming& one : entered.missing) {
@@ -860,11 +860,16 @@ std::vector<std::string> Server::fixed_until_restart(const config::Config& next)
 
 // Each worker does all of it in one turn of its loop.
 Worker::Enforced Server::put_in_force(ListenerChanges changes) {
+  listening_ = changes.kept;
+  for (const OpenedListener& opened : changes.added) listening_.push_back(opened.bound);
+  // A socket file is removed by its last owner, which no worker may be: it could not.
+  const std::vector<Bound> until_all_have_closed = changes.removed;
+  for (Bound& bound : changes.kept) bound.file.reset();
+  for (Bound& bound : changes.removed) bound.file.reset();
+  for (OpenedListener& opened : changes.added) opened.bound.file.reset();
   const auto removed = std::make_shared<const std::vector<Bound>>(std::move(changes.removed));
-  const auto kept = std::make_shared<const std::vector<Bound>>(changes.kept);
+  const auto kept = std::make_shared<const std::vector<Bound>>(std::move(changes.kept));
   const auto added = std::make_shared<std::vector<OpenedListener>>(std::move(changes.added));
-  listening_ = *kept;
-  for (const OpenedListener& opened : *added) listening_.push_back(opened.bound);
   const auto adoption = std::make_shared<Adoption>();
   const auto config = std::make_shared<const config::Config>(config_);
   const auto tls = std::make_shared<const TlsServers>(tls_);
