@@ -265,7 +265,8 @@ std::vector<EffectiveValue> effective(const Config& config) {
         const bool of_files = key.type == KeyType::mode || key.type == KeyType::account;
         if (of_files && !is_unix) continue;
         const bool may_be_absent = key.type == KeyType::socket || key.type == KeyType::file ||
-                                   key.type == KeyType::expect || key.type == KeyType::program;
+                                   key.type == KeyType::expect || key.type == KeyType::program ||
+                                   key.type == KeyType::service;
         if (may_be_absent && value_text(key, config, i).empty()) continue;
         if (key.type == KeyType::lists) {
           add_lists(config, key, values);
