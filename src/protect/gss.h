@@ -20,6 +20,8 @@ namespace stile::protect {
 [[nodiscard]] bool has_gssapi() noexcept;
 /// Loads what the library loads when it is first used: before a process shuts itself away from files.
 void prepare_gssapi() noexcept;
+/// What it reads again with each context.
+[[nodiscard]] std::vector<std::string> files_of_gssapi();
 
 class GssContext {
  public:

@@ -1,6 +1,9 @@
 // The same by the system's GSSAPI library (MIT Kerberos).
 #include <gssapi/gssapi.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
 #include <utility>
 
 #include "base/secret.h"
@@ -148,6 +151,18 @@ void prepare_gssapi() noexcept {
   gss_OID_set mechanisms = GSS_C_NO_OID_SET;
   (void)gss_indicate_mechs(&minor, &mechanisms);
   gss_release_oid_set(&minor, &mechanisms);
+}
+
+std::vector<std::string> files_of_gssapi() {
+  const char* const named = std::getenv("KRB5_CONFIG");
+  std::string_view rest = named == nullptr ? "/etc/krb5.conf:/etc/krb5.conf.d" : named;
+  std::vector<std::string> files;
+  while (!rest.empty()) {
+    const std::size_t colon = std::min(rest.find(':'), rest.size());
+    if (colon > 0) files.emplace_back(rest.substr(0, colon));
+    rest.remove_prefix(std::min(colon + 1, rest.size()));
+  }
+  return files;
 }
 
 std::unique_ptr<GssInitiator> GssInitiator::create(const std::string& service, const Host& host) {

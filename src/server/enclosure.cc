@@ -6,6 +6,7 @@
 #include <array>
 #include <string_view>
 
+#include "protect/gss.h"
 #include "sys/call_filter.h"
 #include "sys/errno_table.h"
 #include "sys/privileges.h"
@@ -35,8 +36,14 @@ void add(std::vector<FileGrant>& grants, std::string path, FileUse use) {
   if (std::ranges::find(grants, grant) == grants.end()) grants.push_back(std::move(grant));
 }
 
-std::vector<FileGrant> grants_of_workers() {
+std::vector<FileGrant> grants_of_workers(const config::Config& config) {
   std::vector<FileGrant> grants;
+  const bool by_ticket = std::ranges::any_of(config.listeners, [&](const config::Listener& listener) {
+    return config::auth_of(config, listener).admits(AuthMethod::gssapi);
+  });
+  if (by_ticket) {
+    for (std::string& path : protect::files_of_gssapi()) add(grants, std::move(path), FileUse::read);
+  }
   for (const std::string_view path : files_of_workers) add(grants, std::string(path), FileUse::read);
   // Leak detection looks at its own process.
   if (sys::calls_are_for_sanitizers()) add(grants, "/proc", FileUse::read);
@@ -44,7 +51,7 @@ std::vector<FileGrant> grants_of_workers() {
 }
 
 std::vector<FileGrant> grants_of_process(const config::Config& config, const std::vector<std::string>& files) {
-  std::vector<FileGrant> grants = grants_of_workers();
+  std::vector<FileGrant> grants = grants_of_workers(config);
   for (const std::string_view path : files_of_process) add(grants, std::string(path), FileUse::read);
   for (const std::string& file : files) add(grants, folder_of(file), FileUse::read);
   if (!config.accounting.file.empty()) add(grants, folder_of(config.accounting.file), FileUse::write);
@@ -77,7 +84,7 @@ std::expected<Enclosure, Shortcoming> Enclosure::plan(const config::Config& conf
                                        .why = "/etc/passwd has no such name",
                                        .cure = "add that user, or name another with `user`"});
   }
-  made.worker_files_ = grants_of_workers();
+  made.worker_files_ = grants_of_workers(config);
   made.process_files_ = grants_of_process(config, files);
   return made;
 }

@@ -349,7 +349,6 @@ bool Server::start_helper() {
                          "build it with STILE_GSSAPI");
       return false;
     }
-    protect::prepare_gssapi();
     plan.accept = [keys = auth::GssPlan{config_.gssapi.keytab, config_.gssapi.service, config_.gssapi.realms}](
                       int socket) { return auth::run_gss_acceptor(socket, keys); };
   }
@@ -359,6 +358,7 @@ bool Server::start_helper() {
     return false;
   }
   helper_ = std::move(*started);
+  if (plan.accept) protect::prepare_gssapi();
   return true;
 }
 
