@@ -169,7 +169,7 @@ inline constexpr std::size_t proxy_unique_id_octets_max = 128;
 inline constexpr std::size_t gss_token_octets_max = 65'535;
 inline constexpr int gss_rounds_max = 16;
 inline constexpr std::size_t gss_plain_octets_max = 32 * KiB;  // in a frame of ours
-inline constexpr std::size_t gss_contexts_max = 256;           // begun and not finished, at the helper; then the oldest goes
+inline constexpr std::size_t gss_contexts_max = 256;  // begun and not finished, at the helper; then the oldest goes
 
 // HTTP: a request or status line, all field lines with the blank one, a chunk's size line; each with its line end.
 inline constexpr std::size_t http_line_octets_max = 8 * KiB;
