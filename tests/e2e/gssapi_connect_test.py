@@ -1,4 +1,5 @@
-"""Our own client with a Kerberos ticket, `stile connect --via socks5h+gssapi://…`, against our server and a real realm."""
+"""Our own client with a Kerberos ticket, `stile connect --via socks5h+gssapi://…`, against our server and a real realm; and what
+takes longer than a conversation."""
 
 import hashlib
 import os
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import realm
-from gssapi_test import config
+from gssapi_test import config, transfer
 from origins import echo
 from processes import BINARY, ENVIRONMENT, stile
 from realm import Realm
@@ -76,3 +77,9 @@ def test_a_name_beside_the_ticket() -> None:
 def test_a_service_without_a_ticket() -> None:
     result = stile("connect", "--via", "socks5h://localhost:1", "--gss-service", "socks", "192.0.2.1", "80")
     assert result.returncode == 2 and "not asked to take a Kerberos ticket" in result.stderr
+
+
+def test_a_gibibyte_at_level_two(serve, origin, kerberos: Realm, tickets: Path) -> None:
+    import gssapi_client
+
+    transfer(serve, origin, kerberos, tickets, gssapi_client, 2, 1 << 30)

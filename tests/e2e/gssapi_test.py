@@ -261,10 +261,6 @@ def test_transfers(serve, origin, kerberos: Realm, tickets: Path, gss, level: in
     transfer(serve, origin, kerberos, tickets, gss, level, 32 << 20)
 
 
-def test_a_gibibyte_at_level_two(serve, origin, kerberos: Realm, tickets: Path, gss) -> None:
-    transfer(serve, origin, kerberos, tickets, gss, 2, 1 << 30)
-
-
 def test_a_request_in_pieces_with_octets_behind(serve, origin, kerberos: Realm, tickets: Path, gss) -> None:
     server, far = serve(config=config(kerberos)), origin(echo)
     client = gss.GssClient(server.proxy, tickets).enter(2)
