@@ -41,9 +41,19 @@ std::optional<Identity> Authenticator::accepted_user(AuthMethod method, std::str
   return identity;
 }
 
+// A ticket says who somebody is, and nothing of groups.
+std::optional<Identity> Authenticator::with_groups_of(const UserRecord* record, const Identity& identity,
+                                                      std::int64_t day) {
+  if (record != nullptr && record->expires && day >= *record->expires) return std::nullopt;
+  Identity renewed = identity;
+  renewed.groups_ = record == nullptr ? std::vector<std::string>() : record->groups;
+  return renewed;
+}
+
 std::optional<Identity> Authenticator::renew(const Identity& identity, const Users& users, std::int64_t day) {
-  if (identity.vouched_by() == 0) return identity;
   const UserRecord* const record = users.find(identity.user());
+  if (identity.method() == name(AuthMethod::gssapi)) return with_groups_of(record, identity, day);
+  if (identity.vouched_by() == 0) return identity;
   const bool same = record != nullptr && record->may_log_in(day) && record->state == identity.vouched_by();
   return same ? std::optional(password_user(*record)) : std::nullopt;
 }

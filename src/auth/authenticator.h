@@ -32,9 +32,14 @@ class Authenticator {
                                                              std::span<const std::string_view> groups);
 
   /// Who somebody is when the users have changed: with the groups that hold from then on, or nobody where the user is
-  /// gone, locked out, expired (`day` counts from 1970), or has another password. Who did not log in by the
-  /// users file stays who it is.
+  /// gone, locked out, expired (`day` counts from 1970), or has another password. Who came by a Kerberos ticket has the
+  /// groups of a user of that name, whatever the password, and is nobody where that one has expired. All others stay
+  /// who they are.
   [[nodiscard]] static std::optional<Identity> renew(const Identity& identity, const Users& users, std::int64_t day);
+
+ private:
+  [[nodiscard]] static std::optional<Identity> with_groups_of(const UserRecord* record, const Identity& identity,
+                                                              std::int64_t day);
 };
 
 }  // namespace stile::auth

@@ -48,6 +48,16 @@ TEST(Renew, WhoIsGoneOrHasAnotherPasswordIsNobody) {
   EXPECT_EQ(moved->groups(), std::vector<std::string>{"ops"}) << "groups are those that hold from then on";
 }
 
+TEST(Renew, ATicketHasTheGroupsOfAUserOfThatName) {
+  const auto alice = Authenticator::accepted_user(AuthMethod::gssapi, "alice@REALM", {});
+  ASSERT_TRUE(alice);
+  const auto renewed = [&](const std::string& text) { return Authenticator::renew(*alice, users(text), 20'000); };
+  EXPECT_EQ(renewed("alice@REALM:!:staff,ops\n")->groups(), (std::vector<std::string>{"staff", "ops"}));
+  EXPECT_TRUE(renewed("alice:!:staff\n")->groups().empty()) << "somebody else";
+  EXPECT_TRUE(renewed("bob:!:\n")->groups().empty());
+  EXPECT_FALSE(renewed("alice@REALM:!:19000:0:99999:7::19999:\n")) << "expired";
+}
+
 TEST(Renew, WhoHasNoRecordStaysWhoItIs) {
   EXPECT_TRUE(Authenticator::renew(Identity::anonymous(), Users(), 0)->is_anonymous());
   EXPECT_EQ(Authenticator::renew(Authenticator::local_user(7), Users(), 0)->user(), "uid:7");

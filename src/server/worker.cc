@@ -261,14 +261,16 @@ auth::LoginRequest Worker::login_request(const Address& client, std::size_t list
   return request;
 }
 
-// The users may have changed while the password was verified: who is gone by then was never here.
+// The users may have changed while the password was verified: who is gone by then was never here. A ticket's user has
+// its groups from there.
 std::optional<Identity> Worker::logged_in(const auth::Login& login, const auth::LoginRequest& request) {
   if (login.remembered()) counters_.logins_remembered.add();
   if (login.reason() == Reason::auth_busy) counters_.auth_busy.add();
   if (login.reason() == Reason::auth_unavailable || login.reason() == Reason::auth_crashed) {
     counters_.auth_unavailable.add();
   }
-  if (!login.identity() || common_->users == request.users) return login.identity();
+  const bool groups_known = request.method != AuthMethod::gssapi;
+  if (!login.identity() || (groups_known && common_->users == request.users)) return login.identity();
   return common_->renewed(*login.identity());
 }
 

@@ -224,6 +224,19 @@ def test_principals_and_rules(serve, origin, kerberos: Realm, tickets: Path, gss
     mapped.wait_for_record(event="denied", user=f"alice/admin@{realm.NAME}")
 
 
+def test_groups_come_from_the_users_file(serve, origin, kerberos: Realm, tickets: Path, gss, tmp_path: Path) -> None:
+    users, far = tmp_path / "people", origin(echo)
+    users.write_text(f"{ALICE}:!:staff\n")
+    text = config(kerberos, f'[users]\nfile = "{users}"', "allow group:staff to loopback")
+    server = serve(config=text)
+    assert gss.GssClient(server.proxy, tickets).enter(2).request(far.host, far.port).code == 0
+    assert gss.GssClient(server.proxy, kerberos.tickets("bob")).enter(2).request(far.host, far.port).code == 2
+    users.write_text(f"{ALICE}:!:guests\n")
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for_record(event="session.end", reason="policy.changed")
+    assert gss.GssClient(server.proxy, tickets).enter(2).request(far.host, far.port).code == 2
+
+
 # --- The encapsulation, section 5 ---
 
 
@@ -256,7 +269,7 @@ def transfer(serve, origin, kerberos: Realm, tickets: Path, gss, level: int, oct
     assert down.hexdigest() == expected.hexdigest() == up.hexdigest()
 
 
-@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("level", [1, 2, 3])
 def test_transfers(serve, origin, kerberos: Realm, tickets: Path, gss, level: int) -> None:
     transfer(serve, origin, kerberos, tickets, gss, level, 32 << 20)
 
@@ -355,7 +368,7 @@ def test_the_longest_tokens(serve, origin, kerberos: Realm, tickets: Path, gss) 
 # --- BIND ---
 
 
-@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("level", [1, 2, 3])
 def test_bind(serve, kerberos: Realm, tickets: Path, gss, level: int) -> None:
     server = serve(config=config(kerberos))
     client = gss.GssClient(server.proxy, tickets).enter(level)
@@ -397,7 +410,7 @@ class Datagrams:
         return result.message[10:]
 
 
-@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("level", [1, 2, 3])
 @pytest.mark.parametrize("ordered", [True, False])
 def test_datagrams(serve, kerberos: Realm, tickets: Path, gss, level: int, ordered: bool) -> None:
     server = serve(config=config(kerberos))
