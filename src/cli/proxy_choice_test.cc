@@ -74,9 +74,11 @@ TEST(ProxyChoice, MistakesNameTheirPlaceAndCure) {
             "stile: cannot ping: no proxy is named (add --via socks5h://HOST:PORT, or set ALL_PROXY)");
   EXPECT_EQ(server_of(chosen({"--via", "sock5h://h"})),
             "stile: cannot use --via: at character 1: the scheme sock5h is unknown (did you mean socks5h?)");
-  EXPECT_EQ(server_of(chosen({}, environment_of({{"ALL_PROXY", "ftp://h:3128"}}))),
-            "stile: cannot use ALL_PROXY: at character 1: the scheme ftp is unknown (use socks5h, socks5, socks4a, "
-            "socks4 or http; inside TLS socks5h+tls, socks5+tls, socks4a+tls, socks4+tls or https)");
+  EXPECT_EQ(
+      server_of(chosen({}, environment_of({{"ALL_PROXY", "ftp://h:3128"}}))),
+      "stile: cannot use ALL_PROXY: at character 1: the scheme ftp is unknown (use socks5h, socks5, socks4a, "
+      "socks4 or http; inside TLS socks5h+tls, socks5+tls, socks4a+tls, socks4+tls or https; by a Kerberos ticket "
+      "socks5h+gssapi or socks5+gssapi)");
 }
 
 TEST(ProxyChoice, APasswordOnTheCommandLineIsWarnedOf) {

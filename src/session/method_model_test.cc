@@ -172,6 +172,11 @@ class Model {
 
   void answer_login() {
     if (rest_.empty()) return;
+    if (rest_.starts_with(ticket)) {
+      // By its octets a login too, of a name that nobody can be asked about.
+      text_ += "send 1 1\nclose auth.failed after the reply\n";
+      return;
+    }
     if (!rest_.starts_with(login)) {  // whole messages only come: it is another one
       text_ += "close auth.version silently\n";
       return;
