@@ -259,7 +259,7 @@ def test_every_mistake_has_its_code_and_cure() -> None:
         f"stile: cannot ping {HOST} through socks5h://127.0.0.1:{port}: nobody listens there "
         "(start the proxy, or check its host and port)\n"
     )
-    for arguments in (("--via", "sock5h://h"), ("--via", "socks5h://h", "-c", "0"), (), ("--via", "socks5h+gssapi://h")):
+    for arguments in (("--via", "sock5h://h"), ("--via", "socks5h://h", "-c", "0"), (), ("--via", "socks5h+gssapi://me@h")):
         assert (run := stile("ping", *arguments, HOST)).returncode == 2
         assert re.fullmatch(r"stile: cannot .*: .*\n", run.stderr), run.stderr
     for scheme in ("socks4a", "http"):
