@@ -9,9 +9,11 @@ import networks
 import processes
 import pytest
 import raw_socks
+import realm
 from networks import Lab, Namespace
 from origins import Handler, Origin
 from processes import Daemon
+from realm import Realm
 from server import Server
 
 
@@ -76,3 +78,16 @@ def lab(namespaces: None) -> Iterator[Lab]:
 def lone_host(lab: Lab) -> Namespace:
     """A namespace with nothing but loopback: every port of it is free."""
     return lab.host("lone")
+
+
+@pytest.fixture(scope="module")
+def kerberos(tmp_path_factory) -> Iterator[Realm]:
+    if reason := realm.reason_to_skip():
+        pytest.skip(reason)
+    with closing(Realm(tmp_path_factory.mktemp("realm"))) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def tickets(kerberos: Realm) -> Path:
+    return kerberos.tickets("alice")

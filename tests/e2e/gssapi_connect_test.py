@@ -4,8 +4,6 @@ takes longer than a conversation."""
 import hashlib
 import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,19 +12,6 @@ from gssapi_test import config, transfer
 from origins import echo
 from processes import BINARY, ENVIRONMENT, stile
 from realm import Realm
-
-
-@pytest.fixture(scope="module")
-def kerberos(tmp_path_factory) -> Iterator[Realm]:
-    if reason := realm.reason_to_skip():
-        pytest.skip(reason)
-    with closing(Realm(tmp_path_factory.mktemp("realm"))) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def tickets(kerberos: Realm) -> Path:
-    return kerberos.tickets("alice")
 
 
 def connect(url: str, host: str, port: int, cache: Path | str, *words: str, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:

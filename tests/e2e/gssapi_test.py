@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -33,19 +32,6 @@ rules = '''
 """
 ALICE = f"alice@{realm.NAME}"
 RULES = "allow authenticated to tcp udp bind loopback"
-
-
-@pytest.fixture(scope="module")
-def kerberos(tmp_path_factory) -> Iterator[Realm]:
-    if reason := realm.reason_to_skip():
-        pytest.skip(reason)
-    with closing(Realm(tmp_path_factory.mktemp("realm"))) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def tickets(kerberos: Realm) -> Path:
-    return kerberos.tickets("alice")
 
 
 @pytest.fixture
