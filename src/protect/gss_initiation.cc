@@ -69,7 +69,6 @@ Result<void> GssInitiation::take_level(ConstBytes token) {
   const auto unwrapped = context()->unwrap(token, granted);
   if (!unwrapped || unwrapped->order != GssContext::Order::next) return fail(Reason::gss_token);
   if (granted != std::vector<std::uint8_t>{level_confidentiality[0]}) return fail(Reason::gss_level);
-  drop_frame();
   establish(true);
   return {};
 }
