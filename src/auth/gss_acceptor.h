@@ -3,7 +3,7 @@
 // name of who initiated it, and is no longer here. Clients must ask for mutual authentication; what they delegate is
 // thrown away. Refuses: contexts without integrity; names that no rule could name. A build without GSSAPI has it as
 // well, and accepts nobody (gss_acceptor_absent.cc). Threading: one thread a process. Tested in
-// tests/e2e/gssapi_test.py.
+// tests/e2e/gssapi_test.py, its names in gss_user_test.cc.
 #pragma once
 
 #include <string>

@@ -54,13 +54,12 @@ struct Child {
 
 class Helper {
  public:
-  Helper(int socket, const HelperPlan& plan)
-      : socket_(socket),
-        judge_(plan.judge),
-        tokens_(
-            plan.accept, [this](const wire::HelperProgress& progress) { send_progress(socket_, progress); },
-            [this](std::string_view text) { send_notice(socket_, text); }),
-        accepts_(plan.accept != nullptr) {
+  Helper(int socket, const HelperPlan& plan) : socket_(socket), judge_(plan.judge) {
+    if (plan.accept) {
+      tokens_ = std::make_unique<TokenProcess>(
+          plan.accept, [this](const wire::HelperProgress& progress) { send_progress(socket_, progress); },
+          [this](std::string_view text) { send_notice(socket_, text); });
+    }
     if (plan.program.empty()) return;
     program_ = std::make_unique<CommandProgram>(
         plan.program, [this](const wire::HelperVerdict& verdict) { send_verdict(socket_, verdict); },
@@ -84,8 +83,7 @@ class Helper {
   PamVerdict (*judge_)(const wire::HelperLogin&);
   std::vector<Child> children_;
   std::unique_ptr<CommandProgram> program_;
-  TokenProcess tokens_;
-  bool accepts_;
+  std::unique_ptr<TokenProcess> tokens_;
   Room room_ = Room(limits::helper_record_octets_max);
 };
 
@@ -94,7 +92,7 @@ int Helper::run() {
     const Duration now = sys::monotonic_now();
     if (!receive(now)) return 0;
     if (program_ != nullptr) program_->advance(now);
-    tokens_.advance(now);
+    if (tokens_ != nullptr) tokens_->advance(now);
     for (Child& child : children_) advance(child, now);
     std::erase_if(children_, [](const Child& child) { return !child.process.running(); });
     wait(now);
@@ -108,8 +106,10 @@ void Helper::wait(Duration now) {
     program_->watch(all);
     due = program_->due();
   }
-  tokens_.watch(all);
-  if (const auto token_due = tokens_.due()) due = std::min(due.value_or(*token_due), *token_due);
+  if (tokens_ != nullptr) {
+    tokens_->watch(all);
+    if (const auto token_due = tokens_->due()) due = std::min(due.value_or(*token_due), *token_due);
+  }
   for (const Child& child : children_) {
     all.push_back({.descriptor = child.process.descriptor()});
     if (child.answered) continue;
@@ -144,7 +144,7 @@ void Helper::take(ConstBytes record, Duration now) {
 
 void Helper::take_token(const wire::HelperToken& token, ConstBytes record, Duration now) {
   if (Duration(static_cast<Duration::rep>(token.due)) <= now) return;
-  if (accepts_) return tokens_.ask(token, record, now);
+  if (tokens_ != nullptr) return tokens_->ask(token, record, now);
   send_progress(socket_,
                 {.id = token.id, .outcome = wire::HelperOutcome::unavailable, .user = {}, .token = {}, .context = {}});
 }

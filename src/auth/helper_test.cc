@@ -35,10 +35,42 @@ PamVerdict judge(const wire::HelperLogin& login) {
   return {HelperOutcome::accepted, std::string(login.user) + "@" + std::string(login.client), {"staff", "ops"}};
 }
 
+/// In the place of a mechanism: does what the token says.
+int accept_tokens(int socket) {
+  Octets room(limits::helper_record_octets_max);
+  for (;;) {
+    std::array watched{sys::Waited{.descriptor = socket}};
+    if (!sys::wait_any(watched, std::nullopt)) return 1;
+    const auto received = sys::receive_record(socket, room);
+    if (!received && received.error().kind == ErrorKind::would_block) continue;
+    if (!received) return 0;
+    const ConstBytes record = ConstBytes(room).first(*received);
+    const auto token = wire::whole_record(wire::decode_helper_token(record), record);
+    if (!token) continue;
+    const std::string word(token->token.begin(), token->token.end());
+    if (word == "hang") ::sleep(3600);
+    if (word == "crash") ::kill(::getpid(), SIGABRT);
+    Octets answer(1024);
+    ByteWriter writer(answer);
+    wire::HelperProgress progress{
+        .id = token->id, .outcome = HelperOutcome::refused, .user = {}, .token = {}, .context = {}};
+    if (word == "lie") progress.id += 1;
+    if (word == "right") {
+      progress = {.id = token->id,
+                  .outcome = HelperOutcome::accepted,
+                  .user = "alice@REALM",
+                  .token = {},
+                  .context = token->token};
+    }
+    wire::encode_helper_progress(writer, progress);
+    if (!sys::send_record(socket, writer.written())) return 1;
+  }
+}
+
 class HelperTest : public ::testing::Test {
  protected:
   void start(std::vector<std::string> program = {}) {
-    auto started = start_helper({.program = std::move(program), .judge = judge});
+    auto started = start_helper({.program = std::move(program), .judge = judge, .accept = accept_tokens});
     ASSERT_TRUE(started);
     helper_ = std::move(*started);
   }
@@ -58,6 +90,15 @@ class HelperTest : public ::testing::Test {
                                        .listener = "here"});
     EXPECT_TRUE(sys::send_record(helper_.socket.get(), writer.written()));
   }
+  void ask_about(std::uint64_t id, std::string_view token, Duration within = long_enough) {
+    Octets room(4096);
+    ByteWriter writer(room);
+    const Duration due = sys::monotonic_now() + within;
+    const Octets octets(token.begin(), token.end());
+    wire::encode_helper_token(
+        writer, {.id = id, .due = static_cast<std::uint64_t>(due.count()), .conversation = id, .token = octets});
+    EXPECT_TRUE(sys::send_record(helper_.socket.get(), writer.written()));
+  }
   /// "7 accepted alice@192.0.2.9 staff ops", or a notice, or "nothing".
   std::string hear(Duration within = long_enough) {
     std::array watched{sys::Waited{.descriptor = helper_.socket.get()}};
@@ -68,9 +109,13 @@ class HelperTest : public ::testing::Test {
     const ConstBytes record = ConstBytes(room).first(*received);
     if (const auto notice = wire::whole_record(wire::decode_helper_notice(record), record))
       return std::string(notice->text);
+    constexpr std::array words{"", "accepted", "refused", "unavailable", "crashed"};
+    if (const auto progress = wire::whole_record(wire::decode_helper_progress(record), record)) {
+      return std::to_string(progress->id) + " " + words[static_cast<std::size_t>(progress->outcome)] + " " +
+             std::string(progress->user);
+    }
     const auto verdict = wire::whole_record(wire::decode_helper_verdict(record), record);
     if (!verdict) return "nonsense";
-    constexpr std::array words{"", "accepted", "refused", "unavailable", "crashed"};
     std::string text = std::to_string(verdict->id) + " " + words[static_cast<std::size_t>(verdict->outcome)];
     if (!verdict->user.empty()) text += " " + std::string(verdict->user);
     for (const std::string_view group : verdict->groups) text += " " + std::string(group);
@@ -79,6 +124,29 @@ class HelperTest : public ::testing::Test {
 
   StartedHelper helper_;
 };
+
+TEST_F(HelperTest, TokensAreAcceptedByAProcessOfTheirOwn) {
+  start();
+  ask_about(1, "right");
+  EXPECT_EQ(hear(), "1 accepted alice@REALM");
+  ask_about(2, "wrong");
+  EXPECT_EQ(hear(), "2 refused ");
+  ask_about(3, "lie", 300ms);
+  EXPECT_EQ(hear(), "3 unavailable ") << "what is said of another is not believed";
+}
+
+TEST_F(HelperTest, ATokenThatHangsOrCrashesItIsAnsweredAndTheNextIsToo) {
+  start();
+  ask_about(1, "hang", 300ms);
+  EXPECT_EQ(hear(), "1 unavailable ");
+  ::usleep(200'000);  // it is not begun again at once
+  ask_about(2, "crash");
+  EXPECT_EQ(hear(), "the process that accepts GSSAPI tokens ended");
+  EXPECT_EQ(hear(), "2 crashed ");
+  ::usleep(200'000);
+  ask_about(3, "right");
+  EXPECT_EQ(hear(), "3 accepted alice@REALM");
+}
 
 TEST_F(HelperTest, EachLoginIsJudged) {
   start();
