@@ -75,6 +75,10 @@ inline constexpr auto dns_ttl_min = 1s;
 inline constexpr auto dns_ttl_max = 300s;
 inline constexpr std::size_t hosts_file_octets_max = 16 * MiB;
 inline constexpr std::size_t resolv_conf_octets_max = MiB;
+inline constexpr auto dns_try_min = 100ms;
+inline constexpr auto dns_silent_server_last = 30s;  // how long a server that was silent is asked after all others
+inline constexpr std::size_t resolvers_max = 64;     // each with dns_in_flight_max questions of its own
+inline constexpr std::size_t resolver_servers_max = 8;
 inline constexpr auto file_keeper_wait = 1s;  // for a file that another process opens
 inline constexpr std::size_t name_octets_max = 253;
 inline constexpr std::size_t label_octets_max = 63;
@@ -246,7 +250,7 @@ static_assert(parked_octets_per_direction_max < parked_octets_process_max);
 static_assert(relay_buffer_octets <= parked_octets_per_direction_max);
 static_assert(2 * keepalive_delay <= keepalive_idle, "a dead peer is noticed no later for it");
 static_assert(label_octets_max < name_octets_max);
-static_assert(dns_try <= dns_total);
+static_assert(dns_try_min <= dns_try && dns_try <= dns_total);
 static_assert(trace_payload_octets <= ping_payload_octets);
 static_assert(ping_probes_max <= UINT16_MAX, "an echo's sequence");
 static_assert(proxy_conversation >= handshake + dns_total + connect_total, "a slow success of our own server");

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 #include <string_view>
 #include <utility>
 
@@ -116,6 +117,29 @@ void add_contradictions_of_listener(const Config& config, std::size_t index, std
   }
 }
 
+// Two tables for one name, of which either might be meant.
+void add_contradictions_of_resolvers(const Config& config, std::vector<ConfigError>& errors) {
+  std::map<std::string_view, std::size_t> tables;  // by suffix; "" for all others
+  const auto place = [&](std::size_t index, std::string_view key) {
+    return line_of(config, fmt::format("resolver[{}].{}", index, key));
+  };
+  for (std::size_t i = 0; i < config.resolvers.size(); ++i) {
+    const Resolver& resolver = config.resolvers[i];
+    if (resolver.suffixes.empty() && !tables.emplace("", i).second) {
+      errors.push_back({place(i, "servers"), 1, "resolver: another table without `suffixes` is for all names already"});
+    }
+    for (const HostName& suffix : resolver.suffixes) {
+      if (tables.emplace(suffix.text(), i).second) continue;
+      errors.push_back(
+          {place(i, "suffixes"), 1, fmt::format("resolver.suffixes: another table has {} already", suffix.text())});
+    }
+  }
+  if (config.resolvers.size() > limits::resolvers_max) {
+    errors.push_back({place(limits::resolvers_max, "servers"), 1,
+                      fmt::format("resolver: {} tables are enough", limits::resolvers_max)});
+  }
+}
+
 // The value of a list as the file writes it.
 std::string list_text(const std::vector<std::string>& items) {
   std::string text = "[";
@@ -137,6 +161,18 @@ void add_lists(const Config& config, const Key& key, std::vector<EffectiveValue>
   for (const auto& [name, file] : config.policy_lists) {
     values.push_back(
         {.key = fmt::format("{}.{}", path(key), name), .value = file, .origin = describe(config, path(key))});
+  }
+}
+
+// Likewise: "names.hosts.intra.corp.example".
+void add_hosts(const Config& config, const Key& key, std::vector<EffectiveValue>& values) {
+  for (const auto& [name, addresses] : config.names.hosts) {
+    std::vector<std::string> texts;
+    for (const Address& address : addresses) texts.push_back(address.to_string());
+    values.push_back({.key = fmt::format("{}.{}", path(key), name.text()),
+                      .value = list_text(texts),
+                      .form = EffectiveValue::Form::list,
+                      .origin = describe(config, path(key))});
   }
 }
 
@@ -200,6 +236,7 @@ bool needs_helper(const Config& config) noexcept {
 
 std::vector<ConfigError> contradictions(const Config& config) {
   std::vector<ConfigError> errors;
+  add_contradictions_of_resolvers(config, errors);
   for (std::size_t i = 0; i < config.listeners.size(); ++i) add_contradictions_of_listener(config, i, errors);
   if (config.limits.connect_per_address > config.limits.connect_total) {
     errors.push_back({std::max(line_of(config, "limits.connect"), line_of(config, "limits.connect_total")), 1,
@@ -254,10 +291,7 @@ std::vector<ConfigError> failed_expectations(const Config& config, const policy:
 std::vector<EffectiveValue> effective(const Config& config) {
   std::vector<EffectiveValue> values;
   for (const Table& table : tables()) {
-    const std::size_t count = !table.repeats           ? 1
-                              : table.name == "listen" ? config.listeners.size()
-                                                       : config.proxy_protocol_to.size();
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < count_of(table, config); ++i) {
       const bool is_unix = table.name == "listen" && config.listeners[i].is_unix();
       for (const Key& key : keys()) {
         if (key.table != table.name) continue;
@@ -270,6 +304,10 @@ std::vector<EffectiveValue> effective(const Config& config) {
         if (may_be_absent && value_text(key, config, i).empty()) continue;
         if (key.type == KeyType::lists) {
           add_lists(config, key, values);
+          continue;
+        }
+        if (key.type == KeyType::hosts) {
+          add_hosts(config, key, values);
           continue;
         }
         if (key.type == KeyType::tls) {

@@ -17,6 +17,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "config/listener.h"
+#include "config/names.h"
 #include "config/outside.h"
 #include "policy/expect.h"
 #include "policy/policy.h"
@@ -105,6 +106,8 @@ struct Config {
   Udp udp;
   Bind bind;
   std::vector<ProxyProtocolTo> proxy_protocol_to;
+  std::vector<Resolver> resolvers;
+  Names names;
   Users users;
   Pam pam;
   Command command;

@@ -24,6 +24,13 @@ constexpr Table table_rows[] = {
      "over a Unix-domain socket, which has no address, version 2 says LOCAL and version 1 names Stile's own end. The "
      "first table that holds the target decides.",
      true, "targets"},
+    {"resolver", "[[resolver]]",
+     "Who is asked for names: for those at or below its suffixes, the longest that covers a name decides; a table "
+     "without "
+     "suffixes is for all others, in place of the servers of /etc/resolv.conf. Names of addresses (RESOLVE_PTR, "
+     "TRACEROUTE) are asked by the same rule. See [names](names.md).",
+     true, "servers"},
+    {"names", "[names]", "What is known of names without asking anybody. See [names](names.md)."},
     {"users", "[users]",
      "Who may log in with a password: in SOCKS5 (RFC 1929) and, as HTTP's Basic scheme, on the same port. `stile user` "
      "makes and changes the file. A password is never in this file, in the environment or on a command line.",
@@ -287,6 +294,48 @@ constexpr Key key_rows[] = {
      .example = "1",
      .least = 1,
      .most = 2},
+    {.table = "resolver",
+     .name = "suffixes",
+     .type = KeyType::suffixes,
+     .default_text = "",
+     .help =
+         "Whose names are asked here: `corp.example` covers itself and all below it, `10.in-addr.arpa` the names of "
+         "the addresses 10.0.0.0/8. Of the reserved names only `local` and what is below it may stand here, and is "
+         "asked then.",
+     .example = "[\"corp.example\", \"10.in-addr.arpa\"]"},
+    {.table = "resolver",
+     .name = "servers",
+     .type = KeyType::servers,
+     .default_text = "",
+     .help = "Up to 8 addresses, with a port where it is not 53. They are asked in this order: whichever is silent, "
+             "refuses or fails is followed by the next, and one that was silent is asked last for 30 s.",
+     .example = "[\"10.0.0.53\", \"10.0.0.54:5353\", \"[fd00::53]:53\"]"},
+    {.table = "resolver",
+     .name = "transport",
+     .type = KeyType::choice,
+     .default_text = "udp",
+     .help = "How they are asked: `udp`, and by TCP for an answer that does not fit into a datagram, or `tcp` alone.",
+     .example = "\"tcp\"",
+     .choice = &Resolver::tcp,
+     .words = {"udp", "tcp"}},
+    {.table = "resolver",
+     .name = "timeout",
+     .type = KeyType::duration,
+     .default_text = "5s",
+     .help = "How long one server may be silent before the next is asked. No name takes longer than 10 s altogether.",
+     .example = "\"2s\"",
+     .duration = &Resolver::timeout,
+     .shortest = limits::dns_try_min,
+     .longest = limits::dns_total},
+    {.table = "names",
+     .name = "hosts",
+     .type = KeyType::hosts,
+     .default_text = "",
+     .help =
+         "Names and the addresses that they have, whatever DNS and /etc/hosts say; one address or a list. Rules "
+         "decide on these addresses as on any other. Many of them are best written as a table, `[names.hosts]`, one "
+         "line a name.",
+     .example = "{ \"intra.corp.example\" = [\"10.1.2.3\", \"fd00::1:3\"] }"},
     {.table = "users",
      .name = "file",
      .type = KeyType::file,
@@ -636,6 +685,22 @@ const Table* find_table(std::string_view name) noexcept {
     if (table.name == name) return &table;
   }
   return nullptr;
+}
+
+std::size_t count_of(const Table& table, const Config& config) noexcept {
+  if (table.name == "listen") return config.listeners.size();
+  if (table.name == "resolver") return config.resolvers.size();
+  return table.repeats ? config.proxy_protocol_to.size() : 1;
+}
+
+void add_one(const Table& table, Config& config) {
+  if (table.name == "listen") {
+    config.listeners.emplace_back();
+  } else if (table.name == "resolver") {
+    config.resolvers.emplace_back();
+  } else {
+    config.proxy_protocol_to.emplace_back();
+  }
 }
 
 std::span<const std::string_view> log_format_words() noexcept {

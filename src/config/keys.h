@@ -44,20 +44,24 @@ enum class KeyType : std::uint8_t {
   sandbox,    // of what a server gives up
   program,    // a path and its arguments
   realms,     // a list of Kerberos realms
+  suffixes,   // a list of names
+  servers,    // a list of ADDRESS or ADDRESS:PORT
+  hosts,      // a table of names and addresses
 };
 
 /// A list in the file; one string is as good as a list of one.
 [[nodiscard]] constexpr bool is_list(KeyType type) noexcept {
   return type == KeyType::addresses || type == KeyType::protocols || type == KeyType::networks ||
-         type == KeyType::targets || type == KeyType::auth || type == KeyType::program || type == KeyType::realms;
+         type == KeyType::targets || type == KeyType::auth || type == KeyType::program || type == KeyType::realms ||
+         type == KeyType::suffixes || type == KeyType::servers;
 }
 
 /// Where a value goes: the member of the part of the configuration that has it.
-using DurationField =
-    std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*, Duration Users::*,
-                 Duration Engine::*, Duration Accounting::*, Duration Pam::*, Duration Command::*>;
+using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*,
+                                   Duration Users::*, Duration Engine::*, Duration Accounting::*, Duration Pam::*,
+                                   Duration Command::*, Duration Resolver::*>;
 using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*,
-                                 bool Gssapi::*, bool Config::*>;
+                                 bool Gssapi::*, bool Resolver::*, bool Config::*>;
 using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
                                std::string Pam::*, std::string Gssapi::*, std::string Config::*>;
 
@@ -101,6 +105,11 @@ struct Table {
 [[nodiscard]] const Key* find_key(std::string_view table, std::string_view name) noexcept;
 [[nodiscard]] const Table* find_table(std::string_view name) noexcept;
 
+/// How many of this table there are: of one that repeats, as many as the file has.
+[[nodiscard]] std::size_t count_of(const Table& table, const Config& config) noexcept;
+/// Adds one more of a table that repeats.
+void add_one(const Table& table, Config& config);
+
 /// The words that `log` takes.
 [[nodiscard]] std::span<const std::string_view> log_format_words() noexcept;
 [[nodiscard]] std::string_view word(LogFormat format) noexcept;
@@ -110,8 +119,8 @@ struct Table {
 [[nodiscard]] std::string_view word(Sandbox sandbox) noexcept;
 
 /// Reads one value and stores it; the message of a failure says what is expected. A key of a table that repeats goes
-/// into the last one of `config`, which must be there. Not for `rules`, `expect`, `lists` and `tls`, which are more
-/// than one value; `store_text` not for lists.
+/// into the last one of `config`, which must be there. Not for `rules`, `expect`, `lists`, `tls` and `hosts`, which are
+/// more than one value; `store_text` not for lists.
 [[nodiscard]] std::expected<void, std::string> store_text(const Key& key, std::string_view text, Config& config);
 [[nodiscard]] std::expected<void, std::string> store_number(const Key& key, std::int64_t number, Config& config);
 
@@ -125,6 +134,10 @@ struct ListFault {
 
 /// "127.0.0.1:1080", "[::1]:1080" and "unix:/run/stile.sock"; a host name is refused, it is not looked up here.
 [[nodiscard]] std::expected<ListenPlace, std::string> parse_listen_place(std::string_view text);
+
+/// Adds one name and its addresses to `names.hosts`.
+[[nodiscard]] std::expected<void, std::string> store_host(std::string_view name,
+                                                          const std::vector<std::string>& addresses, Config& config);
 
 /// The value in force, as text; of a table that repeats, that of the `index`-th.
 [[nodiscard]] std::string value_text(const Key& key, const Config& config, std::size_t index = 0);

@@ -220,11 +220,8 @@ class Reader {
       if (!values->contains(table.required)) {
         fail(place_of(element.source()), fmt::format("{} has no '{}'", table.header, table.required));
       }
-      const bool listen = table.name == "listen";
-      const std::size_t index = listen ? config_.listeners.size() : config_.proxy_protocol_to.size();
-      listen ? static_cast<void>(config_.listeners.emplace_back())
-             : static_cast<void>(config_.proxy_protocol_to.emplace_back());
-      prefix_ = fmt::format("{}[{}].", table.name, index);
+      prefix_ = fmt::format("{}[{}].", table.name, count_of(table, config_));
+      add_one(table, config_);
       for (const auto& [key, value] : *values) read_value(table.name, key, value);
       prefix_.clear();
     }
@@ -268,6 +265,8 @@ class Reader {
         return read_lists(*key, node, place);
       case KeyType::tls:
         return read_tls(*key, node, place);
+      case KeyType::hosts:
+        return read_hosts(*key, node, place);
       case KeyType::number:
         if (!node.is_integer()) return wrong_type(*key, node, "a whole number without quotes");
         return stored(*key, place, store_number(*key, node.ref<std::int64_t>(), config_));
@@ -356,6 +355,34 @@ class Reader {
         wrong_type(key, value, fmt::format("a file for {}", policy::quoted(name.str())));
       } else {
         read_list_file(std::string(name.str()), value.ref<std::string>(), place_of(value.source()));
+      }
+    }
+    remember(path(key), place);
+  }
+
+  void read_hosts(const Key& key, const toml::node& node, Place place) {
+    const toml::table* const hosts = node.as_table();
+    if (hosts == nullptr) return wrong_type(key, node, fmt::format("names and addresses such as {}", key.example));
+    for (const auto& [name, value] : *hosts) {
+      // A name without quotes is a table in a table.
+      if (value.is_table()) {
+        fail(place_of(name.source()),
+             fmt::format("{}: write the name between quotes, such as {}", path(key), key.example));
+        continue;
+      }
+      std::vector<std::string> addresses;
+      if (value.is_string()) addresses.push_back(value.ref<std::string>());
+      if (const toml::array* const array = value.as_array()) {
+        for (const toml::node& element : *array) {
+          if (!element.is_string()) return wrong_type(key, element, "strings in the list");
+          addresses.push_back(element.ref<std::string>());
+        }
+      } else if (!value.is_string()) {
+        wrong_type(key, value, fmt::format("addresses for {}", policy::quoted(name.str())));
+        continue;
+      }
+      if (const auto stored = store_host(name.str(), addresses, config_); !stored) {
+        fail(place_of(name.source()), fmt::format("{}: {}: {}", path(key), policy::quoted(name.str()), stored.error()));
       }
     }
     remember(path(key), place);

@@ -72,6 +72,12 @@ std::string type_text(const Key& key) {
       return "path and arguments";
     case KeyType::realms:
       return "list of realms";
+    case KeyType::suffixes:
+      return "list of names";
+    case KeyType::servers:
+      return "list of `ADDRESS` or `ADDRESS:PORT`";
+    case KeyType::hosts:
+      return "table of names and addresses";
   }
   return {};
 }

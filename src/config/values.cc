@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <ranges>
 
@@ -56,6 +57,10 @@ Gssapi& part(Config& config, Value Gssapi::*) {
 template <class Value>
 Engine& part(Config& config, Value Engine::*) {
   return config.engine;
+}
+template <class Value>
+Resolver& part(Config& config, Value Resolver::*) {
+  return config.resolvers.back();
 }
 template <class Value>
 Accounting& part(Config& config, Value Accounting::*) {
@@ -327,6 +332,57 @@ Stored add_realm(std::string_view text, Config& config) {
   return {};
 }
 
+// Names that nobody is asked for (RFC 6761, 7686, 9476).
+bool is_never_asked(const HostName& name) {
+  constexpr std::array<std::string_view, 4> reserved{"localhost", "invalid", "onion", "alt"};
+  return std::ranges::any_of(reserved, [&](std::string_view suffix) { return name.is_or_below(suffix); });
+}
+
+std::optional<HostName> parse_name(std::string_view text) {
+  const auto host = canonical_host(text);
+  if (!host || !std::holds_alternative<HostName>(*host)) return std::nullopt;
+  return std::get<HostName>(*host);
+}
+
+Stored add_suffix(std::string_view text, Config& config) {
+  const auto name = parse_name(text);
+  if (!name) {
+    return std::unexpected(
+        "expected a name without a dot or a star before it, such as \"corp.example\" or \"10.in-addr.arpa\"");
+  }
+  if (is_never_asked(*name)) return std::unexpected(fmt::format("no resolver is asked for names below {}", text));
+  std::vector<HostName>& suffixes = config.resolvers.back().suffixes;
+  if (std::ranges::find(suffixes, *name) != suffixes.end())
+    return std::unexpected(fmt::format("{} stands twice", text));
+  suffixes.push_back(*name);
+  return {};
+}
+
+// "10.0.0.53", "10.0.0.53:5353", "fd00::53" and "[fd00::53]:5353".
+std::optional<Endpoint> parse_dns_server(std::string_view text) {
+  constexpr std::uint16_t dns_port = 53;
+  const auto address = Address::parse(text);
+  const auto server = address ? Endpoint{.address = *address, .port = dns_port} : Endpoint::parse(text);
+  if (!server || server->port == 0 || server->address.is_unspecified()) return std::nullopt;
+  return server;
+}
+
+Stored add_server(std::string_view text, Config& config) {
+  std::vector<Endpoint>& servers = config.resolvers.back().servers;
+  const auto server = parse_dns_server(text);
+  if (!server) {
+    return std::unexpected(
+        "expected the address of a DNS server, such as \"10.0.0.53\", \"10.0.0.53:5353\" or \"[fd00::53]:53\"");
+  }
+  if (std::ranges::find(servers, *server) != servers.end())
+    return std::unexpected(fmt::format("{} stands twice", text));
+  if (servers.size() == limits::resolver_servers_max) {
+    return std::unexpected(fmt::format("{} servers are enough", limits::resolver_servers_max));
+  }
+  servers.push_back(*server);
+  return {};
+}
+
 Stored add_item(const Key& key, std::string_view text, Config& config) {
   switch (key.type) {
     case KeyType::addresses:
@@ -341,6 +397,10 @@ Stored add_item(const Key& key, std::string_view text, Config& config) {
       return add_program_word(text, config);
     case KeyType::realms:
       return add_realm(text, config);
+    case KeyType::suffixes:
+      return add_suffix(text, config);
+    case KeyType::servers:
+      return add_server(text, config);
     default:
       return add_target(text, config);
   }
@@ -362,6 +422,10 @@ void clear_list(const Key& key, Config& config) {
       return config.command.program.clear();
     case KeyType::realms:
       return config.gssapi.realms.clear();
+    case KeyType::suffixes:
+      return config.resolvers.back().suffixes.clear();
+    case KeyType::servers:
+      return config.resolvers.back().servers.clear();
     default:
       return config.proxy_protocol_to.back().targets.clear();
   }
@@ -373,6 +437,10 @@ Listener listener_at(const Config& config, std::size_t index) {
 }
 ProxyProtocolTo proxy_protocol_at(const Config& config, std::size_t index) {
   return index < config.proxy_protocol_to.size() ? config.proxy_protocol_to[index] : ProxyProtocolTo{};
+}
+
+Resolver resolver_at(const Config& config, std::size_t index) {
+  return index < config.resolvers.size() ? config.resolvers[index] : Resolver{};
 }
 
 }  // namespace
@@ -426,13 +494,34 @@ std::expected<void, std::string> store_number(const Key& key, std::int64_t numbe
 std::expected<void, ListFault> store_list(const Key& key, const std::vector<std::string>& items, Config& config) {
   clear_list(key, config);
   const bool means_nothing = key.type == KeyType::protocols || key.type == KeyType::targets ||
-                             key.type == KeyType::auth || key.type == KeyType::program;
+                             key.type == KeyType::auth || key.type == KeyType::program ||
+                             key.type == KeyType::suffixes || key.type == KeyType::servers;
   if (items.empty() && means_nothing) return std::unexpected(ListFault{0, "the list is empty"});
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (auto added = add_item(key, items[i], config); !added) {
       return std::unexpected(ListFault{i, std::move(added.error())});
     }
   }
+  return {};
+}
+
+std::expected<void, std::string> store_host(std::string_view name, const std::vector<std::string>& addresses,
+                                            Config& config) {
+  const auto host = parse_name(name);
+  if (!host) return std::unexpected("expected a host's name, such as \"intra.corp.example\"");
+  if (host->is_or_below("localhost")) return std::unexpected("localhost is always this host itself");
+  if (host->is_or_below("invalid")) return std::unexpected("names below invalid have no address (RFC 6761)");
+  if (addresses.empty()) return std::unexpected("the list is empty");
+  std::vector<Address> parsed;
+  for (const std::string& text : addresses) {
+    const auto address = Address::parse(text);
+    if (!address) return std::unexpected("expected IP addresses, such as \"10.1.2.3\" or \"fd00::3\"");
+    if (std::ranges::find(parsed, *address) == parsed.end()) parsed.push_back(*address);
+  }
+  if (parsed.size() > limits::candidates_max) {
+    return std::unexpected(fmt::format("{} addresses are enough", limits::candidates_max));
+  }
+  if (!config.names.hosts.emplace(*host, std::move(parsed)).second) return std::unexpected("it stands twice");
   return {};
 }
 
@@ -454,6 +543,11 @@ std::expected<ListenPlace, std::string> parse_listen_place(std::string_view text
 }
 
 std::string value_text(const Key& key, const Config& config, std::size_t index) {
+  if (key.table == "resolver" && index + 1 != config.resolvers.size()) {
+    Config alone;
+    alone.resolvers.push_back(resolver_at(config, index));
+    return value_text(key, alone);
+  }
   switch (key.type) {
     case KeyType::address:
       return index < config.listeners.size() ? config.listeners[index].where() : "";
@@ -477,6 +571,10 @@ std::string value_text(const Key& key, const Config& config, std::size_t index) 
       return config.policy_expect;
     case KeyType::lists:
       return fmt::format("{}", fmt::join(std::views::keys(config.policy_lists), ", "));
+    case KeyType::hosts: {
+      const auto texts = config.names.hosts | std::views::keys | std::views::transform(&HostName::text);
+      return fmt::format("{}", fmt::join(texts, ", "));
+    }
     case KeyType::choice:
       return std::string(key.words[value_of<bool>(key.choice, config) ? 1 : 0]);
     case KeyType::ports: {
@@ -523,6 +621,12 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
       return config.command.program;
     case KeyType::realms:
       return config.gssapi.realms;
+    case KeyType::suffixes:
+      for (const HostName& suffix : resolver_at(config, index).suffixes) items.push_back(suffix.text());
+      break;
+    case KeyType::servers:
+      for (const Endpoint& server : resolver_at(config, index).servers) items.push_back(server.to_string());
+      break;
     default:
       for (const ProxyTarget& target : proxy_protocol_at(config, index).targets) items.push_back(target_text(target));
       break;

@@ -1,32 +1,18 @@
 // What the server counts. Each worker owns one Counters and alone writes it; anybody may read it at any time, and sums
-// over the workers. No lock, no read-modify-write instruction: counting costs a plain store. Labels come from closed
-// sets (threat TL3). Tested in counters_test.cc.
+// over the workers (base/counter.h). Labels come from closed sets (threat TL3). Tested in counters_test.cc.
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
 
+#include "base/counter.h"
 #include "base/reason.h"
 #include "base/udp_drop.h"
 
 namespace stile::observe {
-
-/// One number, written by one thread and read by any.
-class Counter {
- public:
-  void add(std::uint64_t amount = 1) noexcept { store(value() + amount); }
-  /// For gauges: of what was added before.
-  void subtract(std::uint64_t amount = 1) noexcept { store(value() - amount); }
-  [[nodiscard]] std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
-
- private:
-  void store(std::uint64_t value) noexcept { value_.store(value, std::memory_order_relaxed); }
-  std::atomic<std::uint64_t> value_{0};
-};
 
 /// One worker's numbers, on cache lines of their own.
 struct alignas(64) Counters {
@@ -47,6 +33,15 @@ struct alignas(64) Counters {
   Counter accounting_lost;
   Counter bytes_up;
   Counter bytes_down;
+  Counter dns_cache_hits;
+  Counter dns_cache_negative_hits;
+  Counter dns_cache_misses;
+  Counter dns_cache_entries;  // gauge
+  Counter dns_cache_evicted;
+  Counter dns_joined;
+  Counter dns_busy;
+  Counter dns_questions;
+  Counter dns_failures;
   std::array<Counter, reason_count> ended;        // by why: refused, failed, or how the relay ended
   std::array<Counter, udp_drop_count> udp_drops;  // datagrams, by why
 
@@ -87,6 +82,19 @@ inline constexpr std::array counter_table{
     CounterInfo{"accounting_lost", "accounting entries that found no room", false, &Counters::accounting_lost},
     CounterInfo{"bytes_up", "octets from clients to targets", false, &Counters::bytes_up},
     CounterInfo{"bytes_down", "octets from targets to clients", false, &Counters::bytes_down},
+    CounterInfo{"dns_cache_hits", "lookups answered from the cache", false, &Counters::dns_cache_hits},
+    CounterInfo{"dns_cache_negative_hits", "lookups of what the cache knows not to exist, or to have failed", false,
+                &Counters::dns_cache_negative_hits},
+    CounterInfo{"dns_cache_misses", "lookups that resolvers were asked for", false, &Counters::dns_cache_misses},
+    CounterInfo{"dns_cache_entries", "answers in the cache", true, &Counters::dns_cache_entries},
+    CounterInfo{"dns_cache_evicted", "answers that made room for another before their time was over", false,
+                &Counters::dns_cache_evicted},
+    CounterInfo{"dns_joined", "lookups that waited for an answer which was on its way", false, &Counters::dns_joined},
+    CounterInfo{"dns_busy", "lookups that failed because too many questions were open", false, &Counters::dns_busy},
+    CounterInfo{"dns_questions", "questions sent to resolvers, one a server and record type", false,
+                &Counters::dns_questions},
+    CounterInfo{"dns_failures", "of these, those that brought no answer: silence, a refusal, a failure", false,
+                &Counters::dns_failures},
 };
 
 /// The sums over all workers; a snapshot of moving numbers, each of them exact.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <list>
 #include <map>
 
@@ -20,7 +21,10 @@ class AnswerCache {
   /// nullptr when nothing is known or its time is over. Valid until the next `put`.
   [[nodiscard]] const Answer* find(const Host& question, Instant now);
   /// Keeps `answer` for `ttl`, clamped to limits::dns_ttl_min and dns_ttl_max, instead of what was known.
-  void put(const Host& question, Answer answer, Duration ttl, Instant now);
+  /// True where another answer made room for it.
+  bool put(const Host& question, Answer answer, Duration ttl, Instant now);
+  /// Forgets what `unwanted` holds for.
+  void erase_if(const std::function<bool(const Host&)>& unwanted);
   [[nodiscard]] std::size_t size() const noexcept { return answers_.size(); }
 
  private:

@@ -53,6 +53,11 @@ class Backend {
   virtual void ask_name(std::uint64_t id, const Address& address, Asker& asker) = 0;
   /// The asker of this question hears nothing more. A no-op when the question is answered.
   virtual void forget(std::uint64_t id) noexcept = 0;
+  /// Which back end this question goes to, where several stand behind this face. Questions are bounded for each.
+  [[nodiscard]] virtual const Backend& part_for(const Host& /*subject*/) const { return *this; }
+  /// True where the operator has named a suffix of this name: of the reserved names, those below "local" are asked
+  /// then.
+  [[nodiscard]] virtual bool claims(const HostName& /*name*/) const { return false; }
   /// True where this host has a route for global IPv6, so that IPv6 is tried first.
   [[nodiscard]] virtual bool prefers_ipv6() = 0;
   /// Forgets all questions; `closed` is posted once the back end has nothing pending in the engine and may be

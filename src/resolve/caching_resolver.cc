@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <utility>
 
 #include "resolve/address_order.h"
@@ -10,19 +11,24 @@
 namespace stile::resolve {
 namespace {
 
-/// Names below these are never asked in DNS (RFC 6761, 7686, 6762, 9476).
+/// Names below these are never asked in DNS (RFC 6761, 7686, 6762, 9476), but for `local` where the operator says whom.
 constexpr std::array<std::string_view, 4> reserved_names{"invalid", "onion", "local", "alt"};
 
-/// Names that are answered by rule: RFC 6761 section 6 and the security reference, section 4.3.
-std::optional<Answer> special_answer(const HostName& name) {
-  if (name.is_or_below("localhost")) {
-    std::array<std::uint8_t, 16> loopback{};
-    loopback.back() = 1;
-    return Answer{.addresses = {Address::v4(127, 0, 0, 1), Address::v6(loopback)}, .reason = Reason::none};
-  }
-  const auto covers = [&name](std::string_view reserved) { return name.is_or_below(reserved); };
-  if (std::ranges::any_of(reserved_names, covers)) return Answer{.addresses = {}, .reason = Reason::dns_reserved};
-  return std::nullopt;
+bool is_below_any(const HostName& name, std::span<const std::string_view> suffixes) {
+  return std::ranges::any_of(suffixes, [&](std::string_view suffix) { return name.is_or_below(suffix); });
+}
+
+/// RFC 6761 section 6.3, and the security reference, section 4.3.
+std::optional<Answer> loopback_answer(const Host& subject) {
+  const auto* const name = std::get_if<HostName>(&subject);
+  if (name == nullptr || !name->is_or_below("localhost")) return std::nullopt;
+  std::array<std::uint8_t, 16> loopback{};
+  loopback.back() = 1;
+  return Answer{.addresses = {Address::v4(127, 0, 0, 1), Address::v6(loopback)}, .reason = Reason::none};
+}
+
+void count(Counter* counter) noexcept {
+  if (counter != nullptr) counter->add();
 }
 
 }  // namespace
@@ -38,13 +44,29 @@ class CachingResolver::Question final : public Asker {
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
   [[nodiscard]] const Host& subject() const noexcept { return subject_; }
 
+  ~Question() { leave_part(); }
+  Question(const Question&) = delete;
+  Question& operator=(const Question&) = delete;
+
   void start() {
+    part_ = &resolver_.backend_.part_for(subject_);
+    ++resolver_.open_[part_];
     resolver_.engine_.start_timer(timer_, deadline_);
     if (const auto* const address = std::get_if<Address>(&subject_)) {
       resolver_.backend_.ask_name(id_, *address, *this);
     } else {
       resolver_.backend_.ask(id_, std::get<HostName>(subject_), *this);
     }
+  }
+
+  /// Nothing of what was heard counts any longer; who was told the first family's addresses keeps them.
+  void ask_again() {
+    if (ended_) return;
+    resolver_.backend_.forget(id_);
+    halves_ = {};
+    partly_told_ = false;
+    leave_part();
+    start();
   }
 
   void join(Lookup& lookup) {
@@ -144,8 +166,16 @@ class CachingResolver::Question final : public Asker {
     Answer whole = answer();
     tell(whole);
     const Duration kept = ttl(whole.reason);
-    resolver_.cache_.put(subject_, std::move(whole), kept, resolver_.engine_.now());
+    if (resolver_.cache_.put(subject_, std::move(whole), kept, resolver_.engine_.now())) {
+      count(resolver_.options_.counters.evicted);
+    }
+    resolver_.follow_entries();
     stop();
+  }
+
+  void leave_part() noexcept {
+    const auto open = resolver_.open_.find(part_);
+    if (open != resolver_.open_.end() && --open->second == 0) resolver_.open_.erase(open);
   }
 
   void stop() noexcept {
@@ -157,6 +187,7 @@ class CachingResolver::Question final : public Asker {
   CachingResolver& resolver_;
   std::uint64_t id_;
   Host subject_;
+  const Backend* part_ = nullptr;  // whom it was asked of
   Instant deadline_;
   engine::Timer timer_;  // runs to the end of the wait for the second family, else to the deadline
   std::array<std::optional<FamilyAnswer>, 2> halves_;  // by Family
@@ -192,25 +223,47 @@ void CachingResolver::find(Lookup& lookup, const Host& subject) {
   } else if (auto known = answer_without_asking(subject)) {
     LookupState::complete(engine_, lookup, std::move(*known));
   } else if (const auto asking = asking_.find(subject); asking != asking_.end()) {
+    count(options_.counters.joined);
     asking->second->join(lookup);
-  } else if (questions_.size() >= options_.in_flight_max) {
+  } else if (is_busy(subject)) {
+    count(options_.counters.busy);
     LookupState::complete(engine_, lookup, Answer{.addresses = {}, .reason = Reason::dns_failed});
   } else {
+    count(options_.counters.misses);
     ask(lookup, subject);
   }
 }
 
-std::optional<Answer> CachingResolver::answer_without_asking(const Host& subject) {
-  if (const auto* const name = std::get_if<HostName>(&subject)) {
-    if (auto special = special_answer(*name)) return special;
-  }
-  if (auto kept = hosts_answer(subject)) return kept;
-  if (const Answer* const cached = cache_.find(subject, engine_.now())) return *cached;
-  return std::nullopt;
+bool CachingResolver::is_busy(const Host& subject) const {
+  const auto open = open_.find(&backend_.part_for(subject));
+  return open != open_.end() && open->second >= options_.in_flight_max;
 }
 
-std::optional<Answer> CachingResolver::hosts_answer(const Host& subject) {
-  const HostsTable& hosts = hosts_.current(engine_.now());
+std::optional<Answer> CachingResolver::answer_without_asking(const Host& subject) {
+  if (auto loopback = loopback_answer(subject)) return loopback;
+  if (overrides_ != nullptr) {
+    if (auto given = answer_of(*overrides_, subject)) return given;
+  }
+  if (is_reserved(subject)) return Answer{.addresses = {}, .reason = Reason::dns_reserved};
+  if (auto kept = answer_of(hosts_.current(engine_.now()), subject)) return kept;
+  return cached_answer(subject);
+}
+
+bool CachingResolver::is_reserved(const Host& subject) const {
+  const auto* const name = std::get_if<HostName>(&subject);
+  if (name == nullptr || !is_below_any(*name, reserved_names)) return false;
+  return !name->is_or_below("local") || !backend_.claims(*name);
+}
+
+std::optional<Answer> CachingResolver::cached_answer(const Host& subject) {
+  const Answer* const cached = cache_.find(subject, engine_.now());
+  follow_entries();
+  if (cached == nullptr) return std::nullopt;
+  count(cached->reason == Reason::none ? options_.counters.hits : options_.counters.negative_hits);
+  return *cached;
+}
+
+std::optional<Answer> CachingResolver::answer_of(const HostsTable& hosts, const Host& subject) {
   if (const auto* const address = std::get_if<Address>(&subject)) {
     const HostName* const name = hosts.find(*address);
     if (name == nullptr) return std::nullopt;
@@ -219,6 +272,14 @@ std::optional<Answer> CachingResolver::hosts_answer(const Host& subject) {
   const auto* const addresses = hosts.find(std::get<HostName>(subject));
   if (addresses == nullptr) return std::nullopt;
   return Answer{.addresses = ordered(*addresses), .reason = Reason::none};
+}
+
+void CachingResolver::forget(const std::function<bool(const Host&)>& changed) {
+  cache_.erase_if(changed);
+  follow_entries();
+  for (const auto& [id, question] : questions_) {
+    if (changed(question->subject())) question->ask_again();
+  }
 }
 
 std::vector<Address> CachingResolver::ordered(const std::vector<Address>& addresses) {
@@ -253,6 +314,11 @@ void CachingResolver::close(engine::Operation& closed) noexcept {
 
 void CachingResolver::detach(const Question& question) {
   asking_.erase(question.subject());
+}
+
+void CachingResolver::follow_entries() {
+  Counter* const entries = options_.counters.entries;
+  if (entries != nullptr) entries->add(cache_.size() - entries->value());  // modulo 2^64: downwards as well
 }
 
 void CachingResolver::destroy(const Question& question) {

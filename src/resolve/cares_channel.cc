@@ -78,7 +78,7 @@ class CaresChannel::Watcher {
 };
 
 Result<std::unique_ptr<CaresChannel>> CaresChannel::create(engine::EpollEngine& engine, const DnsServer& server,
-                                                           Duration patience) {
+                                                           Transport transport, Duration patience) {
   std::unique_ptr<CaresChannel> made(new CaresChannel(engine));
   // Servers, domains, lookups and an empty list to sort by are given, so that resolv.conf is not read and the
   // environment has no say here. NOCHECKRESP hands error responses over instead of hiding which one it was.
@@ -86,6 +86,7 @@ Result<std::unique_ptr<CaresChannel>> CaresChannel::create(engine::EpollEngine& 
   char lookups[] = "b";
   in_addr replaced_below{};
   options.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP | ARES_FLAG_EDNS;
+  if (transport == Transport::tcp) options.flags |= ARES_FLAG_USEVC;
   options.timeout = static_cast<int>(std::max<std::int64_t>(patience / 1ms, 1));
   options.tries = 1;
   options.ndots = 0;

@@ -20,6 +20,9 @@ namespace stile::resolve {
 /// Where a DNS server listens.
 using DnsServer = Endpoint;
 
+/// By what a server is asked. A datagram whose answer does not fit is followed by a connection (RFC 7766).
+enum class Transport : std::uint8_t { udp, tcp };
+
 /// c-ares' status as an Error: no_memory, or other.
 [[nodiscard]] Error cares_error(int status) noexcept;
 
@@ -33,7 +36,8 @@ class CaresChannel {
 
   /// `engine` outlives the channel. `patience` is how long a question waits for its answer.
   [[nodiscard]] static Result<std::unique_ptr<CaresChannel>> create(engine::EpollEngine& engine,
-                                                                    const DnsServer& server, Duration patience);
+                                                                    const DnsServer& server, Transport transport,
+                                                                    Duration patience);
   CaresChannel(const CaresChannel&) = delete;
   CaresChannel& operator=(const CaresChannel&) = delete;
   /// Only after `close` has completed, or when nothing was ever asked (asserted).

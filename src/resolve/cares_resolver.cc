@@ -42,9 +42,11 @@ DnsServer server_of(const ares_addr_port_node& node, std::uint16_t default_port)
   return server;
 }
 
-/// Lets c-ares read resolv.conf, in a channel made for that alone. It is given the text as a file in memory, because
-/// the file itself may be out of this thread's reach; the order of lookups, so that it reads no other.
+/// The servers that are named, else what resolv.conf says. Lets c-ares read resolv.conf, in a channel made for that
+/// alone. It is given the text as a file in memory, because the file itself may be out of this thread's reach; the
+/// order of lookups, so that it reads no other.
 Result<Configuration> read_configuration(const CaresResolver::Options& options) {
+  if (!options.servers.empty()) return Configuration{.servers = options.servers};
   const auto text = options.read_file(options.resolv_conf_path, limits::resolv_conf_octets_max);
   if (!text && text.error().kind != ErrorKind::not_found) return std::unexpected(text.error());
   auto file = sys::file_in_memory(text ? *text : "");
@@ -57,9 +59,6 @@ Result<Configuration> read_configuration(const CaresResolver::Options& options) 
   int status = ares_init_options(&channel, &wanted, ARES_OPT_RESOLVCONF | ARES_OPT_LOOKUPS);
   if (status != ARES_SUCCESS) return std::unexpected(cares_error(status));
   const std::unique_ptr<ares_channeldata, decltype(&ares_destroy)> owned(channel, &ares_destroy);
-  if (!options.servers.empty() && ares_set_servers_ports_csv(channel, options.servers.c_str()) != ARES_SUCCESS) {
-    return std::unexpected(Error{.kind = ErrorKind::invalid, .os_code = 0});
-  }
   ares_addr_port_node* nodes = nullptr;
   status = ares_get_servers_ports(channel, &nodes);
   if (status != ARES_SUCCESS) return std::unexpected(cares_error(status));
@@ -173,8 +172,14 @@ struct CaresResolver::Exchange {
   HostName name;
   Asker* asker;
   Instant asked;
-  std::size_t first_channel;
+  std::vector<std::size_t> order;  // in which the servers are asked
   int answers_open;
+};
+
+struct CaresResolver::Server {
+  std::unique_ptr<CaresChannel> channel;
+  std::optional<Instant> last_until{};  // it was silent or unreachable: asked after the others until then
+  std::optional<Instant> answered{};    // when it last did
 };
 
 /// One record type of a question at one server. Owned by c-ares until it calls back.
@@ -182,7 +187,9 @@ struct CaresResolver::Attempt {
   CaresResolver* resolver;
   std::uint64_t id;
   RecordType type;
-  std::size_t number = 0;      // servers asked before this one
+  std::size_t number = 0;  // servers asked before this one
+  std::size_t server = 0;  // the one that is being asked
+  Instant sent{};
   bool server_failed = false;  // one of them answered SERVFAIL: better known than a later silence
 };
 
@@ -219,18 +226,19 @@ Result<void> CaresResolver::configure() {
   const auto stamp = sys::file_stamp(options_.resolv_conf_path);
   const auto configuration = read_configuration(options_);
   if (!configuration) return std::unexpected(configuration.error());
-  std::vector<std::unique_ptr<CaresChannel>> channels;
+  std::vector<Server> servers;
   for (const DnsServer& server : configuration->servers) {
-    auto channel = CaresChannel::create(engine_, server, options_.try_time);
+    auto channel = CaresChannel::create(engine_, server, options_.transport, options_.try_time);
     if (!channel) return std::unexpected(channel.error());
-    channels.push_back(std::move(*channel));
+    servers.push_back({.channel = std::move(*channel)});
   }
-  std::swap(channels_, channels);
+  std::swap(servers_, servers);
   rotate_ = configuration->rotate;
   next_start_ = 0;
   stamp_ = stamp ? std::optional(*stamp) : std::nullopt;
+  for (auto& [id, exchange] : exchanges_) exchange.order = order();
   // Last: an open question goes to the servers above as its channel is closed.
-  retire(std::move(channels));
+  retire(std::move(servers));
   return {};
 }
 
@@ -249,9 +257,9 @@ void CaresResolver::on_changed(engine::Status) {
   post_closed_if_quiet();
 }
 
-void CaresResolver::retire(std::vector<std::unique_ptr<CaresChannel>> channels) {
-  for (auto& channel : channels) {
-    Retired& old = *retired_.emplace_back(std::make_unique<Retired>(*this, std::move(channel)));
+void CaresResolver::retire(std::vector<Server> servers) {
+  for (Server& server : servers) {
+    Retired& old = *retired_.emplace_back(std::make_unique<Retired>(*this, std::move(server.channel)));
     old.channel->close(old.quiet);
   }
 }
@@ -277,8 +285,25 @@ void CaresResolver::ask_name(std::uint64_t id, const Address& address, Asker& as
 void CaresResolver::open(std::uint64_t id, const HostName& name, Asker& asker, int answers) {
   STILE_ASSERT(closed_ == nullptr);
   look_for_changes();
-  exchanges_.emplace(id, Exchange{name, &asker, engine_.now(), next_start_, answers});
-  if (rotate_) next_start_ = (next_start_ + 1) % std::max<std::size_t>(channels_.size(), 1);
+  exchanges_.emplace(id, Exchange{name, &asker, engine_.now(), order(), answers});
+  if (rotate_) next_start_ = (next_start_ + 1) % std::max<std::size_t>(servers_.size(), 1);
+}
+
+// Those that were silent of late come last. When the first of them has waited for long enough, one question tries it,
+// and the others go elsewhere meanwhile.
+std::vector<std::size_t> CaresResolver::order() {
+  const Instant now = engine_.now();
+  std::vector<std::size_t> order;
+  std::vector<std::size_t> silent;
+  for (std::size_t i = 0; i < servers_.size(); ++i) {
+    const std::size_t server = (next_start_ + i) % servers_.size();
+    const auto& last_until = servers_[server].last_until;
+    (last_until && now < *last_until ? silent : order).push_back(server);
+  }
+  if (!order.empty() && servers_[order.front()].last_until)
+    servers_[order.front()].last_until = now + options_.try_time;
+  order.insert(order.end(), silent.begin(), silent.end());
+  return order;
 }
 
 void CaresResolver::forget(std::uint64_t id) noexcept {
@@ -288,12 +313,16 @@ void CaresResolver::forget(std::uint64_t id) noexcept {
 void CaresResolver::start(std::unique_ptr<Attempt> attempt) {
   const auto exchange = exchanges_.find(attempt->id);
   if (exchange == exchanges_.end()) return;
-  if (channels_.empty()) {
+  if (servers_.empty()) {
     on_reply(std::move(attempt), ARES_ECONNREFUSED, {});
     return;
   }
   const RecordType type = attempt->type;
-  CaresChannel& channel = *channels_[(exchange->second.first_channel + attempt->number) % channels_.size()];
+  attempt->server = exchange->second.order[attempt->number % servers_.size()];
+  attempt->sent = engine_.now();
+  CaresChannel& channel = *servers_[attempt->server].channel;
+  ++figures_.questions;
+  if (options_.questions != nullptr) options_.questions->add();
   // A copy: an answer that comes at once ends the exchange.
   const HostName name = exchange->second.name;
   const auto on_called = [](void* argument, int status, int, unsigned char* message, int length) {
@@ -305,17 +334,35 @@ void CaresResolver::start(std::unique_ptr<Attempt> attempt) {
   channel.ask(name, type, on_called, attempt.release());
 }
 
+// Silence counts where nothing else was heard since: there are names that a healthy server has no answer for in time.
+// A host that is gone is found out by its router only after seconds.
+void CaresResolver::note(const Attempt& attempt, int status) {
+  Server& server = servers_[attempt.server];
+  if (status != ARES_ETIMEOUT && status != ARES_ECONNREFUSED) {
+    server.answered = engine_.now();
+    server.last_until.reset();
+  } else if (!server.answered || *server.answered < attempt.sent) {
+    server.last_until = engine_.now() + limits::dns_silent_server_last;
+  }
+}
+
 void CaresResolver::on_reply(std::unique_ptr<Attempt> attempt, int status, ConstBytes message) {
   if (status == ARES_EDESTRUCTION) {
     attempt->number = 0;
     if (closed_ == nullptr) start(std::move(attempt));
     return;
   }
+  Reading answer = read_answer(attempt->type, status, message);
+  const bool failed = answer.reason == Reason::dns_failed || status == ARES_ESERVFAIL;
+  if (!servers_.empty()) {
+    note(*attempt, status);
+    figures_.failures += failed ? 1 : 0;
+    if (failed && options_.failures != nullptr) options_.failures->add();
+  }
   const auto exchange = exchanges_.find(attempt->id);
   if (exchange == exchanges_.end()) return;
-  Reading answer = read_answer(attempt->type, status, message);
   attempt->server_failed |= status == ARES_ESERVFAIL;
-  if ((answer.reason == Reason::dns_failed || status == ARES_ESERVFAIL) && may_try_again(*attempt, status)) {
+  if (failed && may_try_again(*attempt, status)) {
     ++attempt->number;
     start(std::move(attempt));
     return;
@@ -331,10 +378,11 @@ void CaresResolver::on_reply(std::unique_ptr<Attempt> attempt, int status, Const
   }
 }
 
-/// Every server once; a silent one twice where it is the only one. Never beyond the time limit.
+/// Every server once, and all once more while the last one was silent. Never beyond the time limit.
 bool CaresResolver::may_try_again(const Attempt& attempt, int status) const {
   const std::size_t asked = attempt.number + 1;
-  const bool once_more = asked < channels_.size() || (status == ARES_ETIMEOUT && asked < 2);
+  const std::size_t servers = servers_.size();
+  const bool once_more = asked < servers || (status == ARES_ETIMEOUT && asked < 2 * servers);
   return once_more && engine_.now() - exchanges_.at(attempt.id).asked < options_.total;
 }
 
@@ -356,7 +404,7 @@ void CaresResolver::close(engine::Operation& closed) noexcept {
   STILE_ASSERT(closed_ == nullptr);
   closed_ = &closed;
   exchanges_.clear();
-  retire(std::exchange(channels_, {}));
+  retire(std::exchange(servers_, {}));
   post_closed_if_quiet();
 }
 

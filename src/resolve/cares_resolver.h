@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/counter.h"
 #include "base/limits.h"
 #include "engine/epoll/epoll_engine.h"
 #include "resolve/backend.h"
@@ -22,15 +23,23 @@ namespace stile::resolve {
 class CaresResolver final : public Backend {
  public:
   struct Options {
-    std::string servers;  // "192.0.2.53,127.0.0.1:5353,[2001:db8::53]:53"; empty: as resolv.conf says
+    std::vector<DnsServer> servers;  // in the order to ask; empty: as resolv.conf says
+    Transport transport = Transport::udp;
     std::string resolv_conf_path = "/etc/resolv.conf";
     sys::ReadFile read_file = sys::read_file;
-    std::uint16_t port = 53;  // of a server that is named without one, as all of resolv.conf are
+    std::uint16_t port = 53;  // of the servers of resolv.conf
     Duration try_time = limits::dns_try;
     Duration total = limits::dns_total;
+    Counter* questions = nullptr;  // where they are counted as well; absent: nowhere
+    Counter* failures = nullptr;
+  };
+  /// One record type asked of one server is a question; silence, a refusal and a failure bring no answer.
+  struct Figures {
+    std::uint64_t questions = 0;
+    std::uint64_t failures = 0;
   };
 
-  /// `engine` outlives the resolver. Fails where `servers` cannot be read (invalid) or memory is short.
+  /// `engine` outlives the resolver. Fails where resolv.conf cannot be read or memory is short.
   [[nodiscard]] static Result<std::unique_ptr<CaresResolver>> create(engine::EpollEngine& engine,
                                                                      const Options& options);
   /// Only after `close` has completed, or when nothing was ever asked (asserted).
@@ -40,32 +49,37 @@ class CaresResolver final : public Backend {
   void ask_name(std::uint64_t id, const Address& address, Asker& asker) override;
   void forget(std::uint64_t id) noexcept override;
   [[nodiscard]] bool prefers_ipv6() override;
+  [[nodiscard]] const Figures& figures() const noexcept { return figures_; }
   void close(engine::Operation& closed) noexcept override;
 
  private:
   struct Exchange;
   struct Attempt;
   struct Retired;
+  struct Server;
 
   CaresResolver(engine::EpollEngine& engine, const Options& options);
 
   void open(std::uint64_t id, const HostName& name, Asker& asker, int answers);
+  [[nodiscard]] std::vector<std::size_t> order();
   void start(std::unique_ptr<Attempt> attempt);
+  void note(const Attempt& attempt, int status);
   void on_reply(std::unique_ptr<Attempt> attempt, int status, ConstBytes message);
   [[nodiscard]] bool may_try_again(const Attempt& attempt, int status) const;
   /// Reads what to ask whom; leaves everything as it is where it cannot.
   Result<void> configure();
   void look_for_changes();
   void on_changed(engine::Status);
-  void retire(std::vector<std::unique_ptr<CaresChannel>> channels);
+  void retire(std::vector<Server> servers);
   void buried(Retired& retired);
   void post_closed_if_quiet();
 
   engine::EpollEngine& engine_;
   Options options_;
-  std::vector<std::unique_ptr<CaresChannel>> channels_;  // in the order to ask
-  bool rotate_ = false;                                  // resolv.conf says so: begin with each server in turn
+  std::vector<Server> servers_;  // in the order to ask
+  bool rotate_ = false;          // resolv.conf says so: begin with each server in turn
   std::size_t next_start_ = 0;
+  Figures figures_;
   std::map<std::uint64_t, Exchange> exchanges_;
   std::optional<Instant> probed_;
   bool ipv6_route_ = false;

@@ -35,11 +35,15 @@ void HostsTable::add_line(std::string_view line) {
   for (std::string_view word = next_word(line); !word.empty(); word = next_word(line)) {
     const auto host = canonical_host(word);
     if (!host || !std::holds_alternative<HostName>(*host)) continue;
-    reverse_.emplace(*address, std::get<HostName>(*host));
-    std::vector<Address>& addresses = names_[std::get<HostName>(*host)];
-    const bool known = std::ranges::find(addresses, *address) != addresses.end();
-    if (!known && addresses.size() < limits::candidates_max) addresses.push_back(*address);
+    add(*address, std::get<HostName>(*host));
   }
+}
+
+void HostsTable::add(const Address& address, const HostName& name) {
+  reverse_.emplace(address, name);
+  std::vector<Address>& addresses = names_[name];
+  const bool known = std::ranges::find(addresses, address) != addresses.end();
+  if (!known && addresses.size() < limits::candidates_max) addresses.push_back(address);
 }
 
 const std::vector<Address>* HostsTable::find(const HostName& name) const {

@@ -18,6 +18,8 @@ class HostsTable {
  public:
   HostsTable() noexcept = default;
   [[nodiscard]] static HostsTable parse(std::string_view text);
+  /// One more name of `address`.
+  void add(const Address& address, const HostName& name);
 
   /// In the order of the file, without repetitions, at most limits::candidates_max; nullptr for an unknown name.
   [[nodiscard]] const std::vector<Address>* find(const HostName& name) const;

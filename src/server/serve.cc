@@ -26,12 +26,12 @@
 #include "observe/counters.h"
 #include "observe/diagnostics.h"
 #include "observe/record_sink.h"
-#include "resolve/caching_resolver.h"
-#include "resolve/cares_resolver.h"
+#include "resolve/name_service.h"
 #include "server/banner.h"
 #include "server/enclosure.h"
 #include "server/heartbeat.h"
 #include "server/listening.h"
+#include "server/name_settings.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
 #include "sys/file_keeper.h"
@@ -69,6 +69,21 @@ class SinkReporter final : public Reporter {
 constexpr std::string_view resolv_conf = "/etc/resolv.conf";
 constexpr std::string_view hosts_file = "/etc/hosts";
 
+resolve::NameService::Options name_options(observe::Counters& counters, const sys::ReadFile& read_file) {
+  return {.resolv_conf_path = std::string(resolv_conf),
+          .hosts_path = std::string(hosts_file),
+          .read_file = read_file,
+          .cache_counters = {.hits = &counters.dns_cache_hits,
+                             .negative_hits = &counters.dns_cache_negative_hits,
+                             .misses = &counters.dns_cache_misses,
+                             .entries = &counters.dns_cache_entries,
+                             .evicted = &counters.dns_cache_evicted,
+                             .joined = &counters.dns_joined,
+                             .busy = &counters.dns_busy},
+          .questions = &counters.dns_questions,
+          .failures = &counters.dns_failures};
+}
+
 Periods local_periods(WallTime now) {
   const sys::LocalPeriods local = sys::local_periods(now);
   return {.day_begin = local.day_begin, .day_end = local.day_end, .month_begin = local.month_begin};
@@ -91,9 +106,8 @@ observe::RecordFormat record_format(config::LogFormat format) {
 /// One worker with everything it stands on, in the order of construction.
 struct Crew {
   std::unique_ptr<engine::EpollEngine> engine;
-  std::unique_ptr<resolve::CaresResolver> dns;
-  std::unique_ptr<resolve::CachingResolver> resolver;
   observe::Counters counters;
+  std::unique_ptr<resolve::NameService> names;
   std::unique_ptr<auth::PoolVerifier> passwords;
   std::unique_ptr<auth::HelperVerifier> helper;  // absent where no listener needs one
   std::unique_ptr<auth::MethodVerifier> verifier;
@@ -104,14 +118,14 @@ struct Crew {
   /// On the worker's thread: until everything ended and nothing is pending in the engine.
   void run() {
     worker->run();
-    engine::Operation resolver_closed;
-    resolver_closed.bind<&Crew::on_resolver_closed>(this);
-    resolver->close(resolver_closed);
+    engine::Operation names_closed;
+    names_closed.bind<&Crew::on_names_closed>(this);
+    names->close(names_closed);
     engine->run();
   }
 
  private:
-  void on_resolver_closed(engine::Status) { engine->stop(); }
+  void on_names_closed(engine::Status) { engine->stop(); }
 };
 
 /// What the main thread is asked by others.
@@ -126,10 +140,12 @@ struct Adoption {
   std::condition_variable said;
   std::size_t workers = 0;  // that have said it
   Worker::Enforced sum;
+  std::optional<Error> names_fault;  // why some of them still ask as before
 
-  void add(const Worker::Enforced& enforced) {
+  void add(const Worker::Enforced& enforced, const Result<void>& names) {
     const std::scoped_lock lock(mutex);
     ++workers;
+    if (!names) names_fault = names.error();
     sum.ended += enforced.ended;
     sum.kept += enforced.kept;
     said.notify_one();
@@ -473,24 +489,21 @@ bool Server::recruit() {
       return file_keeper_->read(path, octets_max);
     };
   }
+  const resolve::NameSettings settings = name_settings(config_);
   for (const auto& crew : crews_) {
-    auto dns = resolve::CaresResolver::create(
-        *crew->engine, {.servers = {}, .resolv_conf_path = std::string(resolv_conf), .read_file = read_file});
-    if (!dns) {
-      diagnostics_.error("cannot start the resolver", sys::describe(dns.error()));
+    auto names = resolve::NameService::create(*crew->engine, name_options(crew->counters, read_file), settings);
+    if (!names) {
+      diagnostics_.error("cannot start the resolver", sys::describe(names.error()));
       return false;
     }
-    crew->dns = std::move(*dns);
-    crew->resolver = std::make_unique<resolve::CachingResolver>(
-        *crew->engine, *crew->dns,
-        resolve::CachingResolver::Options{.hosts_path = std::string(hosts_file), .read_file = read_file});
+    crew->names = std::move(*names);
     crew->passwords = std::make_unique<auth::PoolVerifier>(*crew->engine, *office_);
     if (helper_office_ != nullptr) {
       crew->helper = std::make_unique<auth::HelperVerifier>(*crew->engine, *helper_office_);
     }
     crew->verifier = std::make_unique<auth::MethodVerifier>(*crew->passwords, crew->helper.get());
-    crew->worker = std::make_unique<Worker>(*crew->engine, *crew->resolver, crew->counters, reporter_.get(), common(),
-                                            crew->verifier.get());
+    crew->worker = std::make_unique<Worker>(*crew->engine, crew->names->resolver(), crew->counters, reporter_.get(),
+                                            common(), crew->verifier.get());
   }
   return true;
 }
@@ -873,9 +886,10 @@ Worker::Enforced Server::put_in_force(ListenerChanges changes) {
   const auto adoption = std::make_shared<Adoption>();
   const auto config = std::make_shared<const config::Config>(config_);
   const auto tls = std::make_shared<const TlsServers>(tls_);
+  const auto names = std::make_shared<const resolve::NameSettings>(name_settings(config_));
   for (std::size_t i = 0; i < crews_.size(); ++i) {
     crews_[i]->worker->perform(
-        [crew = crews_[i].get(), i, removed, kept, added, adoption, config, tls, common = common()] {
+        [crew = crews_[i].get(), i, removed, kept, added, adoption, config, tls, names, common = common()] {
           for (OpenedListener& opened : *added) {
             crew->listen(opened.bound, admission_of(*config, *tls, opened.bound.listener),
                          std::move(opened.descriptors[i]));
@@ -883,7 +897,8 @@ Worker::Enforced Server::put_in_force(ListenerChanges changes) {
           for (const Bound& bound : *kept)
             crew->worker->admit(bound.where(), admission_of(*config, *tls, bound.listener));
           for (const Bound& bound : *removed) crew->worker->close_listener(bound.where());
-          adoption->add(crew->worker->adopt(common));
+          const auto named = crew->names->adopt(*names);
+          adoption->add(crew->worker->adopt(common), named);
         });
   }
   {
@@ -893,6 +908,10 @@ Worker::Enforced Server::put_in_force(ListenerChanges changes) {
   // Entries for records that are gone would never be found; now that nobody adds any, nothing is left of them.
   office_->cache.clear();
   if (helper_office_ != nullptr) helper_office_->forget_all();
+  if (adoption->names_fault) {
+    diagnostics_.warning("names are asked of the resolvers of before", sys::describe(*adoption->names_fault),
+                         "reload once more");
+  }
   return adoption->sum;
 }
 
