@@ -16,6 +16,7 @@
 #include "policy/option_values.h"
 #include "policy/supposition.h"
 #include "policy/words.h"
+#include "server/name_settings.h"
 #include "sys/local_clock.h"
 #include "sys/own_addresses.h"
 
@@ -264,7 +265,7 @@ Answers answers_to(const Request& request, const Identity& who, const config::Co
   if (request.resolving) {
     answers.addresses = {*request.resolving};
   } else if (request.may_ask_dns) {
-    auto found = look_up(*request.target.host_name());
+    auto found = look_up(*request.target.host_name(), server::name_settings(config));
     if (found) {
       answers.addresses = std::move(*found);
     } else {

@@ -4,8 +4,7 @@
 
 #include "base/reason.h"
 #include "engine/epoll/epoll_engine.h"
-#include "resolve/caching_resolver.h"
-#include "resolve/cares_resolver.h"
+#include "resolve/name_service.h"
 #include "sys/errno_table.h"
 
 namespace stile::cli {
@@ -13,14 +12,13 @@ namespace {
 
 class NameLookup {
  public:
-  NameLookup(engine::EpollEngine& engine, resolve::CaresResolver& dns)
-      : engine_(engine), resolver_(engine, dns, {.hosts_path = "/etc/hosts"}) {
+  NameLookup(engine::EpollEngine& engine, resolve::NameService& names) : engine_(engine), names_(names) {
     lookup_.bind<&NameLookup::on_resolved>(this);
     closed_.bind<&NameLookup::on_closed>(this);
   }
 
   resolve::Answer run(const HostName& name) {
-    resolver_.resolve(lookup_, name);
+    names_.resolver().resolve(lookup_, name);
     engine_.run();
     return std::move(answer_);
   }
@@ -28,12 +26,12 @@ class NameLookup {
  private:
   void on_resolved(engine::Status) {
     answer_ = lookup_.answer();
-    resolver_.close(closed_);
+    names_.close(closed_);
   }
   void on_closed(engine::Status) { engine_.stop(); }
 
   engine::EpollEngine& engine_;
-  resolve::CachingResolver resolver_;
+  resolve::NameService& names_;
   resolve::Lookup lookup_;
   engine::Operation closed_;
   resolve::Answer answer_;
@@ -52,12 +50,12 @@ std::string describe(Reason reason) {
 
 }  // namespace
 
-std::expected<std::vector<Address>, std::string> look_up(const HostName& name) {
+std::expected<std::vector<Address>, std::string> look_up(const HostName& name, const resolve::NameSettings& settings) {
   auto engine = engine::EpollEngine::create();
   if (!engine) return std::unexpected(std::string(sys::describe(engine.error())));
-  auto dns = resolve::CaresResolver::create(**engine, {});
-  if (!dns) return std::unexpected(std::string(sys::describe(dns.error())));
-  resolve::Answer answer = NameLookup(**engine, **dns).run(name);
+  auto names = resolve::NameService::create(**engine, {}, settings);
+  if (!names) return std::unexpected(std::string(sys::describe(names.error())));
+  resolve::Answer answer = NameLookup(**engine, **names).run(name);
   if (answer.addresses.empty()) return std::unexpected(describe(answer.reason));
   return std::move(answer.addresses);
 }

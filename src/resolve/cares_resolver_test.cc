@@ -15,6 +15,7 @@
 #include <cstring>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
@@ -45,6 +46,14 @@ HostName host(const std::string& text) {
 
 Endpoint loopback(std::uint16_t port) {
   return {.address = Address::v4(127, 0, 0, 1), .port = port};
+}
+
+/// "192.0.2.53:53,127.0.0.1:5353"
+std::vector<DnsServer> servers_of(const std::string& text) {
+  std::vector<DnsServer> servers;
+  std::istringstream words(text);
+  for (std::string word; std::getline(words, word, ',');) servers.push_back(Endpoint::parse(word).value());
+  return servers;
 }
 
 /// A TCP port that was free a moment ago; UDP ports of that number are as likely free.
@@ -243,12 +252,12 @@ class CaresResolverTest : public testing::Test {
     resolver_ = std::move(*made);
   }
   void use(const std::string& servers) {
-    use(CaresResolver::Options{.servers = servers, .try_time = 200ms, .total = 400ms});
+    use(CaresResolver::Options{.servers = servers_of(servers), .try_time = 200ms, .total = 400ms});
   }
   /// For an answer that no silence may hold up: one that waits for it takes this long at least.
   static constexpr std::chrono::seconds patience{20};
   void use_patiently(const std::string& servers) {
-    use(CaresResolver::Options{.servers = servers, .try_time = patience, .total = 2 * patience});
+    use(CaresResolver::Options{.servers = servers_of(servers), .try_time = patience, .total = 2 * patience});
   }
 
   void close() {
@@ -394,7 +403,7 @@ TEST_F(CaresResolverTest, MappedAddressesAreIpv4) {
 
 TEST_F(CaresResolverTest, LargeAnswersComeByTcpAndAreCut) {
   NEED_DNSMASQ();
-  use(CaresResolver::Options{.servers = dnsmasq_address()});
+  use(CaresResolver::Options{.servers = servers_of(dnsmasq_address())});
   Heard heard(*engine_);
   ask(heard, "big.test");
   EXPECT_EQ(heard.ipv4->addresses.size(), limits::candidates_max);
@@ -404,7 +413,7 @@ TEST_F(CaresResolverTest, LargeAnswersComeByTcpAndAreCut) {
 TEST_F(CaresResolverTest, ReadsResolvConf) {
   const std::string path = testing::TempDir() + "stile-resolv-test-" + std::to_string(::getpid());
   std::ofstream(path) << "search test\noptions ndots:3 rotate\nnameserver 127.0.0.1\n";
-  use(CaresResolver::Options{.servers = "", .resolv_conf_path = path, .try_time = 100ms, .total = 200ms});
+  use(CaresResolver::Options{.resolv_conf_path = path, .try_time = 100ms, .total = 200ms});
   std::remove(path.c_str());
   Heard heard(*engine_);
   ask(heard, "both");  // from port 53 on loopback, whatever is or is not there: never both.test
@@ -417,7 +426,7 @@ TEST_F(CaresResolverTest, ResolvConfIsReadAgainWhenItChanges) {
   odd(OddServer::Way::silent, 0, {Address::v4(127, 0, 0, 1), port});
   odd(OddServer::Way::soa, rcode_nxdomain, {Address::v4(127, 0, 0, 22), port});
   std::ofstream(path) << "nameserver 127.0.0.1\n";
-  use({.servers = "", .resolv_conf_path = path, .port = port, .try_time = patience, .total = 2 * patience});
+  use({.resolv_conf_path = path, .port = port, .try_time = patience, .total = 2 * patience});
   // Another length than before: two files written in one tick of the clock differ by nothing else.
   std::ofstream(path) << "nameserver 127.0.0.22\n";
   // The first server stays silent; the question goes on to the second as soon as that is known.
@@ -439,16 +448,10 @@ TEST_F(CaresResolverTest, NoSearchList) {  // security reference, TN6
   const std::string path = testing::TempDir() + "stile-resolv-test-" + std::to_string(::getpid());
   std::ofstream(path) << "search test\noptions ndots:3\nnameserver 127.0.0.1\n";
   ::setenv("LOCALDOMAIN", "test", 1);
-  use(CaresResolver::Options{.servers = dnsmasq_address(), .resolv_conf_path = path});
+  use(CaresResolver::Options{.resolv_conf_path = path, .port = dnsmasq_->port()});
   std::remove(path.c_str());
   EXPECT_NE(reason_of("both"), Reason::none);
   ::unsetenv("LOCALDOMAIN");
-}
-
-TEST_F(CaresResolverTest, ServersThatCannotBeReadAreAnError) {
-  const auto made = CaresResolver::create(*engine_, {.servers = "not a server"});
-  ASSERT_FALSE(made);
-  EXPECT_EQ(made.error().kind, ErrorKind::invalid);
 }
 
 TEST_F(CaresResolverTest, ASilentServerIsAskedTwiceAndFails) {
@@ -516,6 +519,85 @@ TEST_F(CaresResolverTest, AServersFailureIsBetterKnownThanSilence) {
   EXPECT_EQ(reason_of("a.test"), Reason::dns_not_found);
 }
 
+TEST_F(CaresResolverTest, NamedServersTakeThePlaceOfResolvConf) {
+  const std::string path = testing::TempDir() + "stile-resolv-test-" + std::to_string(::getpid());
+  std::ofstream(path) << "nameserver 127.0.0.1\n";
+  odd(OddServer::Way::rcode, rcode_nxdomain);
+  use({.servers = servers_of(odd_servers_[0]->address()), .resolv_conf_path = path, .port = 1});
+  std::remove(path.c_str());
+  EXPECT_EQ(reason_of("a.test"), Reason::dns_not_found);
+  EXPECT_EQ(odd_servers_[0]->questions(), 2);
+}
+
+TEST_F(CaresResolverTest, AsksByTcpWhereTold) {
+  NEED_DNSMASQ();
+  // Only TCP finds dnsmasq there: datagrams to that port meet a server that denies everything.
+  const std::string udp = odd(OddServer::Way::rcode, rcode_nxdomain, {Address::v4(127, 0, 0, 23), dnsmasq_->port()});
+  use(udp);
+  EXPECT_EQ(reason_of("both.test"), Reason::dns_not_found);
+  close();
+  use({.servers = servers_of(udp), .transport = Transport::tcp, .try_time = patience, .total = 2 * patience});
+  EXPECT_EQ(reason_of("both.test"), Reason::dns_failed) << "nobody takes a connection there";
+  EXPECT_LT(took_, patience);
+  EXPECT_EQ(odd_servers_[0]->questions(), 2) << "no datagram";
+  close();
+  use({.servers = servers_of(dnsmasq_address()), .transport = Transport::tcp});
+  EXPECT_EQ(reason_of("both.test"), Reason::none);
+  EXPECT_EQ(name_of("192.0.2.7").name, host("pointed.test"));
+  Heard heard(*engine_);
+  ask(heard, "big.test");
+  EXPECT_EQ(heard.ipv4->addresses.size(), limits::candidates_max);
+}
+
+TEST_F(CaresResolverTest, AConnectionThatIsRefusedIsFollowedByTheNextServer) {
+  NEED_DNSMASQ();
+  use({.servers = servers_of("127.0.0.1:" + std::to_string(free_port()) + "," + dnsmasq_address()),
+       .transport = Transport::tcp,
+       .try_time = patience,
+       .total = 2 * patience});
+  EXPECT_EQ(reason_of("both.test"), Reason::none);
+  EXPECT_LT(took_, patience);
+}
+
+TEST_F(CaresResolverTest, AServerThatWasSilentIsAskedLast) {
+  NEED_DNSMASQ();
+  use({.servers = servers_of(odd(OddServer::Way::silent) + "," + dnsmasq_address()), .try_time = 500ms, .total = 20s});
+  EXPECT_EQ(reason_of("both.test"), Reason::none);
+  EXPECT_EQ(odd_servers_[0]->questions(), 2);
+  for (const char* name : {"four.test", "six.test", "nobody.test"}) {
+    Heard heard(*engine_);
+    ask(heard, name);
+  }
+  EXPECT_EQ(odd_servers_[0]->questions(), 2) << "asked again though it was silent";
+  const CaresResolver::Figures figures = resolver_->figures();
+  EXPECT_EQ(figures.questions, 10U);
+  EXPECT_EQ(figures.failures, 2U);
+}
+
+TEST_F(CaresResolverTest, WhereAllAreSilentTheirOrderStays) {
+  odd(OddServer::Way::silent);
+  odd(OddServer::Way::silent);
+  use({.servers = servers_of(odd_servers_[0]->address() + "," + odd_servers_[1]->address()),
+       .try_time = 100ms,
+       .total = 250ms});
+  for (int i = 1; i < 3; ++i) {
+    EXPECT_EQ(reason_of("a.test"), Reason::dns_failed);
+    EXPECT_EQ(odd_servers_[1]->questions(), 2 * i) << "each got its turn";
+  }
+}
+
+TEST_F(CaresResolverTest, FiguresAreCountedElsewhereToo) {
+  Counter questions, failures;
+  use({.servers = servers_of(odd(OddServer::Way::rcode, rcode_servfail) + "," + odd(OddServer::Way::rcode, 0)),
+       .questions = &questions,
+       .failures = &failures});
+  EXPECT_EQ(reason_of("a.test"), Reason::dns_not_found);
+  EXPECT_EQ(questions.value(), 4U);
+  EXPECT_EQ(failures.value(), 2U);
+  EXPECT_EQ(resolver_->figures().questions, 4U);
+  EXPECT_EQ(resolver_->figures().failures, 2U);
+}
+
 TEST_F(CaresResolverTest, CloseWithQuestionsInFlight) {
   use(odd(OddServer::Way::silent) + "," + odd(OddServer::Way::silent));
   Heard heard(*engine_);
@@ -537,7 +619,7 @@ TEST_F(CaresResolverTest, PrefersIpv6WhereThereIsARoute) {
 
 TEST_F(CaresResolverTest, UnderTheCache) {
   NEED_DNSMASQ();
-  use(CaresResolver::Options{.servers = dnsmasq_address()});
+  use(CaresResolver::Options{.servers = servers_of(dnsmasq_address())});
   CachingResolver caching(*engine_, *resolver_, {});
   struct Client {
     void on_resolved(Status) {

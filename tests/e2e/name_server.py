@@ -1,4 +1,5 @@
-"""A DNS server whose every answer is chosen by the test: addresses, an error code, or silence."""
+"""A DNS server whose every answer is chosen by the test: addresses, an error code, or silence; by datagrams, by TCP, or by
+both with datagrams that are cut."""
 
 import ipaddress
 import socket
@@ -14,6 +15,8 @@ Answer = int | list[str]  # an error code, SILENCE, or addresses of both familie
 
 class NameServer:
     """Answers for the names that it is given, and NXDOMAIN for all others. `asked` lists every question."""
+
+    cut = False  # every answer is said not to fit (TC), and holds nothing
 
     def __init__(self, host: str, names: dict[str, Answer], port: int = 53) -> None:
         self.names = names
@@ -48,6 +51,8 @@ class NameServer:
             return b""
         records = [] if isinstance(found, int) else [record(address) for address in found if family(address) == kind]
         code = found if isinstance(found, int) else 0
+        if self.cut:
+            return struct.pack("!2sHHHHH", query[:2], 0x8780, 1, 0, 0, 0) + question
         header = struct.pack("!2sHHHHH", query[:2], 0x8580 | code, 1, len(records), 0, 0)
         return header + question + b"".join(records)
 
@@ -55,6 +60,34 @@ class NameServer:
         self.closed = True
         self.thread.join()
         self.socket.close()
+
+
+class StreamNameServer(NameServer):
+    """The same by TCP alone: each message behind its length (RFC 1035, section 4.2.2)."""
+
+    def __init__(self, host: str, names: dict[str, Answer], port: int = 53) -> None:
+        self.names = names
+        self.asked = []
+        self.socket = socket.create_server((host, port))
+        self.socket.settimeout(0.1)
+        self.closed = False
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while not self.closed:
+            try:
+                connection, _ = self.socket.accept()
+            except TimeoutError:
+                continue
+            threading.Thread(target=self.converse, args=(connection,), daemon=True).start()
+
+    def converse(self, connection: socket.socket) -> None:
+        with connection, connection.makefile("rb") as stream:
+            connection.settimeout(None)
+            while len(length := stream.read(2)) == 2:
+                if answer := self.answer(stream.read(struct.unpack("!H", length)[0])):
+                    connection.sendall(struct.pack("!H", len(answer)) + answer)
 
 
 def family(answer: str) -> int:
