@@ -129,8 +129,8 @@ TEST(Hosts, FaultsNameTheHost) {
             "2: names.hosts: 'x.localhost': localhost is always this host itself\n");
   EXPECT_EQ(fault("'x.invalid' = '10.0.0.2'"),
             "2: names.hosts: 'x.invalid': names below invalid have no address (RFC 6761)\n");
-  EXPECT_EQ(fault("'a.example' = '10.0.0.2'\n'A.example' = '10.0.0.2'"),
-            "3: names.hosts: 'A.example': it stands twice\n");
+  EXPECT_EQ(fault("'A.example' = '10.0.0.2'\n'a.example' = '10.0.0.2'"),
+            "3: names.hosts: 'a.example': it stands twice\n");
   EXPECT_NE(fault("a.example = '10.0.0.2'").find("2: names.hosts: write the name between quotes"), std::string::npos);
   EXPECT_NE(fault("'a.example' = 7").find("expected addresses for 'a.example', not"), std::string::npos);
   EXPECT_NE(faults("[names]\nhosts = 'file'\n").find("expected names and addresses"), std::string::npos);
