@@ -64,6 +64,9 @@ inline constexpr auto connect_per_address = 10s;
 inline constexpr auto connect_total = 30s;
 inline constexpr auto connect_stagger = 250ms;
 inline constexpr std::size_t candidates_max = 16;
+// A way through other proxies: so many hops, and so many servers of which each hop may be any one.
+inline constexpr std::size_t chain_hops_max = 8;
+inline constexpr std::size_t upstream_servers_max = 32;
 
 // Names.
 inline constexpr auto dns_try = 5s;

@@ -105,6 +105,17 @@ enum class Reason : std::uint8_t {
   dial_no_ports,    // source ports exhausted
   dial_egress,      // the address to leave from is not this host's
   dial_failed,      // anything else
+  // Through another proxy: it is beyond reach, or it said so of the target.
+  upstream_failed,   // it cannot be reached, it does not let us in, or what it says is no answer
+  upstream_general,  // it failed and does not say why
+  upstream_denied,   // its rules forbid it
+  upstream_network_unreachable,
+  upstream_host_unreachable,
+  upstream_timeout,
+  upstream_refused,
+  upstream_ttl_expired,
+  upstream_command,       // it has no such command
+  upstream_address_type,  // it cannot carry the address
 
   // BIND and UDP ASSOCIATE.
   udp_claim,     // the address and port that it names are not the client's, where they must be

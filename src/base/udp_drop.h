@@ -21,6 +21,7 @@ enum class UdpDrop : std::uint8_t {
   limit,     // a queue or a ceiling is full
   rate,      // beyond the rate of the target's rule
   quota,     // nothing is left of its quota
+  upstream,  // the way through other proxies is not open, or broke
   // By the network, which says so by ICMP.
   icmp_port,        // nobody listens there
   icmp_host,        // unreachable
