@@ -4,7 +4,7 @@
 // Threading: main thread, once a process, for it takes the signals over. Tested in tests/e2e/connect_test.py.
 #pragma once
 
-#include "client/proxy_connection.h"
+#include "route/chain.h"
 #include "session/proxy_failure.h"
 
 namespace stile::client {
@@ -15,6 +15,6 @@ struct ConnectResult {
 };
 
 /// Blocks until both directions have ended, or one has failed.
-[[nodiscard]] ConnectResult run_connect(const Proxy& proxy, const Target& target);
+[[nodiscard]] ConnectResult run_connect(const route::Hop& proxy, const Target& target);
 
 }  // namespace stile::client

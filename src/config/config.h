@@ -18,6 +18,7 @@
 #include "base/time.h"
 #include "config/listener.h"
 #include "config/outside.h"
+#include "config/upstream.h"
 #include "policy/expect.h"
 #include "policy/policy.h"
 
@@ -105,6 +106,7 @@ struct Config {
   Udp udp;
   Bind bind;
   std::vector<ProxyProtocolTo> proxy_protocol_to;
+  std::vector<Upstream> upstreams;
   Users users;
   Pam pam;
   Command command;
@@ -164,6 +166,9 @@ using ReadFile = std::function<std::expected<NamedFile, std::string>(const std::
 /// What a listener offers: what the file says, else a password where there are users, else nothing (security reference,
 /// 1.1).
 [[nodiscard]] AuthMethods auth_of(const Config& config, const Listener& listener) noexcept;
+
+/// What rules may name.
+[[nodiscard]] policy::Upstreams upstreams_of(const Config& config);
 
 /// Some listener has names and passwords judged by the helper process.
 [[nodiscard]] bool needs_helper(const Config& config) noexcept;

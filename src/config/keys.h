@@ -44,22 +44,27 @@ enum class KeyType : std::uint8_t {
   sandbox,    // of what a server gives up
   program,    // a path and its arguments
   realms,     // a list of Kerberos realms
+  name,       // letters, digits, '-', '_' and '.'
+  servers,    // a list of proxies' addresses
+  pick,       // which of them
 };
 
 /// A list in the file; one string is as good as a list of one.
 [[nodiscard]] constexpr bool is_list(KeyType type) noexcept {
   return type == KeyType::addresses || type == KeyType::protocols || type == KeyType::networks ||
-         type == KeyType::targets || type == KeyType::auth || type == KeyType::program || type == KeyType::realms;
+         type == KeyType::targets || type == KeyType::auth || type == KeyType::program || type == KeyType::realms ||
+         type == KeyType::servers;
 }
 
 /// Where a value goes: the member of the part of the configuration that has it.
-using DurationField =
-    std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*, Duration Users::*,
-                 Duration Engine::*, Duration Accounting::*, Duration Pam::*, Duration Command::*>;
+using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*,
+                                   Duration Users::*, Duration Engine::*, Duration Accounting::*, Duration Pam::*,
+                                   Duration Command::*, Duration Upstream::*>;
 using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*,
-                                 bool Gssapi::*, bool Config::*>;
-using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
-                               std::string Pam::*, std::string Gssapi::*, std::string Config::*>;
+                                 bool Gssapi::*, bool Config::*, bool Upstream::*>;
+using TextField =
+    std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
+                 std::string Pam::*, std::string Gssapi::*, std::string Config::*, std::string Upstream::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats
@@ -75,6 +80,7 @@ struct Key {
   Duration longest{};
   std::uint32_t Config::* number = nullptr;
   std::uint32_t Limits::* limit = nullptr;
+  std::uint32_t Upstream::* count = nullptr;
   std::uint32_t least = 0;
   std::uint32_t most = 0;
   ChoiceField choice;
@@ -100,6 +106,10 @@ struct Table {
 
 [[nodiscard]] const Key* find_key(std::string_view table, std::string_view name) noexcept;
 [[nodiscard]] const Table* find_table(std::string_view name) noexcept;
+/// How many of it there are: of one that does not repeat, one.
+[[nodiscard]] std::size_t table_count(const Config& config, const Table& table) noexcept;
+/// Adds another of a table that repeats.
+void add_table(Config& config, const Table& table);
 
 /// The words that `log` takes.
 [[nodiscard]] std::span<const std::string_view> log_format_words() noexcept;

@@ -17,6 +17,7 @@ Config with_tables() {
   Config config;
   config.listeners.resize(1);
   config.proxy_protocol_to.resize(1);
+  config.upstreams.resize(1);
   return config;
 }
 

@@ -1,5 +1,5 @@
 // docs/configuration.md, made from the key table.
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "base/duration.h"
 #include "config/keys.h"
@@ -72,6 +72,12 @@ std::string type_text(const Key& key) {
       return "path and arguments";
     case KeyType::realms:
       return "list of realms";
+    case KeyType::name:
+      return "name";
+    case KeyType::servers:
+      return "list of proxies' addresses";
+    case KeyType::pick:
+      return fmt::format("one of `\"{}\"`", fmt::join(pick_words, "\"`, `\""));
   }
   return {};
 }

@@ -53,6 +53,7 @@ struct Configuration {
   config::Config config;
   std::shared_ptr<const auth::Users> users;  // those of the file that it names; absent where it names none
   TlsServers tls;
+  route::UpstreamPlans upstreams;
   std::vector<std::string> files;  // all that was read for it
 };
 
