@@ -108,7 +108,7 @@ Order UpstreamGroup::order(Instant now, std::uint64_t key, std::uint64_t random)
     switch (state(member, now)) {
       case MemberState::up:
       case MemberState::slow_start:
-        rank.tier = Rank::Tier::chosen;
+        rank.tier = silence(member, now) < limits::upstream_silence ? Rank::Tier::chosen : Rank::Tier::spared;
         ++result.alive;
         break;
       case MemberState::half_open:
@@ -120,7 +120,6 @@ Order UpstreamGroup::order(Instant now, std::uint64_t key, std::uint64_t random)
     }
   }
   if (result.alive > 0) {
-    spare_silent(ranks, now);
     rank_alive(ranks, now, key, random);
     result.trial = offer_trial(ranks, now);
   }
@@ -129,25 +128,8 @@ Order UpstreamGroup::order(Instant now, std::uint64_t key, std::uint64_t random)
   for (std::size_t index = 0; index < result.count; ++index) {
     result.members[index] = ranks[index].member;
   }
-  // Behind a trial, which may be for nothing, the alive one that comes next had its turn.
-  members_[result.members[result.trial ? 1 : 0]].turn = ++orders_;
+  members_[result.members[0]].turn = ++orders_;
   return result;
-}
-
-/// Where others answer. Where none does, it is the network's silence.
-void UpstreamGroup::spare_silent(Ranks& ranks, Instant now) const noexcept {
-  const auto is_silent = [this, now](const Rank& rank) {
-    return silence(members_[rank.member], now) >= limits::upstream_silence;
-  };
-  const auto all = std::span(ranks).first(members_.size());
-  if (std::ranges::all_of(all, [&](const Rank& rank) { return !rank.is_alive() || is_silent(rank); })) {
-    return;
-  }
-  for (Rank& rank : all) {
-    if (rank.is_alive() && is_silent(rank)) {
-      rank.tier = Rank::Tier::spared;
-    }
-  }
 }
 
 /// By `pick_`. A member in slow start is left out, behind the others, of as many requests as its weight falls short of

@@ -156,7 +156,6 @@ class UpstreamGroup {
   [[nodiscard]] MemberState state(const Member& member, Instant now) const noexcept;
   [[nodiscard]] static Duration silence(const Member& member, Instant now) noexcept;
   [[nodiscard]] std::uint64_t weight(const Member& member, Instant now) const noexcept;
-  void spare_silent(Ranks& ranks, Instant now) const noexcept;
   void rank_alive(Ranks& ranks, Instant now, std::uint64_t key, std::uint64_t random) noexcept;
   [[nodiscard]] std::uint64_t cost(const Member& member, std::size_t index, Instant now,
                                    std::uint64_t key) const noexcept;

@@ -87,6 +87,7 @@ class Simulation {
 
   static std::vector<std::uint64_t> identities(std::size_t count) {
     std::vector<std::uint64_t> result;
+    result.reserve(count);
     for (std::size_t member = 0; member < count; ++member) {
       result.push_back(group_hash(std::to_string(member)));
     }
