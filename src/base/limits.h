@@ -80,19 +80,6 @@ inline constexpr auto upstream_latency_memory = 5s;          // what is older we
 inline constexpr auto upstream_latency_stale = 5s;           // a member not heard of for so long is tried again, ...
 inline constexpr std::uint64_t upstream_latency_looks = 16;  // ... by one request in so many
 
-// Upstream groups (route/upstream_group.h).
-inline constexpr std::size_t upstream_members_max = 32;
-inline constexpr int upstream_failures_to_down = 3;  // one behind another
-inline constexpr auto upstream_down_first = 5s;      // doubled with each trial that fails
-inline constexpr auto upstream_down_max = 300s;
-inline constexpr auto upstream_slow_start = 30s;
-inline constexpr auto upstream_trial_offer = 1s;             // for a request to begin the trial that it was offered
-inline constexpr auto upstream_silence = 2s;                 // with attempts under way; from then on others come first
-inline constexpr auto upstream_probe_doubt = 1s;             // behind a failure of a member that is still up
-inline constexpr auto upstream_latency_memory = 5s;          // what is older weighs less than e to the -1
-inline constexpr auto upstream_latency_stale = 5s;           // a member not heard of for so long is tried again, ...
-inline constexpr std::uint64_t upstream_latency_looks = 16;  // ... by one request in so many
-
 // Names.
 inline constexpr auto dns_try = 5s;
 inline constexpr auto dns_total = 10s;

@@ -1,4 +1,4 @@
-// One run of PING or TRACEROUTE through a proxy: connects (proxy_connection.h), asks, and shows what the proxy streams,
+// One run of PING or TRACEROUTE through a proxy: connects (route/chain.h), asks, and shows what the proxy streams,
 // line by line, until the stream ends. The lines are those of wire/icmp_text.h; a line of another server is shown as
 // text, with everything but printable ASCII escaped, for no octet of a proxy's reaches a terminal as it came.
 // Refuses: lines beyond limits::icmp_line_octets_max; to wait for a proxy that says nothing, or that does not end when

@@ -1,4 +1,4 @@
-// A whole `stile connect` of the command line: a connection through a proxy (proxy_connection.h), then a tunnel
+// A whole `stile connect` of the command line: a connection through a proxy (route/chain.h), then a tunnel
 // (relay/tcp_relay.h) between it and the standard streams, each direction to its own end: FIN as FIN, RST as a failure.
 // SIGINT and SIGTERM end it at once. Nothing of standard input is read before the proxy has granted.
 // Threading: main thread, once a process, for it takes the signals over. Tested in tests/e2e/connect_test.py.

@@ -110,7 +110,7 @@ TEST(Upstream, EveryFaultIsToldWithItsPlace) {
             "5:8: upstream.name: another upstream is named 'exit'\n");
   EXPECT_EQ(faults(upstream("")), "2:1: upstream.name: it has no 'servers': nobody could be asked\n");
   EXPECT_EQ(faults(upstream("servers = \"socks6://192.0.2.1\"\n")),
-            "3:11: upstream.servers: the scheme socks6 is unknown (did you mean socks5?)\n");
+            "3:11: upstream.servers: the scheme socks6 is unknown (did you mean socks4?)\n");
   EXPECT_EQ(faults(upstream("servers = \"socks5h://a:secret@192.0.2.1\"\n")),
             "3:11: upstream.servers: a password does not stand here: write it into a file and name that in "
             "password_file\n");
@@ -118,7 +118,7 @@ TEST(Upstream, EveryFaultIsToldWithItsPlace) {
             "4:1: upstream.servers: some servers here take names and others addresses: rules could not tell which is "
             "meant (make two upstreams)\n");
   EXPECT_EQ(faults(upstream("servers = [\"socks5h://192.0.2.1\", \"socks5h://192.0.2.1:1080\"]\n")),
-            "3:34: upstream.servers: it stands twice\n");
+            "3:35: upstream.servers: it stands twice\n");
   EXPECT_EQ(faults(upstream("servers = \"socks5h://a@192.0.2.1\"\n")),
             "3:1: upstream.servers: a user stands there without a password (add `password_file`)\n");
   EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\npassword_file = \"p\"\n")),

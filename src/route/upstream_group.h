@@ -24,18 +24,11 @@
 
 #include "base/limits.h"
 #include "base/time.h"
+#include "config/upstream.h"
 
 namespace stile::route {
 
-enum class Pick : std::uint8_t {
-  first_alive,     // in the order of the configuration
-  round_robin,     // each in turn (smooth weighted round robin, as in nginx)
-  least_latency,   // the fastest handshake (peak-sensitive moving average, as in Finagle)
-  least_sessions,  // the fewest sessions and attempts under way; of equals the one whose last turn is longest ago
-  hash_source,     // by rendezvous hashing (Thaler, Ravishankar 1998) of the caller's key, which is made of the source,
-  hash_user,       // ... the user
-  hash_target,     // ... or the target
-};
+using config::Pick;
 
 struct HealthSettings {
   int failures_to_down = limits::upstream_failures_to_down;  // at least 1

@@ -96,14 +96,14 @@ void Way::hop_met(std::size_t hop, Duration latency) noexcept {
 void Way::on_chain(engine::Status) {
   const Trouble trouble = chain_->trouble();
   const std::optional<std::size_t> blamed = blamed_hop(trouble, legs_.size());
-  learn(trouble, blamed);
+  learn(blamed);
   if (trouble.obstacle == Obstacle::none) return finish(Reason::none);
   if (!canceled_ && try_another(blamed)) return set_out();
   finish(reason_of(trouble, legs_.size()));
 }
 
 /// Those in front of the one to blame have shown that they work; those behind it have shown nothing.
-void Way::learn(const Trouble& trouble, std::optional<std::size_t> blamed) {
+void Way::learn(std::optional<std::size_t> blamed) {
   const Instant now = engine_.now();
   for (std::size_t i = 0; i < legs_.size(); ++i) {
     Leg& leg = legs_[i];

@@ -14,6 +14,7 @@
 #include "auth/users.h"
 #include "config/config.h"
 #include "protect/tls.h"
+#include "route/upstreams.h"
 
 namespace stile::server {
 

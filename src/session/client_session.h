@@ -4,7 +4,7 @@
 // and 10.
 //
 // It asks for no octet behind the proxy's last reply, so that the stream which follows stays in the socket for whoever
-// gets it; any split of the proxy's octets gives the same actions. A driver (client/proxy_connection.h) performs the
+// gets it; any split of the proxy's octets gives the same actions. A driver (route/chain.h) performs the
 // actions in order and feeds what comes of them back as events.
 // A request that is `pipelined` saves two round trips: greeting, login and request leave together, for a proxy that is
 // known to read them one by one; what it answers is judged as ever.
