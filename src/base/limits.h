@@ -64,9 +64,21 @@ inline constexpr auto connect_per_address = 10s;
 inline constexpr auto connect_total = 30s;
 inline constexpr auto connect_stagger = 250ms;
 inline constexpr std::size_t candidates_max = 16;
-// A way through other proxies: so many hops, and so many servers of which each hop may be any one.
-inline constexpr std::size_t chain_hops_max = 8;
-inline constexpr std::size_t upstream_servers_max = 32;
+inline constexpr std::size_t chain_hops_max = 8;  // of a way through other proxies
+
+// Upstream groups (route/upstream_group.h).
+inline constexpr std::size_t upstream_members_max = 32;
+inline constexpr auto upstream_greeting = 5s;        // from the connection until it lets us in
+inline constexpr int upstream_failures_to_down = 3;  // one behind another
+inline constexpr auto upstream_down_first = 5s;      // doubled with each trial that fails
+inline constexpr auto upstream_down_max = 300s;
+inline constexpr auto upstream_slow_start = 30s;
+inline constexpr auto upstream_trial_offer = 1s;             // for a request to begin the trial that it was offered
+inline constexpr auto upstream_silence = 2s;                 // with attempts under way; from then on others come first
+inline constexpr auto upstream_probe_doubt = 1s;             // behind a failure of a member that is still up
+inline constexpr auto upstream_latency_memory = 5s;          // what is older weighs less than e to the -1
+inline constexpr auto upstream_latency_stale = 5s;           // a member not heard of for so long is tried again, ...
+inline constexpr std::uint64_t upstream_latency_looks = 16;  // ... by one request in so many
 
 // Names.
 inline constexpr auto dns_try = 5s;
@@ -252,6 +264,9 @@ static_assert(parked_octets_per_direction_tight < parked_octets_per_direction_ma
 static_assert(parked_octets_per_direction_max < parked_octets_process_max);
 static_assert(relay_buffer_octets <= parked_octets_per_direction_max);
 static_assert(2 * keepalive_delay <= keepalive_idle, "a dead peer is noticed no later for it");
+static_assert(upstream_members_max <= UINT8_MAX, "an order's octets");
+static_assert(upstream_down_first <= upstream_down_max);
+static_assert(upstream_trial_offer < upstream_down_first);
 static_assert(label_octets_max < name_octets_max);
 static_assert(dns_try_min <= dns_try && dns_try <= dns_total);
 static_assert(trace_payload_octets <= ping_payload_octets);

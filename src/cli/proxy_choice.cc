@@ -90,7 +90,7 @@ std::expected<std::shared_ptr<const protect::TlsClient>, std::string> tls_for(co
       fmt::format("stile: cannot use {}: {}{}", file.value_or("TLS"), fault.why, in_parentheses(fault.cure)));
 }
 
-std::expected<void, std::string> add_gssapi(client::Proxy& proxy, const Arguments& arguments) {
+std::expected<void, std::string> add_gssapi(route::Hop& proxy, const Arguments& arguments) {
   const bool by_ticket = proxy.url.protection == wire::ProxyProtection::gssapi;
   const auto service = arguments.value("--gss-service");
   if (service && !by_ticket) {
@@ -109,7 +109,7 @@ std::expected<void, std::string> add_gssapi(client::Proxy& proxy, const Argument
   return {};
 }
 
-std::expected<void, std::string> add_tls(client::Proxy& proxy, const Arguments& arguments) {
+std::expected<void, std::string> add_tls(route::Hop& proxy, const Arguments& arguments) {
   if (proxy.url.protection == wire::ProxyProtection::tls) {
     if (arguments.has("--key") && !arguments.has("--certificate")) {
       return std::unexpected("stile: cannot use --key: it is the key of no certificate (add --certificate FILE)");

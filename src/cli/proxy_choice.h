@@ -12,12 +12,12 @@
 
 #include "cli/options.h"
 #include "cli/settings.h"
-#include "client/proxy_connection.h"
+#include "route/chain.h"
 
 namespace stile::cli {
 
 struct ProxyChoice {
-  client::Proxy proxy;
+  route::Hop proxy;
   std::string warning;  // for standard error; may be empty
 };
 

@@ -52,7 +52,7 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
       auto next = load_server_settings(arguments, environment);
       if (next) {
         return server::Configuration{std::move(next->config), std::move(next->users), std::move(next->tls),
-                                     std::move(next->files)};
+                                     std::move(next->upstreams), std::move(next->files)};
       }
       std::vector<std::string> messages;
       for (const Fault& fault : next.error().faults) messages.push_back(to_text(fault));
@@ -60,7 +60,8 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
     };
   }
   // Handed over whole: no second copy of a key may stay for the helper.
-  return server::serve({settings->config, std::move(settings->users), std::move(settings->tls), settings->files},
+  return server::serve({settings->config, std::move(settings->users), std::move(settings->tls),
+                        std::move(settings->upstreams), settings->files},
                        std::move(load),
                        [&](server::Control& control) { return open_control_socket(settings->config, control); });
 }

@@ -8,6 +8,7 @@
 
 #include "auth/users_file.h"
 #include "base/limits.h"
+#include "cli/upstream_plans.h"
 #include "sys/trusted_file.h"
 
 namespace stile::cli {
@@ -21,12 +22,6 @@ BadSettings one_fault(int exit_code, std::string message) {
 
 std::string refusal_text(const sys::FileRefusal& refusal) {
   return refusal.cure.empty() ? refusal.why : fmt::format("{} ({})", refusal.why, refusal.cure);
-}
-
-// Beside the configuration, unless its path is absolute.
-std::string beside(const std::string& file, const std::string& path) {
-  const std::size_t slash = file.rfind('/');
-  return path.starts_with('/') || slash == std::string::npos ? path : file.substr(0, slash + 1) + path;
 }
 
 // A list that the configuration at `configuration` names.
@@ -129,6 +124,11 @@ std::vector<std::string> files_of(const config::Config& config, const std::strin
       add(*one);
     }
   }
+  for (const config::Upstream& upstream : config.upstreams) {
+    for (const std::string* const one : {&upstream.password_file, &upstream.ca, &upstream.certificate, &upstream.key}) {
+      add(*one);
+    }
+  }
   return files;
 }
 
@@ -171,6 +171,11 @@ std::string file_given(const Arguments& arguments, const Environment& environmen
 
 }  // namespace
 
+std::string beside(const std::string& file, const std::string& path) {
+  const std::size_t slash = file.rfind('/');
+  return path.starts_with('/') || slash == std::string::npos ? path : file.substr(0, slash + 1) + path;
+}
+
 Environment process_environment() {
   return [](std::string_view name) -> std::optional<std::string> {
     const char* value = std::getenv(std::string(name).c_str());
@@ -210,8 +215,15 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
   config->gssapi.keytab = beside(path, config->gssapi.keytab);
   auto tls = load_all_tls(*config, path);
   if (!tls) return std::unexpected(std::move(tls.error()));
+  auto upstreams = load_upstreams(*config, path);
+  if (!upstreams) {
+    for (UpstreamFault& fault : upstreams.error())
+      bad.faults.push_back({path, fault.line, 1, std::move(fault.message)});
+    return std::unexpected(std::move(bad));
+  }
   auto files = files_of(*config, path);
-  return Settings{std::move(*config), path, std::move(*users), std::move(*tls), std::move(files)};
+  return Settings{std::move(*config), path, std::move(*users), std::move(*tls), std::move(*upstreams),
+                  std::move(files)};
 }
 
 std::optional<std::vector<std::string>> Settings::groups_of(const std::string& user) const {

@@ -35,11 +35,15 @@ struct Fault {
 
 [[nodiscard]] std::string to_text(const Fault& fault);
 
+/// A path that the configuration `file` names: beside that file, unless it is absolute.
+[[nodiscard]] std::string beside(const std::string& file, const std::string& path);
+
 struct Settings {
   config::Config config;
   std::string file;                          // empty: none
   std::shared_ptr<const auth::Users> users;  // nullptr: the configuration names no file of users
   server::TlsServers tls;
+  route::UpstreamPlans upstreams;
   std::vector<std::string> files;  // all that were read for it
 
   /// As that file has them; nothing where it does not know the user.

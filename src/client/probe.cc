@@ -12,7 +12,7 @@ namespace {
 // What the client sends to end a run: any one octet does, this is ours (protocol reference, section 9.2).
 constexpr std::array<std::uint8_t, 1> end_octet{0x00};
 
-Ask ask_of(const ProbeOptions& options) {
+route::Ask ask_of(const ProbeOptions& options) {
   return {.command = options.trace ? wire::Command::traceroute : wire::Command::ping,
           .target = {.host = options.target, .port = 0},
           .flags = options.flags};
@@ -39,7 +39,7 @@ ConstBytes without_end(ConstBytes line) {
 
 }  // namespace
 
-Probe::Probe(engine::Engine& engine, resolve::Resolver& resolver, const Proxy& proxy, const ProbeOptions& options,
+Probe::Probe(engine::Engine& engine, resolve::Resolver& resolver, const route::Hop& proxy, const ProbeOptions& options,
              ProbeShow& show)
     : engine_(engine), options_(options), show_(show), connection_(engine, resolver, proxy, ask_of(options)) {
   deadline_.bind<&Probe::on_deadline>(this);
@@ -66,7 +66,7 @@ void Probe::interrupt() {
 
 void Probe::on_connected(engine::Status) {
   if (step_ == Step::ended) return complete_when_quiet();
-  if (connection_.trouble().obstacle != Obstacle::none) return finish(explain(connection_.trouble()));
+  if (connection_.trouble().obstacle != route::Obstacle::none) return finish(route::explain(connection_.trouble()));
   connection_.take(line_);
   step_ = Step::streaming;
   if (!show_.granted(connection_.peer(), connection_.bound())) return finish({"the output cannot be written", ""});

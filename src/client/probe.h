@@ -1,4 +1,4 @@
-// One run of PING or TRACEROUTE through a proxy: connects (proxy_connection.h), asks, and shows what the proxy streams,
+// One run of PING or TRACEROUTE through a proxy: connects (route/chain.h), asks, and shows what the proxy streams,
 // line by line, until the stream ends. The lines are those of wire/icmp_text.h; a line of another server is shown as
 // text, with everything but printable ASCII escaped, for no octet of a proxy's reaches a terminal as it came.
 // Refuses: lines beyond limits::icmp_line_octets_max; to wait for a proxy that says nothing, or that does not end when
@@ -13,9 +13,9 @@
 
 #include "base/address.h"
 #include "base/limits.h"
-#include "client/proxy_connection.h"
 #include "engine/engine.h"
 #include "protect/line.h"
+#include "route/chain.h"
 #include "session/proxy_failure.h"
 #include "wire/icmp_text.h"
 #include "wire/socks5.h"
@@ -58,7 +58,7 @@ struct ProbeResult {
 class Probe {
  public:
   /// `engine`, `resolver`, `proxy` and `show` outlive the run.
-  Probe(engine::Engine& engine, resolve::Resolver& resolver, const Proxy& proxy, const ProbeOptions& options,
+  Probe(engine::Engine& engine, resolve::Resolver& resolver, const route::Hop& proxy, const ProbeOptions& options,
         ProbeShow& show);
   Probe(const Probe&) = delete;
   Probe& operator=(const Probe&) = delete;
@@ -104,7 +104,7 @@ class Probe {
   engine::Operation done_;
   engine::Timer deadline_;  // of the proxy's silence; later of its farewell
   protect::Line line_;
-  ProxyConnection connection_;
+  route::Chain connection_;
   // One octet more than the longest line, so that the decoder sees a line that is too long.
   std::array<std::uint8_t, limits::icmp_line_octets_max + 1> held_{};
   std::size_t held_size_ = 0;

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "client/proxy_for_tests.h"
+#include "route/proxy_for_tests.h"
 #include "sys/errno_table.h"
 
 namespace stile::client {
@@ -74,7 +74,7 @@ class Runner {
   void on_ended(Status) { ++completions_; }
 
   ClientRig& rig_;
-  Proxy proxy_;
+  route::Hop proxy_;
   Notebook notebook_;
   Probe probe_;
   int completions_ = 0;

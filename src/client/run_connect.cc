@@ -51,7 +51,7 @@ Advice explain(Reason reason) {
 class Run final : public relay::TunnelOwner {
  public:
   Run(engine::EpollEngine& engine, resolve::CaresResolver& dns, sys::SignalQueue& signals,
-      sys::StandardStreams& streams, const Proxy& proxy, const Target& target)
+      sys::StandardStreams& streams, const route::Hop& proxy, const Target& target)
       : engine_(engine),
         signals_(signals),
         streams_(streams),
@@ -84,8 +84,8 @@ class Run final : public relay::TunnelOwner {
 
  private:
   void on_connected(engine::Status) {
-    if (connection_.trouble().obstacle != Obstacle::none) {
-      result_.trouble = client::explain(connection_.trouble());
+    if (connection_.trouble().obstacle != route::Obstacle::none) {
+      result_.trouble = route::explain(connection_.trouble());
       return engine_.stop();
     }
     result_.connected = true;
@@ -143,7 +143,7 @@ class Run final : public relay::TunnelOwner {
   sys::SignalQueue& signals_;
   sys::StandardStreams& streams_;
   resolve::CachingResolver resolver_;
-  ProxyConnection connection_;
+  route::Chain connection_;
   relay::Relay relay_;
   engine::Socket signal_watch_;
   engine::Socket stream_watch_;
@@ -154,7 +154,7 @@ class Run final : public relay::TunnelOwner {
 
 }  // namespace
 
-ConnectResult run_connect(const Proxy& proxy, const Target& target) {
+ConnectResult run_connect(const route::Hop& proxy, const Target& target) {
   sys::ignore_broken_pipes();
   auto signals = sys::SignalQueue::create({SIGINT, SIGTERM});
   if (!signals) return {.trouble = cannot_start(signals.error())};

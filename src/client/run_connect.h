@@ -1,10 +1,10 @@
-// A whole `stile connect` of the command line: a connection through a proxy (proxy_connection.h), then a tunnel
+// A whole `stile connect` of the command line: a connection through a proxy (route/chain.h), then a tunnel
 // (relay/tcp_relay.h) between it and the standard streams, each direction to its own end: FIN as FIN, RST as a failure.
 // SIGINT and SIGTERM end it at once. Nothing of standard input is read before the proxy has granted.
 // Threading: main thread, once a process, for it takes the signals over. Tested in tests/e2e/connect_test.py.
 #pragma once
 
-#include "client/proxy_connection.h"
+#include "route/chain.h"
 #include "session/proxy_failure.h"
 
 namespace stile::client {
@@ -15,6 +15,6 @@ struct ConnectResult {
 };
 
 /// Blocks until both directions have ended, or one has failed.
-[[nodiscard]] ConnectResult run_connect(const Proxy& proxy, const Target& target);
+[[nodiscard]] ConnectResult run_connect(const route::Hop& proxy, const Target& target);
 
 }  // namespace stile::client

@@ -19,7 +19,7 @@ namespace {
 /// The run with everything it stands on, in the order of construction.
 class Run {
  public:
-  Run(engine::EpollEngine& engine, resolve::CaresResolver& dns, const Proxy& proxy, const ProbeOptions& options,
+  Run(engine::EpollEngine& engine, resolve::CaresResolver& dns, const route::Hop& proxy, const ProbeOptions& options,
       ProbeShow& show)
       : engine_(engine),
         resolver_(engine, dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"}),
@@ -80,7 +80,7 @@ ProbeResult cannot_start(const Error& error) {
 
 }  // namespace
 
-ProbeResult run_probe(const Proxy& proxy, const ProbeOptions& options, ProbeShow& show) {
+ProbeResult run_probe(const route::Hop& proxy, const ProbeOptions& options, ProbeShow& show) {
   sys::ignore_broken_pipes();
   auto signals = sys::SignalQueue::create({SIGINT, SIGTERM});
   if (!signals) return cannot_start(signals.error());

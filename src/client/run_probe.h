@@ -9,6 +9,6 @@
 namespace stile::client {
 
 /// Blocks until the run has ended. `show` is told on another thread, and by nobody else meanwhile.
-[[nodiscard]] ProbeResult run_probe(const Proxy& proxy, const ProbeOptions& options, ProbeShow& show);
+[[nodiscard]] ProbeResult run_probe(const route::Hop& proxy, const ProbeOptions& options, ProbeShow& show);
 
 }  // namespace stile::client

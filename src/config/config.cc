@@ -140,6 +140,32 @@ void add_contradictions_of_resolvers(const Config& config, std::vector<ConfigErr
   }
 }
 
+void add_contradictions_of_upstream(const Config& config, std::size_t index, std::vector<ConfigError>& errors) {
+  const Upstream& upstream = config.upstreams[index];
+  const auto add = [&](std::string_view key, std::string message) {
+    const int line = line_of(config, fmt::format("upstream[{}].{}", index, key));
+    errors.push_back({line, 1, fmt::format("upstream.{}: {}", key, message)});
+  };
+  using wire::ProxyProtocol;
+  const auto logs_in = [](const wire::ProxyUrl& url) { return url.user && url.protocol != ProxyProtocol::socks4; };
+  const auto has_tls = [](const wire::ProxyUrl& url) { return url.protection == wire::ProxyProtection::tls; };
+  const bool password = !upstream.password_file.empty();
+  if (upstream.servers.empty()) return add("name", "it has no 'servers': nobody could be asked");
+  if (!password && std::ranges::any_of(upstream.servers, logs_in)) {
+    add("servers", "a user stands there without a password (add `password_file`)");
+  }
+  if (password && std::ranges::none_of(upstream.servers, logs_in)) {
+    add("password_file", "nobody logs in with it (write the user before the @ in `servers`)");
+  }
+  if (upstream.certificate.empty() != upstream.key.empty()) {
+    add(upstream.key.empty() ? "certificate" : "key", "a certificate and its key belong together");
+  }
+  const bool tls_files = !upstream.ca.empty() || !upstream.certificate.empty();
+  if (tls_files && std::ranges::none_of(upstream.servers, has_tls)) {
+    add(upstream.ca.empty() ? "certificate" : "ca", "no server has TLS (write +tls behind the scheme, or https)");
+  }
+}
+
 // The value of a list as the file writes it.
 std::string list_text(const std::vector<std::string>& items) {
   std::string text = "[";
@@ -227,6 +253,14 @@ AuthMethods auth_of(const Config& config, const Listener& listener) noexcept {
   return {config.users.file.empty() ? AuthMethod::none : AuthMethod::password};
 }
 
+policy::Upstreams upstreams_of(const Config& config) {
+  policy::Upstreams upstreams;
+  for (const Upstream& upstream : config.upstreams) {
+    upstreams[upstream.name] = {.takes_names = upstream.takes_names(), .hops = 1};
+  }
+  return upstreams;
+}
+
 bool needs_helper(const Config& config) noexcept {
   return std::ranges::any_of(config.listeners, [&](const Listener& listener) {
     const AuthMethods auth = auth_of(config, listener);
@@ -238,6 +272,7 @@ std::vector<ConfigError> contradictions(const Config& config) {
   std::vector<ConfigError> errors;
   add_contradictions_of_resolvers(config, errors);
   for (std::size_t i = 0; i < config.listeners.size(); ++i) add_contradictions_of_listener(config, i, errors);
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) add_contradictions_of_upstream(config, i, errors);
   if (config.limits.connect_per_address > config.limits.connect_total) {
     errors.push_back({std::max(line_of(config, "limits.connect"), line_of(config, "limits.connect_total")), 1,
                       fmt::format("limits.connect ({}) is longer than limits.connect_total ({})",
@@ -291,7 +326,8 @@ std::vector<ConfigError> failed_expectations(const Config& config, const policy:
 std::vector<EffectiveValue> effective(const Config& config) {
   std::vector<EffectiveValue> values;
   for (const Table& table : tables()) {
-    for (std::size_t i = 0; i < count_of(table, config); ++i) {
+    const std::size_t count = table_count(config, table);
+    for (std::size_t i = 0; i < count; ++i) {
       const bool is_unix = table.name == "listen" && config.listeners[i].is_unix();
       for (const Key& key : keys()) {
         if (key.table != table.name) continue;

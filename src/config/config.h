@@ -19,6 +19,7 @@
 #include "config/listener.h"
 #include "config/names.h"
 #include "config/outside.h"
+#include "config/upstream.h"
 #include "policy/expect.h"
 #include "policy/policy.h"
 
@@ -108,6 +109,7 @@ struct Config {
   std::vector<ProxyProtocolTo> proxy_protocol_to;
   std::vector<Resolver> resolvers;
   Names names;
+  std::vector<Upstream> upstreams;
   Users users;
   Pam pam;
   Command command;
@@ -167,6 +169,9 @@ using ReadFile = std::function<std::expected<NamedFile, std::string>(const std::
 /// What a listener offers: what the file says, else a password where there are users, else nothing (security reference,
 /// 1.1).
 [[nodiscard]] AuthMethods auth_of(const Config& config, const Listener& listener) noexcept;
+
+/// What rules may name.
+[[nodiscard]] policy::Upstreams upstreams_of(const Config& config);
 
 /// Some listener has names and passwords judged by the helper process.
 [[nodiscard]] bool needs_helper(const Config& config) noexcept;

@@ -187,7 +187,7 @@ TEST(Config, UnknownKeysAreLocatedAndCorrected) {
 }
 
 TEST(Config, KeysOfThingsThatDoNotExistAreUnknown) {
-  for (const std::string_view text : {"[[upstream]]\nname = \"x\"", "protocols = [\"socks5\"]"}) {
+  for (const std::string_view text : {"[[redis]]\nname = \"x\"", "protocols = [\"socks5\"]"}) {
     EXPECT_NE(faults(text).find("unknown key"), std::string::npos) << text;
   }
   EXPECT_EQ(faults("[[listen]]\naddress = \"127.0.0.1:1\"\ncolour = \"x\""),

@@ -31,6 +31,10 @@ constexpr Table table_rows[] = {
      "TRACEROUTE) are asked by the same rule. See [names](names.md).",
      true, "servers"},
     {"names", "[names]", "What is known of names without asking anybody. See [names](names.md)."},
+    {"upstream", "[[upstream]]",
+     "A proxy through which rules send connections by `via NAME`, or several that stand in for each other; see "
+     "[upstreams](upstreams.md).",
+     true, "name"},
     {"users", "[users]",
      "Who may log in with a password: in SOCKS5 (RFC 1929) and, as HTTP's Basic scheme, on the same port. `stile user` "
      "makes and changes the file. A password is never in this file, in the environment or on a command line.",
@@ -305,7 +309,7 @@ constexpr Key key_rows[] = {
      .example = "[\"corp.example\", \"10.in-addr.arpa\"]"},
     {.table = "resolver",
      .name = "servers",
-     .type = KeyType::servers,
+     .type = KeyType::dns_servers,
      .default_text = "",
      .help = "Up to 8 addresses, with a port where it is not 53. They are asked in this order: whichever is silent, "
              "refuses or fails is followed by the next, and one that was silent is asked last for 30 s.",
@@ -336,6 +340,134 @@ constexpr Key key_rows[] = {
          "decide on these addresses as on any other. Many of them are best written as a table, `[names.hosts]`, one "
          "line a name.",
      .example = "{ \"intra.corp.example\" = [\"10.1.2.3\", \"fd00::1:3\"] }"},
+    {.table = "upstream",
+     .name = "name",
+     .type = KeyType::name,
+     .default_text = "",
+     .help = "What rules call it: `via NAME`, or `via NAME > OTHER` to reach the second through the first.",
+     .example = "\"exit-eu\""},
+    {.table = "upstream",
+     .name = "servers",
+     .type = KeyType::servers,
+     .default_text = "",
+     .help = "Proxies that can stand in for each other, as `SCHEME://USER@HOST:PORT`. `socks5h`, `socks4a` and `http` "
+             "are asked by name, `socks5` and `socks4` by address; each also with `+tls` (`https` for `http`). "
+             "`proxy-protocol` is no proxy but a service in the path: it gets the connection with a PROXY header "
+             "(version 2) that names the target. All of them take names, or none does.",
+     .example = "[\"socks5h+tls://gate@exit1.example:1443\", \"socks5h+tls://gate@exit2.example:1443\"]"},
+    {.table = "upstream",
+     .name = "pick",
+     .type = KeyType::pick,
+     .default_text = "first-alive",
+     .help = "Which of the servers that are alive gets a new session: `first-alive`, `round-robin`, `least-latency`, "
+             "`least-sessions`, or always the same one for the same client address, user or target: `hash-source`, "
+             "`hash-user`, `hash-target`.",
+     .example = "\"least-latency\""},
+    {.table = "upstream",
+     .name = "password_file",
+     .type = KeyType::file,
+     .default_text = "",
+     .help = "A file whose first line is the password for the users that `servers` name. It must not be readable by "
+             "others.",
+     .example = "\"exit-eu.password\"",
+     .text = &Upstream::password_file},
+    {.table = "upstream",
+     .name = "clear_password",
+     .type = KeyType::choice,
+     .default_text = "refuse",
+     .help = "Whether the password may cross a network in clear: `allow` it only where nobody else can read along.",
+     .example = "\"allow\"",
+     .choice = &Upstream::clear_password,
+     .words = {"refuse", "allow"}},
+    {.table = "upstream",
+     .name = "ca",
+     .type = KeyType::file,
+     .default_text = "",
+     .help = "The CAs (PEM) to which certificates of servers with TLS have to lead, in the place of the system's.",
+     .example = "\"ca.pem\"",
+     .text = &Upstream::ca},
+    {.table = "upstream",
+     .name = "certificate",
+     .type = KeyType::file,
+     .default_text = "",
+     .help = "The certificate (PEM) by which a server with TLS knows us; it needs `key`.",
+     .example = "\"gate.pem\"",
+     .text = &Upstream::certificate},
+    {.table = "upstream",
+     .name = "key",
+     .type = KeyType::file,
+     .default_text = "",
+     .help = "The key (PEM) of `certificate`.",
+     .example = "\"gate.key\"",
+     .text = &Upstream::key},
+    {.table = "upstream",
+     .name = "handshake",
+     .type = KeyType::choice,
+     .default_text = "step-by-step",
+     .help = "How a SOCKS5 server is met. `pipelined` sends greeting, login and request at once and saves up to two "
+             "round trips; Stile, Dante and most others take that, a few lose what follows the greeting.",
+     .example = "\"pipelined\"",
+     .choice = &Upstream::pipelined,
+     .words = {"step-by-step", "pipelined"}},
+    {.table = "upstream",
+     .name = "identity",
+     .type = KeyType::choice,
+     .default_text = "hide",
+     .help = "Whether the server is told for whom we ask: `announce` begins each connection with a PROXY header "
+             "(version 2) that names the client, the user and the session. It needs to expect one, as a Stile does by "
+             "`proxy_protocol_from`; its records then have the same session number as ours.",
+     .example = "\"announce\"",
+     .choice = &Upstream::announces,
+     .words = {"hide", "announce"}},
+    {.table = "upstream",
+     .name = "timeout",
+     .type = KeyType::duration,
+     .default_text = "5s",
+     .help = "How long a server may take to let us in before another one is tried.",
+     .example = "\"2s\"",
+     .duration = &Upstream::timeout,
+     .shortest = 100ms,
+     .longest = 1min},
+    {.table = "upstream",
+     .name = "failures",
+     .type = KeyType::number,
+     .default_text = "3",
+     .help = "So many failures one behind another take a server out of use.",
+     .example = "1",
+     .count = &Upstream::failures,
+     .least = 1,
+     .most = 100},
+    {.table = "upstream",
+     .name = "retry",
+     .type = KeyType::duration,
+     .default_text = "5s",
+     .help =
+         "How long it stays out of use before one session tries it again; doubled with each trial that fails, up to "
+         "five minutes.",
+     .example = "\"30s\"",
+     .duration = &Upstream::retry,
+     .shortest = 1s,
+     .longest = 5min},
+    {.table = "upstream",
+     .name = "slow_start",
+     .type = KeyType::optional_duration,
+     .default_text = "30s",
+     .help = "How long a server that came back takes to get its full share of sessions again.",
+     .example = "\"2m\"",
+     .duration = &Upstream::slow_start,
+     .shortest = 1s,
+     .longest = 1h},
+    {.table = "upstream",
+     .name = "probe",
+     .type = KeyType::optional_duration,
+     .default_text = "off",
+     .help =
+         "How often each server is tried without a session: it is dialled and, in SOCKS5, greeted and logged in at. "
+         "Without it a server is known by its sessions.",
+     .example = "\"10s\"",
+     .duration = &Upstream::probe,
+     .shortest = 1s,
+     .longest = 1h},
     {.table = "users",
      .name = "file",
      .type = KeyType::file,
@@ -669,6 +801,21 @@ std::span<const Table> tables() noexcept {
   return table_rows;
 }
 
+std::size_t table_count(const Config& config, const Table& table) noexcept {
+  if (table.name == "listen") return config.listeners.size();
+  if (table.name == "proxy_protocol_to") return config.proxy_protocol_to.size();
+  if (table.name == "upstream") return config.upstreams.size();
+  if (table.name == "resolver") return config.resolvers.size();
+  return 1;
+}
+
+void add_table(Config& config, const Table& table) {
+  if (table.name == "listen") config.listeners.emplace_back();
+  if (table.name == "proxy_protocol_to") config.proxy_protocol_to.emplace_back();
+  if (table.name == "upstream") config.upstreams.emplace_back();
+  if (table.name == "resolver") config.resolvers.emplace_back();
+}
+
 std::string path(const Key& key) {
   return key.table.empty() ? std::string(key.name) : fmt::format("{}.{}", key.table, key.name);
 }
@@ -685,22 +832,6 @@ const Table* find_table(std::string_view name) noexcept {
     if (table.name == name) return &table;
   }
   return nullptr;
-}
-
-std::size_t count_of(const Table& table, const Config& config) noexcept {
-  if (table.name == "listen") return config.listeners.size();
-  if (table.name == "resolver") return config.resolvers.size();
-  return table.repeats ? config.proxy_protocol_to.size() : 1;
-}
-
-void add_one(const Table& table, Config& config) {
-  if (table.name == "listen") {
-    config.listeners.emplace_back();
-  } else if (table.name == "resolver") {
-    config.resolvers.emplace_back();
-  } else {
-    config.proxy_protocol_to.emplace_back();
-  }
 }
 
 std::span<const std::string_view> log_format_words() noexcept {

@@ -24,46 +24,50 @@ enum class KeyType : std::uint8_t {
   duration,           // see duration.h
   optional_duration,  // a duration or "off"
   log_format,
-  rules,      // the policy language
-  expect,     // its expectations
-  lists,      // a table of names and files
-  choice,     // one of two words
-  ports,      // "40000-40999", "40000" or "any"
-  addresses,  // a list of IP addresses, one a family
-  protocols,  // a list of protocol names
-  networks,   // a list of ADDRESS or CIDR
-  targets,    // a list of ADDRESS:PORTS, CIDR:PORTS
-  mode,       // octal permissions
-  account,    // a user's or group's name or number
-  socket,     // "unix:/PATH"
-  file,       // a path; a relative one begins at the folder of the configuration file
-  auth,       // a list of methods, in order of preference
-  tls,        // a table of files
-  service,    // a file of /etc/pam.d
-  user,       // a name in /etc/passwd
-  sandbox,    // of what a server gives up
-  program,    // a path and its arguments
-  realms,     // a list of Kerberos realms
-  suffixes,   // a list of names
-  servers,    // a list of ADDRESS or ADDRESS:PORT
-  hosts,      // a table of names and addresses
+  rules,        // the policy language
+  expect,       // its expectations
+  lists,        // a table of names and files
+  choice,       // one of two words
+  ports,        // "40000-40999", "40000" or "any"
+  addresses,    // a list of IP addresses, one a family
+  protocols,    // a list of protocol names
+  networks,     // a list of ADDRESS or CIDR
+  targets,      // a list of ADDRESS:PORTS, CIDR:PORTS
+  mode,         // octal permissions
+  account,      // a user's or group's name or number
+  socket,       // "unix:/PATH"
+  file,         // a path; a relative one begins at the folder of the configuration file
+  auth,         // a list of methods, in order of preference
+  tls,          // a table of files
+  service,      // a file of /etc/pam.d
+  user,         // a name in /etc/passwd
+  sandbox,      // of what a server gives up
+  program,      // a path and its arguments
+  realms,       // a list of Kerberos realms
+  suffixes,     // a list of names
+  dns_servers,  // a list of ADDRESS or ADDRESS:PORT
+  hosts,        // a table of names and addresses
+  name,         // letters, digits, '-', '_' and '.'
+  servers,      // a list of proxies' addresses
+  pick,         // which of them
 };
 
 /// A list in the file; one string is as good as a list of one.
 [[nodiscard]] constexpr bool is_list(KeyType type) noexcept {
   return type == KeyType::addresses || type == KeyType::protocols || type == KeyType::networks ||
          type == KeyType::targets || type == KeyType::auth || type == KeyType::program || type == KeyType::realms ||
-         type == KeyType::suffixes || type == KeyType::servers;
+         type == KeyType::suffixes || type == KeyType::dns_servers || type == KeyType::servers;
 }
 
 /// Where a value goes: the member of the part of the configuration that has it.
 using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*,
                                    Duration Users::*, Duration Engine::*, Duration Accounting::*, Duration Pam::*,
-                                   Duration Command::*, Duration Resolver::*>;
+                                   Duration Command::*, Duration Upstream::*, Duration Resolver::*>;
 using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*,
-                                 bool Gssapi::*, bool Resolver::*, bool Config::*>;
-using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
-                               std::string Pam::*, std::string Gssapi::*, std::string Config::*>;
+                                 bool Gssapi::*, bool Config::*, bool Upstream::*, bool Resolver::*>;
+using TextField =
+    std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
+                 std::string Pam::*, std::string Gssapi::*, std::string Config::*, std::string Upstream::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats
@@ -79,6 +83,7 @@ struct Key {
   Duration longest{};
   std::uint32_t Config::* number = nullptr;
   std::uint32_t Limits::* limit = nullptr;
+  std::uint32_t Upstream::* count = nullptr;
   std::uint32_t least = 0;
   std::uint32_t most = 0;
   ChoiceField choice;
@@ -104,11 +109,10 @@ struct Table {
 
 [[nodiscard]] const Key* find_key(std::string_view table, std::string_view name) noexcept;
 [[nodiscard]] const Table* find_table(std::string_view name) noexcept;
-
-/// How many of this table there are: of one that repeats, as many as the file has.
-[[nodiscard]] std::size_t count_of(const Table& table, const Config& config) noexcept;
-/// Adds one more of a table that repeats.
-void add_one(const Table& table, Config& config);
+/// How many of it there are: of one that does not repeat, one.
+[[nodiscard]] std::size_t table_count(const Config& config, const Table& table) noexcept;
+/// Adds another of a table that repeats.
+void add_table(Config& config, const Table& table);
 
 /// The words that `log` takes.
 [[nodiscard]] std::span<const std::string_view> log_format_words() noexcept;

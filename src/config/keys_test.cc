@@ -18,6 +18,7 @@ Config with_tables() {
   config.listeners.resize(1);
   config.proxy_protocol_to.resize(1);
   config.resolvers.resize(1);
+  config.upstreams.resize(1);
   return config;
 }
 
@@ -49,6 +50,17 @@ TEST(Keys, DefaultsAreTextThatIsRead) {
   }
 }
 
+/// Its keys depend on each other.
+std::string whole_upstream(const Key& key) {
+  std::string text = "[[upstream]]\n";
+  for (const std::string_view name : {"name", "servers", "password_file", "certificate", "key"}) {
+    const Key* const other = find_key("upstream", name);
+    text += std::string(name) + " = " + std::string(other->example) + "\n";
+    if (other == &key) return whole_upstream(*find_key("upstream", "pick"));
+  }
+  return text + std::string(key.name) + " = " + std::string(key.example) + "\n";
+}
+
 TEST(Keys, ExamplesParse) {
   for (const Key& key : keys()) {
     std::string text;
@@ -62,6 +74,7 @@ TEST(Keys, ExamplesParse) {
       text += std::string(table->required) + " = " + std::string(find_key(key.table, table->required)->example) + "\n";
     }
     text += std::string(key.name) + " = " + std::string(key.example) + "\n";
+    if (key.table == "upstream") text = whole_upstream(key);
     const auto config = parse(text, "", [](const std::string& file) { return NamedFile{file, "a.example"}; });
     EXPECT_TRUE(config) << text << (config ? "" : config.error().front().message);
   }

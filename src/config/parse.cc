@@ -192,16 +192,23 @@ class Reader {
     config_.origins.insert_or_assign(std::move(key), Origin{Origin::Source::file, place.line, std::string(file_)});
   }
 
+  // Rules name what other tables say: they come last.
   void read_root(const toml::table& root) {
-    for (const auto& [key, node] : root) {
-      const Table* const table = key.str().empty() ? nullptr : find_table(key.str());
-      if (table == nullptr) {
-        read_value("", key, node);
-      } else if (table->repeats) {
-        read_tables(*table, node);
-      } else {
-        read_table(*table, key, node);
+    for (const bool rules : {false, true}) {
+      for (const auto& [key, node] : root) {
+        if ((key.str() == "policy") == rules) read_part(key, node);
       }
+    }
+  }
+
+  void read_part(const toml::key& key, const toml::node& node) {
+    const Table* const table = key.str().empty() ? nullptr : find_table(key.str());
+    if (table == nullptr) {
+      read_value("", key, node);
+    } else if (table->repeats) {
+      read_tables(*table, node);
+    } else {
+      read_table(*table, key, node);
     }
   }
 
@@ -220,8 +227,8 @@ class Reader {
       if (!values->contains(table.required)) {
         fail(place_of(element.source()), fmt::format("{} has no '{}'", table.header, table.required));
       }
-      prefix_ = fmt::format("{}[{}].", table.name, count_of(table, config_));
-      add_one(table, config_);
+      prefix_ = fmt::format("{}[{}].", table.name, table_count(config_, table));
+      add_table(config_, table);
       for (const auto& [key, value] : *values) read_value(table.name, key, value);
       prefix_.clear();
     }
@@ -318,7 +325,7 @@ class Reader {
     if (!node.is_string()) return wrong_type(key, node, "a string between '''");
     const std::string& rules = node.ref<std::string>();
     const StringPlaces places(text_, place, "rules");
-    auto policy = policy::Policy::compile(rules, lists_);
+    auto policy = policy::Policy::compile(rules, lists_, upstreams_of(config_));
     if (!policy) {
       for (const policy::RuleError& e : policy.error()) errors_.push_back(places.at(e.line, e.column, e.message));
       return;

@@ -1,5 +1,5 @@
 // docs/configuration.md, made from the key table.
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "base/duration.h"
 #include "config/keys.h"
@@ -74,10 +74,16 @@ std::string type_text(const Key& key) {
       return "list of realms";
     case KeyType::suffixes:
       return "list of names";
-    case KeyType::servers:
+    case KeyType::dns_servers:
       return "list of `ADDRESS` or `ADDRESS:PORT`";
     case KeyType::hosts:
       return "table of names and addresses";
+    case KeyType::name:
+      return "name";
+    case KeyType::servers:
+      return "list of proxies' addresses";
+    case KeyType::pick:
+      return fmt::format("one of `\"{}\"`", fmt::join(pick_words, "\"`, `\""));
   }
   return {};
 }

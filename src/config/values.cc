@@ -10,6 +10,7 @@
 #include "base/duration.h"
 #include "config/keys.h"
 #include "config/loopback.h"
+#include "policy/patterns.h"
 #include "wire/helper_record.h"
 
 namespace stile::config {
@@ -65,6 +66,10 @@ Resolver& part(Config& config, Value Resolver::*) {
 template <class Value>
 Accounting& part(Config& config, Value Accounting::*) {
   return config.accounting;
+}
+template <class Value>
+Upstream& part(Config& config, Value Upstream::*) {
+  return config.upstreams.back();
 }
 
 // Where a key with one of these fields has its value.
@@ -161,6 +166,24 @@ Stored store_choice(const Key& key, std::string_view text, Config& config) {
     return std::unexpected(fmt::format("expected \"{}\" or \"{}\"", key.words[0], key.words[1]));
   }
   value_of<bool>(key.choice, config) = found != key.words.begin();
+  return {};
+}
+
+Stored store_name(std::string_view text, Config& config) {
+  if (!policy::is_plain_name(text)) return std::unexpected("expected letters, digits, '-', '_' and '.'");
+  if (text == "direct") return std::unexpected("'direct' means no upstream at all");
+  const auto same = std::ranges::find(config.upstreams, text, &Upstream::name);
+  if (same != config.upstreams.end()) return std::unexpected(fmt::format("another upstream is named '{}'", text));
+  config.upstreams.back().name = text;
+  return {};
+}
+
+Stored store_pick(std::string_view text, Config& config) {
+  const auto found = std::ranges::find(pick_words, text);
+  if (found == pick_words.end()) {
+    return std::unexpected(fmt::format("expected one of {}", fmt::join(pick_words, ", ")));
+  }
+  config.upstreams.back().pick = static_cast<Pick>(found - pick_words.begin());
   return {};
 }
 
@@ -367,7 +390,7 @@ std::optional<Endpoint> parse_dns_server(std::string_view text) {
   return server;
 }
 
-Stored add_server(std::string_view text, Config& config) {
+Stored add_dns_server(std::string_view text, Config& config) {
   std::vector<Endpoint>& servers = config.resolvers.back().servers;
   const auto server = parse_dns_server(text);
   if (!server) {
@@ -383,8 +406,46 @@ Stored add_server(std::string_view text, Config& config) {
   return {};
 }
 
+Stored add_server(std::string_view text, Config& config) {
+  auto url = wire::parse_proxy_url(text);
+  if (!url) return std::unexpected(fmt::format("{} ({})", url.error().why, url.error().cure));
+  if (url->password) {
+    return std::unexpected("a password does not stand here: write it into a file and name that in password_file");
+  }
+  if (url->protection == wire::ProxyProtection::gssapi) {
+    return std::unexpected("a server has no Kerberos ticket of its own (use +tls with a certificate or a password)");
+  }
+  std::vector<wire::ProxyUrl>& servers = config.upstreams.back().servers;
+  if (servers.size() == limits::upstream_members_max) {
+    return std::unexpected(fmt::format("more than {} servers", limits::upstream_members_max));
+  }
+  if (std::ranges::find(servers, *url) != servers.end()) return std::unexpected("it stands twice");
+  const bool alike = servers.empty() || servers.front().resolves_names == url->resolves_names;
+  if (!alike) {
+    return std::unexpected(
+        "some servers here take names and others addresses: rules could not tell which is meant (make two upstreams)");
+  }
+  servers.push_back(*std::move(url));
+  return {};
+}
+
+std::string server_text(const wire::ProxyUrl& url) {
+  const std::string text = url.to_string();
+  if (!url.user) return text;
+  const std::size_t host = text.find("://") + 3;
+  std::string user;
+  for (const char c : *url.user) {
+    const bool plain =
+        (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    user += plain ? std::string(1, c) : fmt::format("%{:02X}", static_cast<unsigned char>(c));
+  }
+  return text.substr(0, host) + user + "@" + text.substr(host);
+}
+
 Stored add_item(const Key& key, std::string_view text, Config& config) {
   switch (key.type) {
+    case KeyType::servers:
+      return add_server(text, config);
     case KeyType::addresses:
       return add_advertised(key, text, config);
     case KeyType::protocols:
@@ -399,8 +460,8 @@ Stored add_item(const Key& key, std::string_view text, Config& config) {
       return add_realm(text, config);
     case KeyType::suffixes:
       return add_suffix(text, config);
-    case KeyType::servers:
-      return add_server(text, config);
+    case KeyType::dns_servers:
+      return add_dns_server(text, config);
     default:
       return add_target(text, config);
   }
@@ -408,6 +469,8 @@ Stored add_item(const Key& key, std::string_view text, Config& config) {
 
 void clear_list(const Key& key, Config& config) {
   switch (key.type) {
+    case KeyType::servers:
+      return config.upstreams.back().servers.clear();
     case KeyType::addresses:
       return outside_of(key, config).advertise.clear();
     case KeyType::protocols:
@@ -424,7 +487,7 @@ void clear_list(const Key& key, Config& config) {
       return config.gssapi.realms.clear();
     case KeyType::suffixes:
       return config.resolvers.back().suffixes.clear();
-    case KeyType::servers:
+    case KeyType::dns_servers:
       return config.resolvers.back().servers.clear();
     default:
       return config.proxy_protocol_to.back().targets.clear();
@@ -438,9 +501,15 @@ Listener listener_at(const Config& config, std::size_t index) {
 ProxyProtocolTo proxy_protocol_at(const Config& config, std::size_t index) {
   return index < config.proxy_protocol_to.size() ? config.proxy_protocol_to[index] : ProxyProtocolTo{};
 }
-
 Resolver resolver_at(const Config& config, std::size_t index) {
   return index < config.resolvers.size() ? config.resolvers[index] : Resolver{};
+}
+/// A configuration whose last upstream and resolver are those, for `part`.
+Config with_table_at(const Config& config, std::size_t index) {
+  Config alone;
+  alone.upstreams.push_back(index < config.upstreams.size() ? config.upstreams[index] : Upstream{});
+  alone.resolvers.push_back(resolver_at(config, index));
+  return alone;
 }
 
 }  // namespace
@@ -471,6 +540,10 @@ std::expected<void, std::string> store_text(const Key& key, std::string_view tex
       return store_user(key, text, config);
     case KeyType::sandbox:
       return store_sandbox(text, config);
+    case KeyType::name:
+      return store_name(text, config);
+    case KeyType::pick:
+      return store_pick(text, config);
     default:
       return store_duration(key, text, config);
   }
@@ -485,6 +558,8 @@ std::expected<void, std::string> store_number(const Key& key, std::int64_t numbe
     config.limits.*key.limit = stored;
   } else if (key.number != nullptr) {
     config.*key.number = stored;
+  } else if (key.count != nullptr) {
+    config.upstreams.back().*key.count = stored;
   } else {
     config.proxy_protocol_to.back().version = stored;
   }
@@ -495,7 +570,8 @@ std::expected<void, ListFault> store_list(const Key& key, const std::vector<std:
   clear_list(key, config);
   const bool means_nothing = key.type == KeyType::protocols || key.type == KeyType::targets ||
                              key.type == KeyType::auth || key.type == KeyType::program ||
-                             key.type == KeyType::suffixes || key.type == KeyType::servers;
+                             key.type == KeyType::suffixes || key.type == KeyType::dns_servers ||
+                             key.type == KeyType::servers;
   if (items.empty() && means_nothing) return std::unexpected(ListFault{0, "the list is empty"});
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (auto added = add_item(key, items[i], config); !added) {
@@ -542,18 +618,21 @@ std::expected<ListenPlace, std::string> parse_listen_place(std::string_view text
       "are not looked up here");
 }
 
-std::string value_text(const Key& key, const Config& config, std::size_t index) {
-  if (key.table == "resolver" && index + 1 != config.resolvers.size()) {
-    Config alone;
-    alone.resolvers.push_back(resolver_at(config, index));
-    return value_text(key, alone);
-  }
+std::string value_text(const Key& key, const Config& all, std::size_t index) {
+  const bool in_turn = key.table == "upstream" || key.table == "resolver";
+  const Config alone = in_turn ? with_table_at(all, index) : Config{};
+  const Config& config = in_turn ? alone : all;
   switch (key.type) {
+    case KeyType::name:
+      return config.upstreams.back().name;
+    case KeyType::pick:
+      return std::string(pick_words[static_cast<std::size_t>(config.upstreams.back().pick)]);
     case KeyType::address:
       return index < config.listeners.size() ? config.listeners[index].where() : "";
     case KeyType::number:
       if (key.limit != nullptr) return std::to_string(config.limits.*key.limit);
       if (key.number != nullptr) return std::to_string(config.*key.number);
+      if (key.count != nullptr) return std::to_string(config.upstreams.back().*key.count);
       return std::to_string(proxy_protocol_at(config, index).version);
     case KeyType::duration:
       return to_text(value_of<Duration>(key.duration, config));
@@ -593,7 +672,7 @@ std::string value_text(const Key& key, const Config& config, std::size_t index) 
       return key.name == "owner" ? file.owner : file.group;
     }
     default:
-      return fmt::format("{}", fmt::join(value_list(key, config, index), ", "));
+      return fmt::format("{}", fmt::join(value_list(key, all, index), ", "));
   }
 }
 
@@ -624,8 +703,12 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
     case KeyType::suffixes:
       for (const HostName& suffix : resolver_at(config, index).suffixes) items.push_back(suffix.text());
       break;
-    case KeyType::servers:
+    case KeyType::dns_servers:
       for (const Endpoint& server : resolver_at(config, index).servers) items.push_back(server.to_string());
+      break;
+    case KeyType::servers:
+      if (index >= config.upstreams.size()) break;
+      for (const wire::ProxyUrl& url : config.upstreams[index].servers) items.push_back(server_text(url));
       break;
     default:
       for (const ProxyTarget& target : proxy_protocol_at(config, index).targets) items.push_back(target_text(target));

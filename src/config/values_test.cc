@@ -10,6 +10,7 @@ bool takes(std::string_view table, std::string_view name, std::string_view text)
   Config config;
   config.listeners.resize(1);
   config.proxy_protocol_to.resize(1);
+  config.upstreams.resize(1);
   const Key& key = *find_key(table, name);
   if (is_list(key.type)) return store_list(key, {std::string(text)}, config).has_value();
   return store_text(key, text, config).has_value();

@@ -10,10 +10,10 @@
 
 #include "base/address.h"
 #include "base/limits.h"
-#include "client/proxy_connection.h"
 #include "engine/epoll/epoll_engine.h"
 #include "loadgen/pattern.h"
 #include "loadgen/tally.h"
+#include "route/chain.h"
 
 namespace stile::loadgen {
 
@@ -56,7 +56,7 @@ struct Course {
   MutableBytes scratch;  // Pattern::piece_octets_max and a preamble; used within one completion only
   Tally& tally;
   Way& way;
-  const client::Proxy* proxy = nullptr;  // nullptr: direct
+  const route::Hop* proxy = nullptr;  // nullptr: direct
   Verify verify = Verify::full;
 };
 

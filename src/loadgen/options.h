@@ -7,8 +7,8 @@
 
 #include "base/address.h"
 #include "base/time.h"
-#include "client/proxy_connection.h"
 #include "loadgen/pattern.h"
+#include "route/chain.h"
 
 namespace stile::loadgen {
 
@@ -29,10 +29,10 @@ enum class Mode : std::uint8_t {
 
 struct Options {
   Mode mode = Mode::down;
-  std::optional<client::Proxy> proxy;  // absent: direct
-  std::optional<Endpoint> origin;      // absent: one of its own, on loopback
-  std::size_t connections = 16;        // at once
-  std::size_t size = 64;               // octets of a message or a datagram's payload
+  std::optional<route::Hop> proxy;  // absent: direct
+  std::optional<Endpoint> origin;   // absent: one of its own, on loopback
+  std::size_t connections = 16;     // at once
+  std::size_t size = 64;            // octets of a message or a datagram's payload
   Duration measured = std::chrono::seconds(5);
   Duration warmup = std::chrono::milliseconds(500);
   std::optional<std::uint64_t> rate;  // open loop: operations a second in all

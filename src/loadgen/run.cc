@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "client/proxy_connection.h"
 #include "engine/epoll/epoll_engine.h"
 #include "loadgen/course.h"
 #include "loadgen/load.h"
@@ -16,6 +15,7 @@
 #include "loadgen/origin_messages.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
+#include "route/chain.h"
 #include "sys/errno_table.h"
 #include "sys/main_loop.h"
 #include "sys/process_limits.h"
@@ -137,7 +137,7 @@ class Run {
   Tally tally_;
   std::optional<Way> way_;
   std::optional<Course> course_;
-  std::optional<client::ProxyConnection> rehearsal_;
+  std::optional<route::Chain> rehearsal_;
   protect::Line rehearsed_;
   Load::Milestones milestones_;
   std::unique_ptr<Load> load_;
@@ -219,7 +219,7 @@ Result<std::vector<Endpoint>> Run::start_origin() {
 /// One connection as any client command makes it: it finds the proxy, and what it meets is told in words.
 void Run::rehearse() {
   if (!options_.proxy) return open_load(std::nullopt);
-  client::Ask ask{.target = {.host = origins_.front().address, .port = origins_.front().port}};
+  route::Ask ask{.target = {.host = origins_.front().address, .port = origins_.front().port}};
   if (options_.mode == Mode::datagrams) ask = {.command = wire::Command::udp_associate, .target = {}};
   rehearsal_.emplace(engine_, resolver_, *options_.proxy, ask);
   rehearsal_->bind<&Run::on_rehearsed>(this);
@@ -227,10 +227,10 @@ void Run::rehearse() {
 }
 
 void Run::on_rehearsed(engine::Status) {
-  const client::Trouble& trouble = rehearsal_->trouble();
-  if (trouble.obstacle != client::Obstacle::none) {
-    Advice advice = client::explain(trouble);
-    const bool refused = trouble.obstacle == client::Obstacle::conversation;
+  const route::Trouble& trouble = rehearsal_->trouble();
+  if (trouble.obstacle != route::Obstacle::none) {
+    Advice advice = route::explain(trouble);
+    const bool refused = trouble.obstacle == route::Obstacle::conversation;
     if (refused && advice.cure.empty()) {
       advice.cure = "the origin is at " + origins_.front().to_string() + "; --origin names another";
     }

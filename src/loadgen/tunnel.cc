@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "client/proxy_connection.h"
 #include "protect/gss_initiation.h"
+#include "route/chain.h"
 #include "sys/errno_table.h"
 #include "sys/stream_socket.h"
 
@@ -105,7 +105,7 @@ void Tunnel::converse() {
 /// True: the tunnel failed for it.
 bool Tunnel::protection_failed() {
   if (line_.is_plain() || (line_.transform()->established() && line_.failure() == Reason::none)) return false;
-  fail(client::explain({.obstacle = client::Obstacle::protection, .reason = line_.failure()}).why);
+  fail(route::explain({.obstacle = route::Obstacle::protection, .reason = line_.failure()}).why);
   return true;
 }
 

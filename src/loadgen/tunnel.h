@@ -1,6 +1,6 @@
 // One connection to the origin, through the proxy or straight: dials, holds the conversation (session/client_session.h)
 // and leaves the stream to the mode that derives from it. It is reopened as often as is wanted and allocates nothing
-// but what TLS takes. What client/proxy_connection.h does besides, once for a run, stands in run.cc: names, families,
+// but what TLS takes. What route/chain.h does besides, once for a run, stands in run.cc: names, families,
 // whether a password may cross the network. Threading: one engine's thread. Tested through the modes, by
 // tests/e2e/bench_test.py.
 #pragma once

@@ -185,18 +185,28 @@ bool is_multicast(const HostPattern& host) {
   return prefix != nullptr && hard_class_opened_by(*prefix) == TargetClass::multicast;
 }
 
+/// `localhost` and what is below it stand for this host, whoever resolves them (RFC 6761 section 6.3).
+bool is_local(const HostName& name) {
+  return name.is_or_below("localhost");
+}
+
 // What a target says while the address is unknown. An allow that connects to the name asked for is never certain: every
 // candidate is decided again.
 TargetMatch match_unresolved(const Rule& rule, const TargetPattern& target, const Question& question) {
-  // With `redirect` the addresses of the name asked for do not matter: it is never resolved.
+  // With `redirect` the addresses of the name asked for do not matter: it is never resolved. Nor is it here where it
+  // goes to an upstream that takes names.
+  const bool goes_as_it_is = rule.options.redirect || (rule.options.via_takes_names && !is_local(*question.host_name));
   const auto by_name = [&](const auto& name) {
     if (!names(name, question.host_name)) return Certainty::no;
-    return rule.allow && !rule.options.redirect ? Certainty::maybe : Certainty::yes;
+    return rule.allow && !goes_as_it_is ? Certainty::maybe : Certainty::yes;
   };
   TargetMatch match;
   match.certainty =
       std::visit(Overloaded{
-                     [&](Any) { return rule.allow ? Certainty::maybe : Certainty::yes; },
+                     [&](Any) {
+                       const bool certain = !rule.allow || (goes_as_it_is && !rule.options.redirect);
+                       return certain ? Certainty::yes : Certainty::maybe;
+                     },
                      [](TargetClass) { return Certainty::maybe; },
                      [](const Cidr&) { return Certainty::maybe; },
                      [&](const ListRef& list) {

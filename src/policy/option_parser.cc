@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "base/limits.h"
 #include "base/number.h"
@@ -18,7 +19,7 @@ constexpr auto log_words = std::to_array<std::string_view>({"none", "session", "
 // In the order of Scope.
 constexpr auto scope_words = std::to_array<std::string_view>({"rule", "user", "tunnel"});
 constexpr auto period_words = std::to_array<std::string_view>({"day", "month"});
-constexpr auto via_words = std::to_array<std::string_view>({"direct"});
+constexpr std::string_view direct = "direct";
 
 template <std::size_t size>
 std::optional<std::size_t> index_of(const std::array<std::string_view, size>& words, std::string_view word) {
@@ -56,6 +57,9 @@ Options OptionParser::parse() {
                                      suggestion(word->text, option_words()));
     }
     while (line_.peek() != nullptr && !is_option(line_.peek()->text)) line_.advance();
+  }
+  if (options_.redirect && !options_.via.empty()) {
+    line_.report(line_.column(), "'redirect' leads there directly: it does not go with 'via'");
   }
   return std::move(options_);
 }
@@ -101,11 +105,41 @@ bool OptionParser::parse_once(const Token& word, std::optional<Value>& stored, s
   return true;
 }
 
+// `direct`, or the upstreams that are met one after the other, with '>' between them.
 bool OptionParser::parse_via() {
-  const Token* const route = line_.take_word("'direct' or the name of an upstream", option_words());
-  if (route == nullptr) return false;
-  if (route->text == "direct") return true;
-  return fail(route->column, "no upstream is named " + quoted(route->text) + suggestion(route->text, via_words));
+  const int column = line_.column();
+  if (line_.peek() != nullptr && line_.peek()->text == direct) {
+    line_.advance();
+    return true;
+  }
+  if (!parse_hop(true)) return false;
+  while (line_.skip_word(">")) {
+    if (!parse_hop(false)) return false;
+  }
+  std::size_t hops = 0;
+  for (const std::string& name : options_.via) hops += upstreams_.find(name)->second.hops;
+  if (hops > limits::chain_hops_max) {
+    return fail(column, "a way leads through at most " + std::to_string(limits::chain_hops_max) + " proxies");
+  }
+  options_.via_takes_names = upstreams_.find(options_.via.back())->second.takes_names;
+  return true;
+}
+
+bool OptionParser::parse_hop(bool first) {
+  const std::string_view what = first ? "'direct' or the name of an upstream" : "the name of an upstream";
+  const Token* const word = line_.take_word(what, option_words());
+  if (word == nullptr) return false;
+  if (upstreams_.contains(word->text)) {
+    options_.via.emplace_back(word->text);
+    return true;
+  }
+  if (word->text.size() > 1 && word->text.contains('>')) {
+    return fail(word->column, "a space stands on each side of '>', as in 'via one > two'");
+  }
+  if (!first && word->text == direct) return fail(word->column, "'direct' stands alone: it leads through no upstream");
+  std::vector<std::string_view> known{direct};
+  for (const auto& [name, traits] : upstreams_) known.push_back(name);
+  return fail(word->column, "no upstream is named " + quoted(word->text) + suggestion(word->text, known));
 }
 
 std::optional<Scope> OptionParser::parse_scope(bool tunnel_too) {

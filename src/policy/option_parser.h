@@ -15,7 +15,8 @@ namespace stile::policy {
 class OptionParser {
  public:
   /// `line` stands at an option's word, and is read to its end.
-  OptionParser(LineReader& line, bool allow) : line_(line), allow_(allow) {}
+  OptionParser(LineReader& line, bool allow, const Upstreams& upstreams)
+      : line_(line), allow_(allow), upstreams_(upstreams) {}
 
   /// What is returned counts only when no fault was reported.
   [[nodiscard]] Options parse();
@@ -23,6 +24,7 @@ class OptionParser {
  private:
   bool parse_option(const Token& word);
   bool parse_via();
+  bool parse_hop(bool first);
   bool parse_rate(const Token& word);
   bool parse_sessions(const Token& word);
   bool parse_quota(const Token& word);
@@ -40,6 +42,7 @@ class OptionParser {
 
   LineReader& line_;
   bool allow_;
+  const Upstreams& upstreams_;
   Options options_;
   bool via_given_ = false;
   bool log_given_ = false;

@@ -233,7 +233,9 @@ std::string to_text(const WeekTime& at) {
 
 std::vector<std::string> option_texts(const Options& options) {
   std::vector<std::string> texts;
-  if (!options.via.empty()) texts.push_back("via " + options.via);
+  std::string via;
+  for (const std::string& name : options.via) via += (via.empty() ? "via " : " > ") + name;
+  if (!via.empty()) texts.push_back(std::move(via));
   for (const Rate& rate : options.rates) texts.push_back(rate_text(rate));
   for (const SessionsLimit& limit : options.sessions) {
     texts.push_back("sessions " + scope_text(limit.scope) + std::to_string(limit.most));

@@ -64,7 +64,8 @@ enum class RecordDetail : std::uint8_t {
 };
 
 struct Options {
-  std::string via;  // an upstream's name; empty: direct
+  std::vector<std::string> via;  // the upstreams' names, the one that is met first in front; empty: direct
+  bool via_takes_names = false;  // the last of them does: a name that was asked for goes on as it is
   std::vector<Rate> rates;
   std::vector<SessionsLimit> sessions;
   std::vector<Quota> quotas;

@@ -53,8 +53,9 @@ Policy::Policy(Policy&&) noexcept = default;
 Policy& Policy::operator=(Policy&&) noexcept = default;
 Policy::~Policy() = default;
 
-std::expected<Policy, std::vector<RuleError>> Policy::compile(std::string_view rules, const Lists& lists) {
-  auto set = parse_rules(rules, lists);
+std::expected<Policy, std::vector<RuleError>> Policy::compile(std::string_view rules, const Lists& lists,
+                                                              const Upstreams& upstreams) {
+  auto set = parse_rules(rules, lists, upstreams);
   if (!set) return std::unexpected(std::move(set.error()));
   return Policy(std::make_unique<const RuleSet>(std::move(*set)));
 }

@@ -1,7 +1,7 @@
 // The policy: rules as values, compiled once, asked for every target address. Pure: no DNS, no clock, no I/O. A Policy
 // is immutable after it is made and may be read from any thread.
 // Grammar: the design's section 5.3. Classes, facets and the walk: security reference, section 3.
-// Refuses: certificate names and upstreams, which this build does not know (a located error each).
+// Refuses: certificate names, which this build does not know (a located error).
 // Rules are indexed, not scanned: index.h. Tested in policy_test.cc and policy_model_test.cc, the parser in
 // rules_test.cc; fuzzed in rules_fuzz.cc.
 #pragma once
@@ -77,11 +77,20 @@ class TargetList;   // target_list.h
 /// What `list:NAME` may name in rules; no value is null.
 using Lists = std::map<std::string, std::shared_ptr<const TargetList>, std::less<>>;
 
+/// An upstream, as far as it matters to rules.
+struct UpstreamTraits {
+  bool takes_names = false;  // a name goes to it as it is
+  std::size_t hops = 1;
+};
+/// What `via` may name.
+using Upstreams = std::map<std::string, UpstreamTraits, std::less<>>;
+
 class Policy {
  public:
   /// Compiles rules; all faults are reported, in line order.
   [[nodiscard]] static std::expected<Policy, std::vector<RuleError>> compile(std::string_view rules,
-                                                                             const Lists& lists = {});
+                                                                             const Lists& lists = {},
+                                                                             const Upstreams& upstreams = {});
   /// For connections over loopback without a [policy]: what a local user could reach (security reference, 1.1).
   [[nodiscard]] static Policy loopback_preset();
   /// For every other listener without a [policy].
@@ -92,7 +101,8 @@ class Policy {
   ~Policy();
 
   /// First match decides; nothing matched is denied. With `candidate` absent and a host name asked for, the walk runs
-  /// with the address unknown: deny only when a deny is certain, undecided otherwise. Beyond all rules: 0.0.0.0 and ::
+  /// with the address unknown: deny only when a deny is certain, allow only where the name is not to be resolved here
+  /// (`redirect`, `via` an upstream that takes names), undecided otherwise. Beyond all rules: 0.0.0.0 and ::
   /// are deny_unspecified, Stile's own sockets deny_self, both in every encoding.
   [[nodiscard]] Verdict decide(const Query& query, const OwnAddresses& own) const;
 

@@ -25,7 +25,8 @@ constexpr auto list_ends = source_and_target_words;
 // structure ends the rule.
 class RuleParser {
  public:
-  RuleParser(const LineReader& line, const Lists& lists) : line_(line), lists_(lists) {}
+  RuleParser(const LineReader& line, const Lists& lists, const Upstreams& upstreams)
+      : line_(line), lists_(lists), upstreams_(upstreams) {}
 
   // NAME: in front, if there is one.
   std::optional<Token> parse_rule_name();
@@ -45,6 +46,7 @@ class RuleParser {
 
   LineReader line_;
   const Lists& lists_;
+  const Upstreams& upstreams_;
 };
 
 std::optional<Token> RuleParser::parse_rule_name() {
@@ -72,7 +74,7 @@ std::optional<Rule> RuleParser::parse() {
   parse_commands(rule);
   if (!parse_targets(rule)) return std::nullopt;
   if (line_.peek() != nullptr) {
-    rule.options = OptionParser(line_, rule.allow).parse();
+    rule.options = OptionParser(line_, rule.allow, upstreams_).parse();
   }
   return rule;
 }
@@ -190,7 +192,7 @@ bool RuleParser::expect_end_of_target(const Token& target, bool first) {
 // The whole text, line by line.
 class RulesParser {
  public:
-  explicit RulesParser(const Lists& lists) : lists_(lists) {}
+  RulesParser(const Lists& lists, const Upstreams& upstreams) : lists_(lists), upstreams_(upstreams) {}
   std::expected<RuleSet, std::vector<RuleError>> parse(std::string_view text);
 
  private:
@@ -198,6 +200,7 @@ class RulesParser {
   std::string unique_name(const std::optional<Token>& given, int line_number);
 
   const Lists& lists_;
+  const Upstreams& upstreams_;
   RuleSet set_;
   std::vector<RuleError> errors_;
   std::map<std::string, int, std::less<>> line_of_name_;
@@ -225,7 +228,7 @@ void RulesParser::parse_line(std::string_view line, int line_number) {
     return;
   }
   if (tokenized->tokens.empty()) return;
-  RuleParser parser(LineReader(tokenized->tokens, line_number, errors_), lists_);
+  RuleParser parser(LineReader(tokenized->tokens, line_number, errors_), lists_, upstreams_);
   std::string name = unique_name(parser.parse_rule_name(), line_number);
   auto rule = parser.parse();
   if (!rule) return;
@@ -247,8 +250,9 @@ std::string RulesParser::unique_name(const std::optional<Token>& given, int line
 
 }  // namespace
 
-std::expected<RuleSet, std::vector<RuleError>> parse_rules(std::string_view text, const Lists& lists) {
-  return RulesParser(lists).parse(text);
+std::expected<RuleSet, std::vector<RuleError>> parse_rules(std::string_view text, const Lists& lists,
+                                                           const Upstreams& upstreams) {
+  return RulesParser(lists, upstreams).parse(text);
 }
 
 }  // namespace stile::policy

@@ -85,7 +85,7 @@ struct RuleSet {
   std::vector<RuleInfo> infos;  // one a rule, same order
 };
 
-[[nodiscard]] std::expected<RuleSet, std::vector<RuleError>> parse_rules(std::string_view text,
-                                                                         const Lists& lists = {});
+[[nodiscard]] std::expected<RuleSet, std::vector<RuleError>> parse_rules(std::string_view text, const Lists& lists = {},
+                                                                         const Upstreams& upstreams = {});
 
 }  // namespace stile::policy

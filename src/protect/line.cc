@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "protect/layers.h"
 
 namespace stile::protect {
 namespace {
@@ -35,7 +36,8 @@ void Line::give(engine::Engine& engine, engine::Socket& to) noexcept {
 }
 
 void Line::protect(std::unique_ptr<Transform> transform, ConstBytes received) {
-  STILE_ASSERT(is_plain() && transform != nullptr);
+  STILE_ASSERT(transform != nullptr);
+  if (transform_ != nullptr) transform = std::make_unique<Layers>(std::move(transform_), std::move(transform));
   transform_ = std::move(transform);
   if (!received.empty()) transform_->take(received);
 }

@@ -42,7 +42,8 @@ class Line {
   void take(engine::Engine& engine, Line& from) noexcept;
   /// Hands it on as a socket; it is plain (asserted).
   void give(engine::Engine& engine, engine::Socket& to) noexcept;
-  /// From now on it is protected. `received`: octets of it that came already.
+  /// From now on it is protected; where it is already, by this inside of that. `received`: octets of it that came
+  /// already.
   void protect(std::unique_ptr<Transform> transform, ConstBytes received = {});
   /// And from now on it no longer is: what protected it, with what it has to send and has not opened.
   [[nodiscard]] std::unique_ptr<Transform> unprotect() noexcept { return std::move(transform_); }

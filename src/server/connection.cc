@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/session_id.h"
 #include "config/loopback.h"
 #include "server/decision.h"
 #include "server/http_forward.h"
@@ -27,7 +28,7 @@ Connection::Connection(Worker& worker, const Arrival& arrival, const session::Se
                        std::shared_ptr<const protect::TlsServer> tls)
     : worker_(worker),
       common_(worker.common_),
-      reach_(worker.engine_, worker.resolver_, *this),
+      reach_(worker.engine_, worker.resolver_, worker.upstreams_, *this),
       session_(rules),
       tls_(std::move(tls)),
       local_(arrival.local),
@@ -80,6 +81,7 @@ void Connection::note_proxied() {
   const wire::ProxyHeader* const proxied = session_.proxied();
   if (!header_due_ || proxied == nullptr) return;
   header_due_ = false;
+  if (const auto session = parse_session(proxied->unique_id)) id_ = *session;
   if (proxied->connection) {
     peer_ = proxied->connection->source;
     over_unix_ = false;
@@ -136,19 +138,23 @@ Reason Connection::claim(int rule) {
 
 void Connection::perform(const session::Connect&, Next&) {
   watch_client();
-  reach_.connect({.per_address = common_->limits.connect_per_address, .total = common_->limits.connect_total});
+  reach_.connect(dial_limits());
+}
+
+route::DialLimits Connection::dial_limits() const noexcept {
+  return {.per_address = common_->limits.connect_per_address, .total = common_->limits.connect_total};
 }
 
 void Connection::perform(const session::Listen& action, Next&) {
   watch_client();
   if (action.expected == nullptr) return listen({});
-  reach_.find();
+  reach_.find({.command = wire::Command::bind}, dial_limits());
 }
 
 void Connection::perform(const session::Resolve& action, Next& next) {
   watch_client();
   if (action.reverse) return reverse(*action.target->address(), next);
-  reach_.find();
+  reach_.find({.command = wire::Command::resolve}, dial_limits());
 }
 
 void Connection::perform(const session::StartRelay& action, Next&) {
@@ -335,6 +341,7 @@ void Connection::on_reached(engine::Status) {
   const Reason failure = reach_.settle();
   rule_ = reach_.rule();
   if (failure != Reason::none) return drive(session::Failed{failure});
+  if (reach_.way() != nullptr) return command_ == policy::Command::bind ? bound_through() : connected_through();
   switch (command_) {
     case policy::Command::bind:
       return listen(reach_.addresses());
@@ -349,7 +356,7 @@ void Connection::on_reached(engine::Status) {
 
 void Connection::connected() {
   claim_.keep(rule_);
-  reach_.take(target_.socket());
+  reach_.take(target_);
   dialled_ = reach_.peer();
   const Endpoint local = worker_.engine_.local_endpoint(target_.socket()).value_or(Endpoint{});
   if (!announce_client(worker_.engine_, *common_, over_unix_ ? std::nullopt : std::optional(peer_), target_.socket(),
@@ -360,6 +367,47 @@ void Connection::connected() {
   drive(session::Granted{{told_own(local.address), local.port}});
 }
 
+Traveller Connection::traveller() const {
+  return {
+      .client = over_unix_ ? std::nullopt : std::optional(peer_), .user = session_.identity()->user(), .session = id_};
+}
+
+// ── through other proxies ───────────────────────────────────────────────────────────────────────────────────────────
+
+// The client is told what the last proxy told us; that is nothing where it does not know its own end.
+void Connection::connected_through() {
+  if (command_ == policy::Command::resolve) {
+    if (reach_.addresses().empty()) return drive(session::Failed{Reason::upstream_general});
+    return answer_resolve();
+  }
+  claim_.keep(rule_);
+  reach_.take(target_);
+  dialled_ = reach_.peer();
+  const auto told = reach_.way()->bound().target();
+  drive(session::Granted{told && told->address() != nullptr ? *told : Target{}});
+}
+
+// Both replies are passed on. Who came is decided here as well: the other proxy may have let in somebody else.
+void Connection::bound_through() {
+  const auto told = reach_.way()->bound().target();
+  if (!told || told->address() == nullptr) {
+    return drive(session::Failed{Reason::upstream_general});
+  }
+  if (reach_.way()->awaits_peer()) {
+    drive(session::Granted{*told});
+    if (!ending_ && !draining_) reach_.await_peer(common_->bind.wait);
+    return;
+  }
+  const policy::Verdict verdict = decide(&*told, *told->address());
+  if (verdict.decision != policy::Verdict::Decision::allow) return drive(session::Failed{Reason::bind_peer});
+  rule_ = verdict.rule;
+  if (const Reason reason = claim(rule_); reason != Reason::none) return drive(session::Failed{reason});
+  claim_.keep(rule_);
+  reach_.take(target_);
+  dialled_ = {*told->address(), told->port};
+  drive(session::Granted{*told});
+}
+
 // RESOLVE, as Tor defines it: one address, IPv4 first, port 0.
 void Connection::answer_resolve() {
   const auto addresses = reach_.addresses();
@@ -368,7 +416,7 @@ void Connection::answer_resolve() {
     return drive(session::Failed{Reason::dns_not_found});  // its reply has no room for an IPv6 address
   }
   const Address& answer = v4 == addresses.end() ? addresses.front() : *v4;
-  rule_ = reach_.decide(answer).rule;
+  if (reach_.way() == nullptr) rule_ = reach_.decide(answer).rule;
   drive(session::Granted{{answer, 0}});
 }
 
@@ -430,7 +478,10 @@ void Connection::start_relay() {
   ending_ = true;
   worker_.engine_.cancel(deadline_);
   std::unique_ptr<relay::Terms> terms = claim_.terms(rule_, options_of(rule_));
-  SessionInfo* const context = worker_.keep(listener_, std::move(claim_), worker_.remembers() ? info() : nullptr);
+  const route::Way* const way = reach_.way();
+  std::unique_ptr<SessionInfo> about = worker_.remembers() || way != nullptr ? info() : nullptr;
+  if (way != nullptr) about->passage = way->passage();
+  SessionInfo* const context = worker_.keep(listener_, std::move(claim_), std::move(about));
   if (worker_.reporter_ != nullptr) {
     observe::Record record{.event = observe::Event::session_start};
     record.reply = session_.reply();
@@ -439,7 +490,8 @@ void Connection::start_relay() {
   worker_.counters_.sessions.add();
   worker_.counters_.sessions_open.add();
   // Who waits for a peer may be a server: what it sends are no requests.
-  const relay::Watch watch = bind_wait_ == nullptr ? worker_.watch_for(context) : relay::Watch::nothing;
+  const bool serves = command_ == policy::Command::bind;
+  const relay::Watch watch = serves ? relay::Watch::nothing : worker_.watch_for(context);
   worker_.relay_.start(client_, target_, early_, context, watch, std::move(terms));
   release_when_quiet();
 }
@@ -548,6 +600,7 @@ policy::Verdict Connection::decide(const Target& asked, const std::optional<Addr
 // The association is a session of each rule by which its datagrams go, from the first of them on.
 std::expected<relay::DatagramTerms*, UdpDrop> Connection::terms_of(int rule) {
   const policy::Options& options = options_of(rule);
+  if (!options.via.empty()) return std::unexpected(UdpDrop::upstream);
   const bool counted = !options.rates.empty() || !options.sessions.empty() || !options.quotas.empty();
   if (!counted && !options.egress) return nullptr;
   const std::pair which{common_->generation, rule};

@@ -106,6 +106,9 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   void discard_input();
   void watch_client();
   void connected();
+  void connected_through();
+  void bound_through();
+  [[nodiscard]] route::DialLimits dial_limits() const noexcept;
   void listen(std::span<const Address> expected);
   void answer_resolve();
   void reverse(const Address& address, Next& next);
@@ -125,6 +128,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   [[nodiscard]] policy::Verdict decide(const Target& asked, const std::optional<Address>& candidate) override;
   [[nodiscard]] const policy::Options& options_of(int rule) const noexcept override { return policy().options(rule); }
   [[nodiscard]] Reason claim(int rule) override;
+  [[nodiscard]] Traveller traveller() const override;
   [[nodiscard]] bool is_own(const Endpoint& place) const override { return server::is_own(*common_, place); }
 
   // relay::AssociationOwner

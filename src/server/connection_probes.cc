@@ -28,7 +28,8 @@ Reason reason_of(const Error& error, const Address& address) {
 
 void Connection::perform(const session::Probe&, Next&) {
   watch_client();
-  reach_.find();
+  const session::SessionRequest& asked = *session_.request();
+  reach_.find({.command = asked.command, .flags = asked.reserved}, dial_limits());
 }
 
 // The first allowed address that this host has a way to; what it has no way to, no probe would leave for.
@@ -74,7 +75,12 @@ std::string Connection::pace() const {
   return config::is_loopback(peer_.address) ? std::string() : peer_.address.to_string();
 }
 
-void Connection::perform(const session::StartProbes& action, Next&) {
+void Connection::perform(const session::StartProbes& action, Next& next) {
+  if (reach_.way() != nullptr) {
+    // Another server probes: its lines pass as they come, and the client's octet, which ends the run, goes to it.
+    const std::array<std::uint8_t, 1> end{};
+    return perform(session::StartRelay{ConstBytes(end).first(action.end_asked ? 1 : 0)}, next);
+  }
   probing_ = true;
   probed_ = true;
   detail_ = policy().options(rule_).log;

@@ -125,6 +125,7 @@ std::unique_ptr<SessionInfo> Connection::info() const {
     info->method = name(AuthMethod::none);
   }
   info->dialled = dialled_;
+  if (reach_.way() != nullptr) info->route = reach_.way()->text();
   info->listener = listener_;
   if (session_.protocol()) info->protocol = session::name(*session_.protocol());
   if (session_.request()) info->command = wire::name(session_.request()->command);

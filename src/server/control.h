@@ -14,6 +14,7 @@
 #include "auth/users.h"
 #include "config/config.h"
 #include "protect/tls.h"
+#include "route/upstreams.h"
 
 namespace stile::server {
 
@@ -53,6 +54,7 @@ struct Configuration {
   config::Config config;
   std::shared_ptr<const auth::Users> users;  // those of the file that it names; absent where it names none
   TlsServers tls;
+  route::UpstreamPlans upstreams;
   std::vector<std::string> files;  // all that was read for it
 };
 

@@ -22,7 +22,7 @@ HttpForward::HttpForward(Worker& worker, const HttpClient& client, const session
       about_(client),
       who_(client.who),
       exchange_(rules),
-      reach_(worker.engine_, worker.resolver_, *this),
+      reach_(worker.engine_, worker.resolver_, worker.upstreams_, *this),
       began_(client.began),
       idle_since_(client.began),
       last_octet_(client.began),
@@ -82,7 +82,7 @@ void HttpForward::on_origin_ready(engine::Status) {
   if (ending_) return release_when_quiet();
   if (tunnel_due_) return start_tunnel();
   if (reach_due_) return start_reach();
-  if (origin_is_idle() && !origin_is_quiet()) worker_.engine_.close(origin_);
+  if (origin_is_idle() && !origin_is_quiet()) origin_.close(worker_.engine_);
   if (!draining_) advance();
 }
 
@@ -165,7 +165,7 @@ bool HttpForward::send_to_client() {
 
 bool HttpForward::send_to_origin() {
   if (exchange_.phase() != HttpPhase::exchanging || exchange_.to_origin().empty()) return false;
-  const auto sent = worker_.engine_.send(origin_, exchange_.to_origin());
+  const auto sent = origin_.send(worker_.engine_, exchange_.to_origin());
   if (!sent && sent.error().kind == ErrorKind::would_block) return false;
   if (!sent) {
     // It may have answered before it went: that is read yet.
@@ -209,7 +209,7 @@ bool HttpForward::receive_from_origin(std::size_t& budget) {
   const std::size_t room = allowed(&relay::Terms::down, std::min(buffer.size(), budget));
   download_waits_ = room == 0;
   if (download_waits_) return false;
-  const auto received = worker_.engine_.receive(origin_, buffer.first(room));
+  const auto received = origin_.receive(worker_.engine_, buffer.first(room));
   moved(&relay::Terms::down, received.value_or(0));
   if (!received && received.error().kind == ErrorKind::would_block && !origin_deaf_) return false;
   if (!received) {
@@ -270,7 +270,7 @@ void HttpForward::rearm() {
     // An idle one is watched for its end.
     const bool readable = origin_is_idle() || (exchange_.reads_origin() && !download_waits_);
     const bool writable = exchange_.phase() == HttpPhase::exchanging && !exchange_.to_origin().empty();
-    if (readable || writable || !engine.failed(origin_)) engine.wait(origin_, interest(readable, writable));
+    if (readable || writable || !engine.failed(origin_.socket())) origin_.wait(engine, interest(readable, writable));
   }
   arm_timer();
   if (upload_waits_ || download_waits_) {
@@ -346,6 +346,10 @@ Reason HttpForward::claim(int rule) {
   return claim_.enter_rule(rule, name, options_of(rule), who_.user(), worker_.engine_.wall_now());
 }
 
+Traveller HttpForward::traveller() const {
+  return {.client = about_.over_unix ? std::nullopt : std::optional(about_.peer), .user = who_.user(), .session = id_};
+}
+
 void HttpForward::open() {
   opening_ = true;
   if (!exchange_.claimed_user()) who_ = about_.who;
@@ -362,7 +366,7 @@ void HttpForward::open() {
     begin_session();
     return exchange_.opened(true);
   }
-  if (origin_.is_open()) worker_.engine_.close(origin_);
+  if (origin_.is_open()) origin_.close(worker_.engine_);
   start_reach();
 }
 
@@ -372,11 +376,12 @@ bool HttpForward::can_reuse() {
   if (origin_user_ != who_.user()) return false;  // what it keeps for one user is not for another
   const Address* const literal = origin_target_.address();
   std::optional<Address> candidate = dialled_.address;
-  if (origin_redirect_) candidate = literal == nullptr ? std::nullopt : std::optional(*literal);
+  if (origin_redirect_ || dialled_.port == 0) candidate = literal == nullptr ? std::nullopt : std::optional(*literal);
   const policy::Verdict verdict = decide(origin_target_, candidate);
   if (verdict.decision != policy::Verdict::Decision::allow) return false;
   const policy::Options& options = options_of(verdict.rule);
-  const bool same_way = options.redirect == origin_redirect_ && options.egress == origin_egress_;
+  const bool same_way =
+      options.redirect == origin_redirect_ && options.egress == origin_egress_ && options.via == origin_via_;
   if (!same_way || claim(verdict.rule) != Reason::none || !origin_is_quiet()) return false;
   rule_ = verdict.rule;
   return true;
@@ -389,7 +394,7 @@ bool HttpForward::origin_is_idle() const noexcept {
 /// Neither ended nor saying anything: what comes while nothing was asked is no answer to the next request.
 bool HttpForward::origin_is_quiet() {
   std::uint8_t octet = 0;
-  const auto received = worker_.engine_.receive(origin_, MutableBytes(&octet, 1));
+  const auto received = origin_.receive(worker_.engine_, MutableBytes(&octet, 1));
   return !received && received.error().kind == ErrorKind::would_block;
 }
 
@@ -422,9 +427,14 @@ Reason HttpForward::take_origin() {
   dialled_ = reach_.peer();
   origin_redirect_ = options_of(rule_).redirect;
   origin_egress_ = options_of(rule_).egress;
+  origin_via_ = options_of(rule_).via;
+  const route::Way* const way = reach_.way();
+  origin_route_ = way == nullptr ? std::string() : way->text();
+  passage_ = way == nullptr ? route::Passage() : way->passage();
+  if (way != nullptr) return Reason::none;
   const auto client = about_.over_unix ? std::nullopt : std::optional(about_.peer);
-  if (announce_client(worker_.engine_, *common_, client, origin_, dialled_)) return Reason::none;
-  worker_.engine_.abort(origin_);
+  if (announce_client(worker_.engine_, *common_, client, origin_.socket(), dialled_)) return Reason::none;
+  origin_.abort(worker_.engine_);
   return Reason::dial_failed;
 }
 
@@ -518,7 +528,7 @@ void HttpForward::lose_client() {
 void HttpForward::start_tunnel() {
   tunnel_due_ = true;
   if (client_.pending()) client_.cancel(worker_.engine_);
-  if (origin_.pending()) worker_.engine_.cancel(origin_);
+  if (origin_.pending()) origin_.cancel(worker_.engine_);
   if (client_.pending() || origin_.pending()) return;
   ending_ = true;
   worker_.engine_.cancel(timer_);
@@ -532,10 +542,10 @@ void HttpForward::start_tunnel() {
   // An upgrade is no HTTP any longer, and the request for it is recorded.
   const bool plain = exchange_.request()->is_connect();
   const relay::Watch watch = plain ? worker_.watch_for(context.get()) : relay::Watch::nothing;
+  if (context == nullptr && !passage_.empty()) context = info();
+  if (context != nullptr) context->passage = std::move(passage_);
   SessionInfo* const kept = worker_.keep(about_.listener, std::move(claim_), std::move(context));
-  protect::Line origin;
-  origin.take(worker_.engine_, origin_);
-  worker_.relay_.start(client_, origin, exchange_.to_origin(), kept, watch, std::move(terms));
+  worker_.relay_.start(client_, origin_, exchange_.to_origin(), kept, watch, std::move(terms));
   release_when_quiet();
 }
 
@@ -543,7 +553,7 @@ void HttpForward::start_tunnel() {
 // input would make the kernel send RST, and the answer could be lost.
 void HttpForward::drain_and_close() {
   draining_ = true;
-  worker_.engine_.close(origin_);
+  origin_.close(worker_.engine_);
   const auto finished = client_.shutdown_write(worker_.engine_);
   fin_due_ = !finished && finished.error().kind == ErrorKind::would_block;
   if (!finished && !fin_due_) return finish(Reason::none);
@@ -579,7 +589,7 @@ void HttpForward::finish(Reason reason) {
                    phase == HttpPhase::tunnel;
   if (cut) client_.abort(worker_.engine_);
   client_.close(worker_.engine_);
-  worker_.engine_.abort(origin_);
+  origin_.abort(worker_.engine_);
   worker_.engine_.cancel(timer_);
   worker_.engine_.cancel(turn_);
   let_go_of_terms();

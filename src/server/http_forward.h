@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "auth/verifier.h"
 #include "base/limits.h"
@@ -93,6 +94,7 @@ class HttpForward final : private ReachOwner {
   [[nodiscard]] policy::Verdict decide(const Target& target, const std::optional<Address>& candidate) override;
   [[nodiscard]] const policy::Options& options_of(int rule) const noexcept override { return policy().options(rule); }
   [[nodiscard]] Reason claim(int rule) override;
+  [[nodiscard]] Traveller traveller() const override;
   [[nodiscard]] bool is_own(const Endpoint& place) const override { return server::is_own(*common_, place); }
 
   // Rates and quotas.
@@ -146,7 +148,7 @@ class HttpForward final : private ReachOwner {
   Claim claim_;                          // of the request in hand
   std::unique_ptr<relay::Terms> terms_;  // likewise
   protect::Line client_;
-  engine::Socket origin_;
+  protect::Line origin_;
   engine::Timer timer_;
   engine::Timer turn_;       // of the flow that waits for the shortest time
   engine::Operation quiet_;  // the last completion: nothing else is pending then
@@ -156,6 +158,9 @@ class HttpForward final : private ReachOwner {
   Endpoint dialled_;
   std::optional<Target> origin_redirect_;  // under which options it was opened
   std::optional<Cidr> origin_egress_;
+  std::vector<std::string> origin_via_;
+  std::string origin_route_;  // as records have it
+  route::Passage passage_;
   Instant began_;  // the request in hand: its first octet
   Instant idle_since_;
   Instant last_octet_;

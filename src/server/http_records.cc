@@ -30,9 +30,9 @@ void HttpForward::settle() {
   report_end(exchange_.reason());
   if (origin_.is_open() && !exchange_.keeps_origin()) {
     if (exchange_.reason() == Reason::none) {
-      worker_.engine_.close(origin_);
+      origin_.close(worker_.engine_);
     } else {
-      worker_.engine_.abort(origin_);
+      origin_.abort(worker_.engine_);
     }
   }
   id_ = worker_.engine_.random();
@@ -100,6 +100,8 @@ std::unique_ptr<SessionInfo> HttpForward::info() const {
   info->protocol = "http";
   info->user = asking_user();
   if (admitted_) info->dialled = dialled_;
+  if (admitted_) info->route = origin_route_;
+  if (!admitted_ && reach_.way() != nullptr) info->route = reach_.way()->text();
   if (const auto& request = exchange_.request()) {
     info->command = request->is_connect() ? "connect" : "forward";
     const wire::AddressField& destination = request->destination;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/limits.h"
+#include "base/session_id.h"
 
 namespace stile::server {
 
@@ -19,16 +20,20 @@ std::optional<engine::Egress> egress_of(const std::optional<Cidr>& egress, engin
   return engine::Egress{.address = prefix.address_with(bits), .foreign = true};
 }
 
-Reach::Reach(engine::Engine& engine, resolve::Resolver& resolver, ReachOwner& owner)
-    : engine_(engine), resolver_(resolver), owner_(owner) {
+Reach::Reach(engine::Engine& engine, resolve::Resolver& resolver, const route::Upstreams& upstreams, ReachOwner& owner)
+    : engine_(engine), resolver_(resolver), upstreams_(upstreams), owner_(owner) {
   lookup_.bind<&Reach::on_resolved>(this);
 }
 
 policy::Verdict Reach::ask(const Target& target) {
   STILE_ASSERT(!pending());
   dial_.reset();
+  way_.reset();
   decided_.reset();
   addresses_.clear();
+  via_.clear();
+  untried_.clear();
+  travelled_.reset();
   target_ = target;
   peer_ = {};
   canceled_ = Reason::none;
@@ -49,13 +54,18 @@ void Reach::start(const Target& target, const route::DialLimits& limits) {
 void Reach::connect(const route::DialLimits& limits) {
   limits_ = limits;
   connects_ = true;
-  if (allowed_ && !stale_ && owner_.options_of(rule_).redirect) return redirect(rule_, std::nullopt);
-  proceed();
+  errand_ = {.command = wire::Command::connect};
+  if (!allowed_ || stale_) return proceed();
+  if (owner_.options_of(rule_).redirect) return redirect(rule_, std::nullopt);
+  travel(rule_, target_);
 }
 
-void Reach::find() {
+void Reach::find(const Errand& errand, const route::DialLimits& limits) {
+  limits_ = limits;
   connects_ = false;
-  proceed();
+  errand_ = errand;
+  const bool by_name = allowed_ && !stale_ && !owner_.options_of(rule_).via.empty();
+  by_name ? travel(rule_, target_) : proceed();
 }
 
 void Reach::proceed() {
@@ -104,6 +114,14 @@ void Reach::judge(std::span<const Address> addresses) {
     rule_ = refusing;
     return finish(refusal);
   }
+  // What has its addresses is answered here.
+  const bool leads = connects_ || errand_.command != wire::Command::resolve;
+  if (const auto& via = owner_.options_of(rules[0]).via; leads && !via.empty()) {
+    for (std::size_t i = count; i > 0; --i) {
+      if (owner_.options_of(rules[i - 1]).via == via) untried_.push_back(allowed[i - 1]);
+    }
+    return travel_next();
+  }
   if (connects_) return dial(candidates, rules);
   addresses_.assign(candidates.begin(), candidates.end());
   finish(Reason::none);
@@ -121,6 +139,66 @@ void Reach::redirect(int rule, const std::optional<Address>& candidate) {
   if (const Reason reason = owner_.claim(rule); reason != Reason::none) return finish(reason);
   if (const Address* const literal = place_.address()) return dial_redirected({literal, 1});
   resolver_.resolve(lookup_, *place_.host_name());
+}
+
+// ── through other proxies ───────────────────────────────────────────────────────────────────────────────────────────
+
+void Reach::travel_next() {
+  travelled_ = untried_.back();
+  untried_.pop_back();
+  travel(decide(*travelled_).rule, {*travelled_, target_.port});
+}
+
+void Reach::travel(int rule, const Target& place) {
+  rule_ = rule;
+  const policy::Options& options = owner_.options_of(rule);
+  via_ = options.via;
+  if (!travelled_) {
+    if (const Reason reason = owner_.claim(rule); reason != Reason::none) return finish(reason);
+  }
+  const Traveller traveller = owner_.traveller();
+  session_text_ = session_text(traveller.session);
+  user_text_ = traveller.user;
+  route::Ask ask{.command = errand_.command, .target = place, .flags = errand_.flags};
+  ask.client = traveller.client;
+  ask.tlvs = {.authority = target_.host_name() == nullptr ? std::string_view() : target_.host_name()->text(),
+              .unique_id = session_text_,
+              .user = user_text_};
+  ask.egress = egress_of(options.egress, engine_);
+  const auto key = [](std::string_view text) { return route::group_hash(text); };
+  const route::WayKeys keys{.source = key(traveller.client ? traveller.client->address.to_string() : std::string()),
+                            .user = key(traveller.user),
+                            .target = key(target_.to_string())};
+  way_.emplace(engine_, resolver_, upstreams_);
+  way_->bind<&Reach::on_led>(this);
+  way_->start(via_, ask, keys, limits_.total);
+}
+
+// Where the last proxy could not reach an address, another one of the same name is asked for.
+void Reach::on_led(engine::Status) {
+  const Reason reason = way_->reason();
+  const bool of_target = reason != Reason::none && reason != Reason::upstream_failed && reason != Reason::client_reset;
+  if (canceled_ == Reason::none && !stale_ && of_target && !untried_.empty()) return travel_next();
+  peer_ = travelled_ ? Endpoint{*travelled_, target_.port} : Endpoint{};
+  addresses_.clear();
+  if (reason == Reason::none && errand_.command == wire::Command::resolve) {
+    if (const auto answer = way_->bound().target(); answer && answer->address() != nullptr) {
+      addresses_.push_back(*answer->address());
+    }
+  }
+  finish(canceled_ != Reason::none ? canceled_ : reason);
+}
+
+Reason Reach::confirm_way() {
+  if (!stale_) return Reason::none;
+  const policy::Verdict verdict = travelled_ ? decide(*travelled_) : owner_.decide(target_, std::nullopt);
+  rule_ = verdict.rule;
+  const bool same = verdict.decision == policy::Verdict::Decision::allow && owner_.options_of(rule_).via == via_;
+  return same ? owner_.claim(rule_) : Reason::policy_changed;
+}
+
+void Reach::take(protect::Line& into) noexcept {
+  way_ ? way_->take(into) : dial_->take(into.socket());
 }
 
 void Reach::dial_redirected(std::span<const Address> addresses) {
@@ -174,8 +252,15 @@ Reason Reach::settle() {
     if (stale_) rule_ = -1;
     return reason_;
   }
-  reason_ = !connects_ ? confirm_found() : redirected_ ? confirm_redirection() : confirm();
-  if (reason_ != Reason::none) dial_.reset();
+  if (way_) {
+    reason_ = confirm_way();
+  } else {
+    reason_ = !connects_ ? confirm_found() : redirected_ ? confirm_redirection() : confirm();
+  }
+  if (reason_ != Reason::none) {
+    dial_.reset();
+    way_.reset();
+  }
   return reason_;
 }
 
@@ -208,6 +293,7 @@ void Reach::cancel(Reason why) noexcept {
   canceled_ = why;
   resolver_.cancel(lookup_);
   if (dial_) dial_->cancel();
+  if (way_) way_->cancel();
 }
 
 void Reach::finish(Reason reason) noexcept {

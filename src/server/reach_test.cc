@@ -35,7 +35,8 @@ class Walker final : public ReachOwner {
       : engine_(std::make_unique<SimEngine>(1, engine::SimFaults{})),
         names_(std::make_unique<resolve::TableResolver>(*engine_)),
         resolver_(std::make_unique<resolve::CachingResolver>(*engine_, *names_, resolve::CachingResolver::Options{})) {
-    reach_ = std::make_unique<Reach>(*engine_, *resolver_, *this);
+    upstreams_ = std::make_unique<route::Upstreams>(*engine_, *resolver_);
+    reach_ = std::make_unique<Reach>(*engine_, *resolver_, *upstreams_, *this);
     reach_->bind<&Walker::on_reached>(this);
     listener_.bind<&Walker::ignore>(this);
     socket_.bind<&Walker::ignore>(this);
@@ -49,7 +50,7 @@ class Walker final : public ReachOwner {
   }
   ~Walker() override {
     reach_.reset();
-    engine_->close(socket_);
+    socket_.close(*engine_);
     engine_->close(listener_);
     engine::Operation closed;
     closed.bind<&Walker::ignore>(this);
@@ -67,9 +68,9 @@ class Walker final : public ReachOwner {
     completions_ = 0;
     if (reach_->reason() == Reason::none) {
       reach_->take(socket_);
-      EXPECT_EQ(engine_->peer_endpoint(socket_), reach_->peer());
-      left_from = engine_->local_endpoint(socket_)->address;
-      engine_->close(socket_);
+      EXPECT_EQ(engine_->peer_endpoint(socket_.socket()), reach_->peer());
+      left_from = engine_->local_endpoint(socket_.socket())->address;
+      socket_.close(*engine_);
       engine_->run_for(1s);
     }
     return reach_->reason();
@@ -112,6 +113,7 @@ class Walker final : public ReachOwner {
     const auto found = full.find(rule);
     return found == full.end() ? Reason::none : found->second;
   }
+  [[nodiscard]] Traveller traveller() const override { return {.client = {}, .user = "alice", .session = 7}; }
   [[nodiscard]] bool is_own(const Endpoint& place) const override { return own.contains(place); }
   void on_reached(engine::Status) {
     ++completions_;
@@ -122,9 +124,10 @@ class Walker final : public ReachOwner {
   std::unique_ptr<SimEngine> engine_;
   std::unique_ptr<resolve::TableResolver> names_;
   std::unique_ptr<resolve::CachingResolver> resolver_;
+  std::unique_ptr<route::Upstreams> upstreams_;
   std::unique_ptr<Reach> reach_;
   engine::Socket listener_;
-  engine::Socket socket_;
+  protect::Line socket_;
   int completions_ = 0;
 };
 
@@ -176,7 +179,7 @@ TEST(Reach, CompletesOnceWhenItIsCancelled) {
 TEST(Reach, FindsWithoutDialling) {
   Walker walker;
   EXPECT_EQ(walker.reach().ask(at_name("both.example")).decision, Verdict::Decision::undecided);
-  walker.reach().find();
+  walker.reach().find({}, {});
   walker.engine().run_for(1min);
   EXPECT_EQ(walker.reach().reason(), Reason::none);
   EXPECT_EQ(std::vector(walker.reach().addresses().begin(), walker.reach().addresses().end()),

@@ -174,6 +174,7 @@ class Server final : public Control {
       : config_(std::move(configuration.config)),
         users_(std::move(configuration.users)),
         tls_(std::move(configuration.tls)),
+        upstreams_(std::move(configuration.upstreams)),
         files_(std::move(configuration.files)),
         load_(std::move(load)) {}
   int run(const Attend& attend);
@@ -218,6 +219,7 @@ class Server final : public Control {
   config::Config config_;
   std::shared_ptr<const auth::Users> users_;
   TlsServers tls_;
+  route::UpstreamPlans upstreams_;
   std::shared_ptr<auth::Penalties> penalties_ = std::make_shared<auth::Penalties>();
   std::unique_ptr<auth::LoginOffice> office_;  // outlives the crews' verifiers
   std::vector<std::string> files_;             // from which the configuration was read
@@ -381,6 +383,7 @@ bool Server::start_helper() {
 // In a process that was copied from this one.
 void Server::forget_secrets() {
   tls_.clear();
+  upstreams_.clear();
   users_.reset();
 }
 
@@ -730,6 +733,7 @@ std::shared_ptr<const Common> Server::common() const {
   common->log_query = config_.log_query;
   if (accounting_ != nullptr) common->accounting_interim = config_.accounting.interim;
   common->proxy_protocol_to = config_.proxy_protocol_to;
+  common->upstreams = upstreams_;
   common->users = users_;
   common->today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()).time_since_epoch().count();
   common->penalties = penalties_;
@@ -813,6 +817,7 @@ std::expected<Reloaded, ReloadRefusal> Server::try_reload() {
   users_ = std::move(next->users);
   remember_quotas();
   tls_ = std::move(next->tls);
+  upstreams_ = std::move(next->upstreams);
   const Worker::Enforced enforced = put_in_force(std::move(*changes));
   reloaded.ended = enforced.ended;
   reloaded.kept = enforced.kept;

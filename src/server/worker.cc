@@ -98,6 +98,7 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
                std::shared_ptr<const Common> common, auth::Verifier* verifier)
     : engine_(engine),
       resolver_(resolver),
+      upstreams_(engine, resolver),
       counters_(counters),
       reporter_(reporter),
       verifier_(verifier),
@@ -113,6 +114,7 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
   interim_.bind<&Worker::on_interim>(this);
   calendar_.bind<&Worker::on_calendar>(this);
   usage_->attach(engine_);
+  upstreams_.use(common_->upstreams);
 }
 
 Worker::~Worker() {
@@ -477,6 +479,7 @@ void Worker::complete(observe::Record& record, const SessionInfo& info) const no
     record.address = info.dialled;
     record.route = "direct";
   }
+  if (!info.route.empty()) record.route = info.route;
   record.rule = info.rule;
   if (info.shown != nullptr) {
     if (record.url.empty()) record.url = info.shown->url;
@@ -513,6 +516,7 @@ Worker::Enforced Worker::adopt(std::shared_ptr<const Common> common) {
   const bool changed = common->generation != common_->generation;
   common_ = std::move(common);
   relay_.set_limits(relay_limits(*common_));
+  upstreams_.use(common_->upstreams);
   watch_calendar();
   return changed && common_->enforce ? enforce() : Enforced{};
 }
@@ -581,6 +585,7 @@ void Worker::end_everything() noexcept {
   engine_.cancel(drain_deadline_);
   engine_.cancel(interim_);
   engine_.cancel(calendar_);
+  upstreams_.stop();
   relay_.end_all(Reason::drain);
   http_->end_all(Reason::drain);
   for (Connection* connection = first_; connection != nullptr;) {
@@ -597,7 +602,9 @@ void Worker::finish_if_drained() noexcept {
   for (const auto& listener : listeners_) {
     if (listener->socket.pending()) return;
   }
-  if (accept_retry_.pending() || drain_deadline_.pending() || interim_.pending() || calendar_.pending()) return;
+  if (!upstreams_.quiet() || accept_retry_.pending() || drain_deadline_.pending() || interim_.pending() ||
+      calendar_.pending())
+    return;
   engine_.on_wake(nullptr);
   engine_.stop();
 }

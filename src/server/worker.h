@@ -33,6 +33,8 @@
 #include "relay/tcp_relay.h"
 #include "relay/udp_relay.h"
 #include "resolve/resolver.h"
+#include "route/upstreams.h"
+#include "route/way.h"
 #include "server/grounds.h"
 #include "server/probe_gate.h"
 #include "server/usage.h"
@@ -89,6 +91,7 @@ struct Common {
   std::shared_ptr<auth::Penalties> penalties;             // one for all workers; absent: no mistake counts
   std::array<Duration, auth_method_count> login_cache{};  // by who judges: how long a login need not be judged again
   std::string pam_service;
+  route::UpstreamPlans upstreams;
   protect::GssRules gssapi;
   Duration accounting_interim = Duration::zero();  // how often open sessions are accounted for; zero: never
   bool log_query = false;                          // the URLs in records keep their query
@@ -129,6 +132,8 @@ struct SessionInfo {
   std::uint64_t octets_up = 0;  // moved before its tunnel began
   std::uint64_t octets_down = 0;
   std::uint64_t octets_accounted = 0;  // of its tunnel, both ways
+  std::string route;                   // through other proxies; empty: direct
+  route::Passage passage;              // likewise
   session::TraceRing trace;
   std::unique_ptr<Shown> shown;
   policy::RecordDetail detail = policy::RecordDetail::session;  // as the rule has it
@@ -190,6 +195,8 @@ class Worker final : public relay::TunnelOwner {
   /// "+12ms request Received: Authorise" lines of every connection that is still in its handshake: what the simulation
   /// prints when a run fails.
   [[nodiscard]] std::string traces() const;
+  /// On the engine's thread.
+  [[nodiscard]] std::vector<route::ServerFigures> upstream_figures() const { return upstreams_.figures(); }
 
  private:
   friend class Connection;
@@ -245,6 +252,7 @@ class Worker final : public relay::TunnelOwner {
 
   engine::Engine& engine_;
   resolve::Resolver& resolver_;
+  route::Upstreams upstreams_;
   observe::Counters& counters_;
   Reporter* reporter_;
   auth::Verifier* verifier_;  // nullptr: no listener asks for a password

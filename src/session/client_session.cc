@@ -41,6 +41,8 @@ std::string_view name(ClientPhase phase) noexcept {
 
 ClientSession::ClientSession(const ProxyRequest& request) noexcept : request_(request) {
   STILE_ASSERT(request.user.size() <= limits::socks4_user_octets_max && request.password.size() <= 255);
+  STILE_ASSERT(request.protocol != wire::ProxyProtocol::proxy_protocol);  // which has no conversation
+  STILE_ASSERT(!request.pipelined || (request.protocol == wire::ProxyProtocol::socks5 && !request.by_ticket));
   STILE_ASSERT(request.protocol != wire::ProxyProtocol::socks4 || request.user.find('\0') == std::string_view::npos);
 }
 
@@ -67,7 +69,7 @@ ClientSession::Actions ClientSession::handle(const Event& event) {
 void ClientSession::on_connected(const Event&, Actions& actions) {
   if (!has(request_.protocol, request_.command)) return fail(ProxyFault::no_such_command, 0, actions);
   if (request_.protocol != wire::ProxyProtocol::socks5) return send_request(actions);
-  send_greeting(actions);
+  request_.pipelined ? send_all(actions) : send_greeting(actions);
 }
 
 void ClientSession::send_greeting(Actions& actions) {
@@ -76,6 +78,18 @@ void ClientSession::send_greeting(Actions& actions) {
       request_.by_ticket ? std::span(methods).first(1) : std::span(methods).subspan(1, offers_login() ? 2 : 1);
   const auto greeting = wire::encode_greeting(offered);
   send(greeting.octets(), actions);
+  await(ClientPhase::method, answer_octets, actions);
+}
+
+// The one method that there is no other choice than to take, so that what follows fits whatever is answered.
+void ClientSession::send_all(Actions& actions) {
+  ByteWriter writer(sent_);
+  const std::array method{offers_login() ? wire::Method::password : wire::Method::none};
+  writer.append(wire::encode_greeting(method).octets());
+  if (offers_login()) wire::encode_credentials(writer, {.user = request_.user, .password = request_.password});
+  writer.append(wire::encode_request(request_.command, request_.target, request_.flags).octets());
+  STILE_ASSERT(!writer.overflowed());
+  actions.add(Send{writer.written()});
   await(ClientPhase::method, answer_octets, actions);
 }
 
@@ -90,7 +104,9 @@ void ClientSession::on_method(const Event& event, Actions& actions) {
       // "the client MUST close the connection"
       return fail(ProxyFault::no_method, 0xFF, actions);
     default:
-      if (method == wire::Method::none && !request_.by_ticket) return send_request(actions);
+      if (method == wire::Method::none && !request_.by_ticket && !(request_.pipelined && offers_login())) {
+        return send_request(actions);
+      }
       if (method == wire::Method::password && !request_.by_ticket && offers_login()) return send_login(actions);
       if (method == wire::Method::gssapi && request_.by_ticket) {
         actions.add(Protect{});
@@ -103,6 +119,7 @@ void ClientSession::on_method(const Event& event, Actions& actions) {
 // ── login, RFC 1929 ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 void ClientSession::send_login(Actions& actions) {
+  if (request_.pipelined) return await(ClientPhase::login, answer_octets, actions);
   ByteWriter writer(sent_);
   wire::encode_credentials(writer, {.user = request_.user, .password = request_.password});
   actions.add(Send{writer.written()});
@@ -132,7 +149,9 @@ void ClientSession::send_request(Actions& actions) {
     send(wire::encode_http_connect(request_.target, offers_login() ? login : none).octets(), actions);
     return await(ClientPhase::reply, http_answer_.missing(), actions);
   }
-  send(wire::encode_request(request_.command, request_.target, request_.flags).octets(), actions);
+  if (!request_.pipelined) {
+    send(wire::encode_request(request_.command, request_.target, request_.flags).octets(), actions);
+  }
   await(ClientPhase::reply, wire::reply_octets_missing({}), actions);
 }
 

@@ -4,8 +4,10 @@
 // and 10.
 //
 // It asks for no octet behind the proxy's last reply, so that the stream which follows stays in the socket for whoever
-// gets it; any split of the proxy's octets gives the same actions. A driver (client/proxy_connection.h) performs the
+// gets it; any split of the proxy's octets gives the same actions. A driver (route/chain.h) performs the
 // actions in order and feeds what comes of them back as events.
+// A request that is `pipelined` saves two round trips: greeting, login and request leave together, for a proxy that is
+// known to read them one by one; what it answers is judged as ever.
 // Refuses: a method that it did not offer (threat TA9); to send anything behind the request before the reply.
 // Threading: one session belongs to one thread. Tested in client_session_test.cc, its table in client_table_test.cc,
 // fuzzed as sequences of events in client_session_fuzz.cc.
@@ -37,6 +39,7 @@ struct ProxyRequest {
   Target target;
   std::uint8_t flags = 0;          // SOCKS5 RSV: 0 but for PING and TRACEROUTE
   bool by_ticket = false;          // SOCKS5: GSSAPI is offered, and nothing else
+  bool pipelined = false;          // SOCKS5 without a ticket: one method is offered, and all is said at once
   std::string_view user = {};      // at most 255 octets; SOCKS4: without NUL; HTTP: without a colon
   std::string_view password = {};  // at most 255 octets; SOCKS5 and HTTP offer a login where both are not empty
 };
@@ -139,6 +142,7 @@ class ClientSession {
   void send_greeting(Actions& actions);
   void send_login(Actions& actions);
   void send_request(Actions& actions);
+  void send_all(Actions& actions);
   void on_http_answer(const Event& event, Actions& actions);
   void parse_reply5(Actions& actions);
   void parse_reply4(Actions& actions);
@@ -153,6 +157,7 @@ class ClientSession {
   static constexpr std::size_t sent_octets_max = wire::http_connect_octets_max;
   static_assert(sent_octets_max >= wire::credentials_octets_max && sent_octets_max >= wire::request_octets_max);
   static_assert(sent_octets_max >= wire::socks4_request_octets_max);
+  static_assert(sent_octets_max >= 3 + wire::credentials_octets_max + wire::request_octets_max);
 
   ProxyRequest request_;
   ClientPhase phase_ = ClientPhase::opening;

@@ -77,6 +77,20 @@ Advice http_refusal(const ProxyFailure& failure) {
   return {"it takes no client without a login", "put USER:PASSWORD@ before the proxy's host"};
 }
 
+std::string_view protocol_name(ProxyProtocol protocol) {
+  switch (protocol) {
+    case ProxyProtocol::socks4:
+      return "SOCKS4";
+    case ProxyProtocol::socks5:
+      return "SOCKS5";
+    case ProxyProtocol::http:
+      return "HTTP";
+    case ProxyProtocol::proxy_protocol:
+      return "a PROXY header";
+  }
+  return {};
+}
+
 Advice refusal(const ProxyFailure& failure) {
   if (failure.protocol == ProxyProtocol::http) return http_refusal(failure);
   if (failure.protocol == ProxyProtocol::socks4) {
@@ -149,7 +163,7 @@ std::string_view standard_name(Command command) noexcept {
 Advice explain(const ProxyFailure& failure) {
   switch (failure.fault) {
     case ProxyFault::no_such_command:
-      return {std::string(failure.protocol == ProxyProtocol::http ? "HTTP" : "SOCKS4") + " has no " +
+      return {std::string(protocol_name(failure.protocol)) + " has no " +
                   std::string(standard_name(failure.command)),
               "use socks5h:// or socks5://"};
     case ProxyFault::not_socks:

@@ -86,7 +86,8 @@ enum class V2Family : std::uint8_t {
   unix_datagram = 0x32,
 };
 
-enum class V2Type : std::uint8_t { alpn = 0x01, authority = 0x02, crc32c = 0x03, unique_id = 0x05 };
+// E0 is the first of those that the specification leaves to applications.
+enum class V2Type : std::uint8_t { alpn = 0x01, authority = 0x02, crc32c = 0x03, unique_id = 0x05, user = 0xE0 };
 
 /// How many octets the addresses take; absent for a family that the specification does not define.
 std::optional<std::size_t> address_octets(V2Family family) noexcept {
@@ -149,6 +150,9 @@ bool read_tlvs(ConstBytes whole, ByteReader& reader, ProxyHeader& header) {
       case V2Type::unique_id:
         if (value.size() > limits::proxy_unique_id_octets_max) return false;
         header.unique_id = as_text(value);
+        break;
+      case V2Type::user:
+        header.user = as_text(value);
         break;
       default:
         break;  // no-operation, TLS, namespace, custom: nothing here depends on them
@@ -221,6 +225,21 @@ void write_ipv6(ByteWriter& writer, const Address& address) noexcept {
   writer.append(address.octets());
 }
 
+std::size_t tlv_octets(const ProxyTlvs& tlvs) noexcept {
+  std::size_t octets = 0;
+  for (const std::string_view text : {tlvs.authority, tlvs.unique_id, tlvs.user}) {
+    if (!text.empty()) octets += 3 + text.size();
+  }
+  return octets;
+}
+
+void write_tlv(ByteWriter& writer, V2Type type, std::string_view text) noexcept {
+  if (text.empty()) return;
+  writer.u8(static_cast<std::uint8_t>(type));
+  writer.u16(static_cast<std::uint16_t>(text.size()));
+  for (const char c : text) writer.u8(static_cast<std::uint8_t>(c));
+}
+
 }  // namespace
 
 ParseResult<ProxyHeader> decode_proxy_header(ConstBytes input) {
@@ -254,7 +273,8 @@ WireBuffer<limits::proxy_header_v1_octets_max> encode_proxy_v1(const ProxiedConn
   });
 }
 
-WireBuffer<proxy_v2_sent_octets_max> encode_proxy_v2(const std::optional<ProxiedConnection>& connection) noexcept {
+WireBuffer<proxy_v2_sent_octets_max> encode_proxy_v2(const std::optional<ProxiedConnection>& connection,
+                                                     const ProxyTlvs& tlvs) noexcept {
   return WireBuffer<proxy_v2_sent_octets_max>([&](ByteWriter& writer) {
     writer.append(proxy_v2_signature);
     writer.u8(connection ? 0x21 : 0x20);
@@ -266,7 +286,7 @@ WireBuffer<proxy_v2_sent_octets_max> encode_proxy_v2(const std::optional<Proxied
     const bool ipv4 = both_ipv4(*connection);
     const V2Family family = ipv4 ? V2Family::tcp4 : V2Family::tcp6;
     writer.u8(static_cast<std::uint8_t>(family));
-    writer.u16(ipv4 ? 12 : 36);
+    writer.u16(static_cast<std::uint16_t>((ipv4 ? 12 : 36) + tlv_octets(tlvs)));
     for (const Endpoint* endpoint : {&connection->source, &connection->destination}) {
       if (ipv4) {
         writer.append(endpoint->address.octets());
@@ -276,6 +296,9 @@ WireBuffer<proxy_v2_sent_octets_max> encode_proxy_v2(const std::optional<Proxied
     }
     writer.u16(connection->source.port);
     writer.u16(connection->destination.port);
+    write_tlv(writer, V2Type::authority, tlvs.authority);
+    write_tlv(writer, V2Type::unique_id, tlvs.unique_id);
+    write_tlv(writer, V2Type::user, tlvs.user);
   });
 }
 

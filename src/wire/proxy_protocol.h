@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/address.h"
 #include "base/bytes.h"
@@ -42,6 +43,7 @@ struct ProxyHeader {
   std::string authority;                        // TLV 02, the name a client asked TLS for; any octets
   std::string alpn;                             // TLV 01; any octets
   std::string unique_id;                        // TLV 05, at most 128 octets; any octets
+  std::string user;                             // TLV E0, Stile's own: who the client is to the sender; any octets
 
   friend bool operator==(const ProxyHeader&, const ProxyHeader&) = default;
 };
@@ -54,9 +56,17 @@ struct ProxyHeader {
 [[nodiscard]] WireBuffer<limits::proxy_header_v1_octets_max> encode_proxy_v1(
     const ProxiedConnection& connection) noexcept;
 
-inline constexpr std::size_t proxy_v2_sent_octets_max = 16 + 36;
-/// Families as in version 1. Without a connection: LOCAL, for the sender's own health checks.
-[[nodiscard]] WireBuffer<proxy_v2_sent_octets_max> encode_proxy_v2(
-    const std::optional<ProxiedConnection>& connection) noexcept;
+/// What a version 2 header tells of a connection besides its addresses. An empty text is left out.
+struct ProxyTlvs {
+  std::string_view authority;  // at most 255 octets
+  std::string_view unique_id;  // at most 128
+  std::string_view user;       // at most 255
+};
+
+inline constexpr std::size_t proxy_v2_sent_octets_max = 16 + 36 + 3 * 3 + 255 + 128 + 255;
+/// Families as in version 1; texts within their bounds (asserted). Without a connection: LOCAL, for the sender's own
+/// health checks, and no texts.
+[[nodiscard]] WireBuffer<proxy_v2_sent_octets_max> encode_proxy_v2(const std::optional<ProxiedConnection>& connection,
+                                                                   const ProxyTlvs& tlvs = {}) noexcept;
 
 }  // namespace stile::wire

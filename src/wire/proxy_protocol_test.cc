@@ -120,6 +120,7 @@ bool naive_tlvs(const Octets& whole, std::size_t at, ProxyHeader& header) {
     if (whole[at] == 2) header.authority = value;
     if (whole[at] == 5) header.unique_id = value;
     if (whole[at] == 5 && length > 128) return false;
+    if (whole[at] == 0xE0) header.user = value;
     if (whole[at] == 3) {
       if (length != 4 || ++checksums > 1) return false;
       Octets zeroed = whole;
@@ -227,7 +228,8 @@ struct HeaderCodec {
     if (random.one_in(2)) add(0x01, header.alpn);
     if (random.one_in(2)) add(0x02, header.authority);
     if (random.one_in(2)) add(0x05, header.unique_id);
-    if (random.one_in(2)) append(body, tlv(0xE0, random.octets(random.below(8))));
+    if (random.one_in(2)) add(0xE0, header.user);
+    if (random.one_in(2)) append(body, tlv(0xE1, random.octets(random.below(8))));
     return random.one_in(2) ? with_checksum(body, plain[13]) : version_2(0x21, plain[13], body);
   }
 };
@@ -350,11 +352,31 @@ TEST(ProxyHeaderV2, TlvsOfInterest) {
   append(body, tlv(0x04, Octets(5, 0)));
   append(body, tlv(0x05, Octets(128, 'u')));
   append(body, tlv(0x20, octets_of("01 00 00 00 00")));
+  append(body, tlv(0xE0, octets_of_text("alice")));
   append(body, tlv(0xEE, {}));
   const ProxyHeader header = header_of(with_checksum(body, 0x11));
   EXPECT_EQ(header.alpn, "http/1.1");
   EXPECT_EQ(header.authority, "proxy.example");
   EXPECT_EQ(header.unique_id, std::string(128, 'u'));
+  EXPECT_EQ(header.user, "alice");
+}
+
+TEST(ProxyHeaderV2, WhatIsToldBesidesTheAddressesIsRead) {
+  const std::string longest(255, 'n');
+  const ProxyTlvs tlvs{.authority = longest, .unique_id = "0123456789abcdef", .user = "alice@EXAMPLE.ORG"};
+  const Octets octets = to_octets(encode_proxy_v2(y1, tlvs).octets());
+  const ProxyHeader header = header_of(octets);
+  EXPECT_EQ(header.connection, y1);
+  EXPECT_EQ(header.authority, longest);
+  EXPECT_EQ(header.unique_id, "0123456789abcdef");
+  EXPECT_EQ(header.user, "alice@EXAMPLE.ORG");
+  EXPECT_EQ(octets, [&] {
+    Octets body(octets.begin() + 16, octets.begin() + 28);
+    append(body, tlv(0x02, octets_of_text(longest)));
+    append(body, tlv(0x05, octets_of_text("0123456789abcdef")));
+    append(body, tlv(0xE0, octets_of_text("alice@EXAMPLE.ORG")));
+    return version_2(0x21, 0x11, body);
+  }());
 }
 
 TEST(ProxyHeaderV2, BrokenTlvsAreRefused) {

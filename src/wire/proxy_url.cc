@@ -32,6 +32,7 @@ constexpr Scheme schemes[] = {
     {"socks5+gssapi", ProxyProtocol::socks5, false, ProxyProtection::gssapi},
     {"socks5h+gssapi", ProxyProtocol::socks5, true, ProxyProtection::gssapi},
     {"https", ProxyProtocol::http, true, ProxyProtection::tls, https_proxy_port_default},
+    {"proxy-protocol", ProxyProtocol::proxy_protocol, false, ProxyProtection::none, http_port_default},
 };
 
 constexpr std::size_t login_octets_max = 255;  // RFC 1929 section 2; the SOCKS4 user is held to the same
@@ -39,8 +40,7 @@ static_assert(login_octets_max == limits::socks4_user_octets_max);
 
 constexpr std::string_view spoken =
     "socks5h, socks5, socks4a, socks4 or http; inside TLS socks5h+tls, socks5+tls, socks4a+tls, socks4+tls or https; "
-    "by a "
-    "Kerberos ticket socks5h+gssapi or socks5+gssapi";
+    "by a Kerberos ticket socks5h+gssapi or socks5+gssapi; with a PROXY header alone proxy-protocol";
 constexpr std::string_view form = "write it as socks5h://HOST:PORT";
 
 std::string lower_case(std::string_view text) {
@@ -180,6 +180,10 @@ class Reader {
       return fail(place_of(rest_), "a Kerberos ticket says who the user is", "leave out what stands before the @");
     }
     if (url_.protocol == ProxyProtocol::socks5) return;
+    if (url_.protocol == ProxyProtocol::proxy_protocol) {
+      if (!url_.user) return;
+      return fail(place_of(rest_), "a PROXY header has no place for a login", "leave out what stands before the @");
+    }
     if (url_.protocol == ProxyProtocol::http) {
       if (!url_.user || url_.user->find(':') == std::string::npos) return;
       return fail(place_of(rest_), "the user of an HTTP proxy holds no colon", "leave out the %3A");

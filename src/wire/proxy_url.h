@@ -6,9 +6,10 @@
 //   socks5    SOCKS5, names are resolved here        socks5h   SOCKS5, names are resolved by the proxy
 //   http      HTTP CONNECT, names are resolved by the proxy
 //   https     the same inside TLS                  SOCKS+tls  each of the four above inside TLS
+//   proxy-protocol   no conversation: a PROXY header, version 2, names the target, and what follows is meant for it
 //
 // USER and PASSWORD are percent-decoded, an IPv6 HOST stands in brackets, PORT is 1080 where it is left out, with
-// https 443.
+// https 443, with proxy-protocol 80.
 // Refuses: to guess. An unknown scheme, or none, is an error and never another protocol. No error text and no to_string
 // holds a user or password.
 // Threading: values and pure functions. Tested in proxy_url_test.cc; fuzzed in proxy_url_fuzz.cc.
@@ -26,13 +27,14 @@
 namespace stile::wire {
 
 /// What is spoken with a proxy.
-enum class ProxyProtocol : std::uint8_t { socks4, socks5, http };
+enum class ProxyProtocol : std::uint8_t { socks4, socks5, http, proxy_protocol };
 
 /// What it is spoken inside of.
 enum class ProxyProtection : std::uint8_t { none, tls, gssapi };
 
 inline constexpr std::uint16_t proxy_port_default = 1080;
 inline constexpr std::uint16_t https_proxy_port_default = 443;
+inline constexpr std::uint16_t http_port_default = 80;
 
 struct ProxyUrl {
   ProxyProtocol protocol = ProxyProtocol::socks5;

@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include "client/proxy_connection.h"
 #include "engine/sim/sim_engine.h"
 #include "protect/transform_for_tests.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/table_resolver.h"
+#include "route/chain.h"
 
-namespace stile::client {
+namespace stile::route {
 
 [[nodiscard]] inline std::string octets(std::initializer_list<int> values) {
   std::string text;
@@ -171,7 +171,7 @@ class SeeThroughTls final : public protect::TlsClient {
   return text;
 }
 
-[[nodiscard]] inline Proxy proxy_at(std::string_view url) {
+[[nodiscard]] inline Hop proxy_at(std::string_view url) {
   return {.url = wire::parse_proxy_url(url).value(),
           .clear_password_allowed = false,
           .tls = std::make_shared<const SeeThroughTls>()};
@@ -181,4 +181,4 @@ class SeeThroughTls final : public protect::TlsClient {
   return {.host = canonical_host(host).value(), .port = port};
 }
 
-}  // namespace stile::client
+}  // namespace stile::route

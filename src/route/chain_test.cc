@@ -1,15 +1,15 @@
 // Names, dialling, the conversation and the hand-over, with each call of the engine failing in turn.
-#include "client/proxy_connection.h"
+#include "route/chain.h"
 
 #include <gtest/gtest.h>
 
 #include <cerrno>
 #include <string>
 
-#include "client/proxy_for_tests.h"
+#include "route/proxy_for_tests.h"
 #include "sys/errno_table.h"
 
-namespace stile::client {
+namespace stile::route {
 namespace {
 
 using engine::SimBehaviour;
@@ -33,8 +33,9 @@ Script plain(const std::string& reply = granted) {
 /// A connection and what became of it.
 class Customer {
  public:
-  Customer(ClientRig& rig, const Proxy& proxy, const Ask& ask)
-      : rig_(rig), proxy_(proxy), connection_(rig.engine, rig.resolver, proxy_, ask) {
+  Customer(ClientRig& rig, const Hop& proxy, const Ask& ask) : Customer(rig, std::vector{proxy}, ask) {}
+  Customer(ClientRig& rig, std::vector<Hop> hops, const Ask& ask)
+      : rig_(rig), hops_(std::move(hops)), connection_(rig.engine, rig.resolver, pointers(hops_), ask) {
     connection_.bind<&Customer::on_connected>(this);
     stream_.bind<&Customer::ignore>(this);
   }
@@ -60,20 +61,27 @@ class Customer {
     if (!received) return "nothing";
     return {buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(*received)};
   }
-  [[nodiscard]] ProxyConnection& connection() { return connection_; }
+  [[nodiscard]] Chain& connection() { return connection_; }
   [[nodiscard]] int completions() const { return completions_; }
 
  private:
   void on_connected(Status) {
     ++completions_;
     EXPECT_FALSE(connection_.pending());
-    if (connection_.trouble().obstacle == Obstacle::none) connection_.take(stream_);
+    const bool whole = connection_.trouble().obstacle == Obstacle::none && !connection_.awaits_peer();
+    if (whole) connection_.take(stream_);
   }
   void ignore(Status) {}
 
+  static std::vector<const Hop*> pointers(const std::vector<Hop>& hops) {
+    std::vector<const Hop*> pointers;
+    for (const Hop& hop : hops) pointers.push_back(&hop);
+    return pointers;
+  }
+
   ClientRig& rig_;
-  Proxy proxy_;
-  ProxyConnection connection_;
+  std::vector<Hop> hops_;
+  Chain connection_;
   protect::Line stream_;
   int completions_ = 0;
 };
@@ -81,7 +89,7 @@ class Customer {
 const Ask to_literal{.command = wire::Command::connect, .target = target_of("192.0.2.10")};
 const Ask to_name{.command = wire::Command::connect, .target = target_of("example.com")};
 
-class ProxyConnectionTest : public testing::Test {
+class ChainTest : public testing::Test {
  protected:
   /// A proxy at 127.0.0.1:1080 that follows `script`.
   ScriptedProxy& serve(Script script, std::string_view at = "127.0.0.1:1080") {
@@ -98,7 +106,7 @@ class ProxyConnectionTest : public testing::Test {
   std::unique_ptr<ScriptedProxy> proxy_;
 };
 
-TEST_F(ProxyConnectionTest, HandsOverTheStreamWithNothingReadOfIt) {
+TEST_F(ChainTest, HandsOverTheStreamWithNothingReadOfIt) {
   ScriptedProxy& proxy = serve(plain(granted + "SSH-2.0"));
   Customer customer(rig_, proxy_at("socks5h://127.0.0.1"), to_literal);
   EXPECT_EQ(customer.run(), Obstacle::none);
@@ -108,7 +116,7 @@ TEST_F(ProxyConnectionTest, HandsOverTheStreamWithNothingReadOfIt) {
   EXPECT_EQ(proxy.heard(), greeting + request);
 }
 
-TEST_F(ProxyConnectionTest, LogsIn) {
+TEST_F(ChainTest, LogsIn) {
   ScriptedProxy& proxy =
       serve({.turns = {{login_greeting, octets({5, 2})}, {login, octets({1, 0})}, {request, granted}}});
   Customer customer(rig_, proxy_at("socks5h://alice:secret@127.0.0.1"), to_literal);
@@ -117,7 +125,7 @@ TEST_F(ProxyConnectionTest, LogsIn) {
 }
 
 // Threat TP1: what the proxy has to resolve is never resolved here.
-TEST_F(ProxyConnectionTest, NamesGoToTheProxyUnderSocks5h) {
+TEST_F(ChainTest, NamesGoToTheProxyUnderSocks5h) {
   const std::string by_name = octets({5, 1, 0, 3, 11}) + "example.com" + octets({0, 80});
   ScriptedProxy& proxy = serve({.turns = {{greeting, octets({5, 0})}, {by_name, granted}}});
   Customer customer(rig_, proxy_at("socks5h://127.0.0.1"), to_name);
@@ -126,7 +134,7 @@ TEST_F(ProxyConnectionTest, NamesGoToTheProxyUnderSocks5h) {
   EXPECT_EQ(rig_.questions(), 0U);
 }
 
-TEST_F(ProxyConnectionTest, NamesAreResolvedHereUnderSocks5) {
+TEST_F(ChainTest, NamesAreResolvedHereUnderSocks5) {
   rig_.add_name("example.com", {Address::v4(192, 0, 2, 10)});
   ScriptedProxy& proxy = serve(plain());
   Customer customer(rig_, proxy_at("socks5://127.0.0.1"), to_name);
@@ -134,7 +142,7 @@ TEST_F(ProxyConnectionTest, NamesAreResolvedHereUnderSocks5) {
   EXPECT_EQ(proxy.heard(), greeting + request);
 }
 
-TEST_F(ProxyConnectionTest, Socks4TakesTheFirstIpv4Address) {
+TEST_F(ChainTest, Socks4TakesTheFirstIpv4Address) {
   rig_.add_name("example.com", {Address::v4(192, 0, 2, 10)}, {Address::parse("2001:db8::1").value()});
   const std::string request4 = octets({4, 1, 0, 80, 192, 0, 2, 10}) + "bob" + octets({0});
   ScriptedProxy& proxy = serve({.turns = {{request4, octets({0, 90, 0, 0, 0, 0, 0, 0})}}});
@@ -143,12 +151,12 @@ TEST_F(ProxyConnectionTest, Socks4TakesTheFirstIpv4Address) {
   EXPECT_EQ(proxy.heard(), request4);
 }
 
-TEST_F(ProxyConnectionTest, Socks4HasNoIpv6) {
+TEST_F(ChainTest, Socks4HasNoIpv6) {
   Customer customer(rig_, proxy_at("socks4://127.0.0.1"), {.target = target_of("2001:db8::1")});
   EXPECT_EQ(customer.run(), Obstacle::target_family);
 }
 
-TEST_F(ProxyConnectionTest, TheProxysNameIsResolvedAndItsAddressesTriedInTurn) {
+TEST_F(ChainTest, TheProxysNameIsResolvedAndItsAddressesTriedInTurn) {
   rig_.add_name("proxy.example", {Address::v4(127, 0, 0, 2), Address::v4(127, 0, 0, 1)});
   serve(plain());
   Customer customer(rig_, proxy_at("socks5h://proxy.example"), to_literal);
@@ -156,7 +164,7 @@ TEST_F(ProxyConnectionTest, TheProxysNameIsResolvedAndItsAddressesTriedInTurn) {
   EXPECT_EQ(customer.connection().peer().to_string(), "127.0.0.1:1080");
 }
 
-TEST_F(ProxyConnectionTest, EveryObstacleIsTold) {
+TEST_F(ChainTest, EveryObstacleIsTold) {
   const auto met = [this](std::string_view url, const Ask& ask) {
     Customer customer(rig_, proxy_at(url), ask);
     const Obstacle obstacle = customer.run();
@@ -176,11 +184,11 @@ TEST_F(ProxyConnectionTest, EveryObstacleIsTold) {
 }
 
 // Threat TA8.
-TEST_F(ProxyConnectionTest, APasswordDoesNotCrossTheNetworkInClear) {
+TEST_F(ChainTest, APasswordDoesNotCrossTheNetworkInClear) {
   const Endpoint afar{Address::v4(192, 0, 2, 1), 1080};
   ScriptedProxy& proxy = serve(
       {.turns = {{login_greeting, octets({5, 2})}, {login, octets({1, 0})}, {request, granted}}}, afar.to_string());
-  Proxy named = proxy_at("socks5h://alice:secret@192.0.2.1");
+  Hop named = proxy_at("socks5h://alice:secret@192.0.2.1");
   {
     Customer customer(rig_, named, to_literal);
     EXPECT_EQ(customer.run(), Obstacle::clear_password);
@@ -205,7 +213,7 @@ Script inside_tls() {
                     {sealed(request), sealed_granted}}};
 }
 
-TEST_F(ProxyConnectionTest, InsideTlsNothingIsLostAndAPasswordIsNotInClear) {
+TEST_F(ChainTest, InsideTlsNothingIsLostAndAPasswordIsNotInClear) {
   ScriptedProxy& proxy = serve(inside_tls(), "192.0.2.1:1080");
   Customer customer(rig_, proxy_at("socks5h+tls://alice:secret@192.0.2.1"), to_literal);
   EXPECT_EQ(customer.run(), Obstacle::none);
@@ -213,7 +221,7 @@ TEST_F(ProxyConnectionTest, InsideTlsNothingIsLostAndAPasswordIsNotInClear) {
   EXPECT_EQ(customer.read_stream(), "SSH-2.0") << "it came in one message with the reply";
 }
 
-TEST_F(ProxyConnectionTest, WhereTlsComesToNothingNotAnOctetIsSaidInClear) {
+TEST_F(ChainTest, WhereTlsComesToNothingNotAnOctetIsSaidInClear) {
   for (const Script& script :
        {Script{.turns = {{"hi", octets({5, 0xFF})}}}, Script{.turns = {{"hi", octets({5})}}, .end = Script::End::fin},
         Script{.turns = {{"hi", ""}}, .end = Script::End::fin},
@@ -228,7 +236,7 @@ TEST_F(ProxyConnectionTest, WhereTlsComesToNothingNotAnOctetIsSaidInClear) {
   }
 }
 
-TEST_F(ProxyConnectionTest, AStreamThatIsCutShortInsideTlsIsAProxyThatWent) {
+TEST_F(ChainTest, AStreamThatIsCutShortInsideTlsIsAProxyThatWent) {
   Script script = inside_tls();
   script.turns.resize(2);
   script.end = Script::End::fin;
@@ -238,14 +246,14 @@ TEST_F(ProxyConnectionTest, AStreamThatIsCutShortInsideTlsIsAProxyThatWent) {
   EXPECT_EQ(customer.connection().trouble().failure.fault, session::ProxyFault::closed);
 }
 
-TEST_F(ProxyConnectionTest, ARecordThatCannotBeTrustedEndsIt) {
+TEST_F(ChainTest, ARecordThatCannotBeTrustedEndsIt) {
   serve({.turns = {{"hi", "hi"}, {sealed(greeting), std::string(8, '\xFF')}}});
   Customer customer(rig_, proxy_at("socks5h+tls://127.0.0.1"), to_literal);
   EXPECT_EQ(customer.run(), Obstacle::protection);
   EXPECT_EQ(customer.connection().trouble().reason, Reason::tls_record);
 }
 
-TEST_F(ProxyConnectionTest, AProxyThatStopsAtAnyOctetIsTold) {
+TEST_F(ChainTest, AProxyThatStopsAtAnyOctetIsTold) {
   const std::string answers = octets({5, 0}) + granted;
   for (const Script::End end : {Script::End::fin, Script::End::reset, Script::End::stay}) {
     for (std::size_t size = 0; size < answers.size(); ++size) {
@@ -265,7 +273,7 @@ TEST_F(ProxyConnectionTest, AProxyThatStopsAtAnyOctetIsTold) {
 }
 
 // RFC 1928 section 3: "If the selected METHOD is X'FF' […] the client MUST close the connection."
-TEST_F(ProxyConnectionTest, AProxyThatRefusesEveryMethodIsLeftAtOnce) {
+TEST_F(ChainTest, AProxyThatRefusesEveryMethodIsLeftAtOnce) {
   ScriptedProxy& proxy = serve({.turns = {{greeting, octets({5, 0xFF})}}});
   Customer customer(rig_, proxy_at("socks5h://127.0.0.1"), to_literal);
   EXPECT_EQ(customer.run(), Obstacle::conversation);
@@ -275,7 +283,7 @@ TEST_F(ProxyConnectionTest, AProxyThatRefusesEveryMethodIsLeftAtOnce) {
 }
 
 // A reset overtakes nothing here: what the proxy said before it is read first.
-TEST_F(ProxyConnectionTest, ARefusalBeforeAResetIsRead) {
+TEST_F(ChainTest, ARefusalBeforeAResetIsRead) {
   Script script = plain(refused);
   script.end = Script::End::reset;
   serve(script);
@@ -285,7 +293,176 @@ TEST_F(ProxyConnectionTest, ARefusalBeforeAResetIsRead) {
   EXPECT_EQ(customer.connection().trouble().failure.code, 5);
 }
 
-TEST_F(ProxyConnectionTest, SplitsAndShortCallsChangeNothing) {
+// ── several hops ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const std::string to_second = octets({5, 1, 0, 3, 11}) + "two.example" + octets({4, 56});
+const std::string to_third = octets({5, 1, 0, 1, 203, 0, 113, 9, 4, 56});
+
+std::vector<Hop> hops_of(std::initializer_list<std::string_view> urls) {
+  std::vector<Hop> hops;
+  for (const std::string_view url : urls) hops.push_back(proxy_at(url));
+  return hops;
+}
+
+TEST_F(ChainTest, EachHopIsAskedForTheNextAndTheLastForTheTarget) {
+  rig_.add_name("three.example", {Address::v4(203, 0, 113, 9)});
+  const std::string connect = "CONNECT 192.0.2.10:80 HTTP/1.1\r\nHost: 192.0.2.10:80\r\n\r\n";
+  ScriptedProxy& proxy = serve({.turns = {{greeting, octets({5, 0})},
+                                          {to_second, granted},
+                                          {greeting, octets({5, 0})},
+                                          {to_third, granted},
+                                          {connect, "HTTP/1.1 200 OK\r\n\r\nSSH-2.0"}}});
+  Customer customer(rig_, hops_of({"socks5h://127.0.0.1", "socks5://two.example", "http://three.example:1080"}),
+                    to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(proxy.heard(), greeting + to_second + greeting + to_third + connect);
+  EXPECT_EQ(customer.read_stream(), "SSH-2.0");
+  EXPECT_EQ(rig_.questions(), 1U) << "the third hop's name alone: the second does not take names";
+}
+
+TEST_F(ChainTest, OneProtectionLiesInsideTheOther) {
+  const std::string inner_hi = sealed("hi");
+  const auto twice = [](const std::string& text) { return sealed(sealed(text)); };
+  ScriptedProxy& proxy = serve({.turns = {{"hi", "hi"},
+                                          {sealed(greeting), sealed(octets({5, 0}))},
+                                          {sealed(to_second), sealed(granted)},
+                                          {inner_hi, inner_hi},
+                                          {twice(login_greeting), twice(octets({5, 2}))},
+                                          {twice(login), twice(octets({1, 0}))},
+                                          {twice(request), twice(granted + "SSH-2.0")}}});
+  Customer customer(rig_, hops_of({"socks5h+tls://127.0.0.1", "socks5h+tls://alice:secret@two.example"}), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(customer.read_stream(), "SSH-2.0");
+  EXPECT_EQ(proxy.heard(), "hi" + sealed(greeting) + sealed(to_second) + inner_hi + twice(login_greeting) +
+                               twice(login) + twice(request));
+}
+
+TEST_F(ChainTest, TheHopThatFailsIsNamed) {
+  const auto blamed = [this](Script script, std::initializer_list<std::string_view> urls) {
+    serve(std::move(script));
+    Customer customer(rig_, hops_of(urls), to_literal);
+    EXPECT_NE(customer.run(), Obstacle::none);
+    const Trouble trouble = customer.connection().trouble();
+    TearDown();
+    return std::pair(blamed_hop(trouble, urls.size()), reason_of(trouble, urls.size()));
+  };
+  const std::pair second{std::optional<std::size_t>(1), Reason::upstream_failed};
+  const Turn meets_first{greeting, octets({5, 0})};
+  EXPECT_EQ(blamed({.turns = {meets_first, {to_second, refused}}}, {"socks5h://127.0.0.1", "socks5h://two.example"}),
+            second);
+  EXPECT_EQ(blamed({.turns = {meets_first, {to_second, granted}, {greeting, octets({5, 0xFF})}}},
+                   {"socks5h://127.0.0.1", "socks5h://two.example"}),
+            second);
+  EXPECT_EQ(blamed({.turns = {meets_first, {to_second, granted}, {"hi", "no"}}},
+                   {"socks5h://127.0.0.1", "socks5h+tls://two.example"}),
+            second);
+  EXPECT_EQ(blamed({.turns = {meets_first}}, {"socks5://127.0.0.1", "socks5h://nowhere.example"}), second);
+  EXPECT_EQ(blamed({.turns = {meets_first}}, {"socks5h://127.0.0.1", "socks5h://alice:secret@two.example"}), second)
+      << "a password in clear, through networks that nobody knows";
+  const std::pair target{std::optional<std::size_t>(), Reason::upstream_refused};
+  EXPECT_EQ(blamed({.turns = {meets_first, {to_second, granted}, meets_first, {request, refused}}},
+                   {"socks5h://127.0.0.1", "socks5h://two.example"}),
+            target);
+}
+
+TEST_F(ChainTest, PipelinedAllIsSaidAtOnce) {
+  const std::string one_method = octets({5, 1, 2});
+  ScriptedProxy& proxy =
+      serve({.turns = {{one_method + login + request, octets({5, 2}) + octets({1, 0}) + granted + "SSH-2.0"}}});
+  Hop hop = proxy_at("socks5h://alice:secret@127.0.0.1");
+  hop.pipelined = true;
+  Customer customer(rig_, hop, to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(proxy.heard(), one_method + login + request);
+  EXPECT_EQ(customer.read_stream(), "SSH-2.0");
+}
+
+TEST_F(ChainTest, PipelinedAProxyThatAsksForNothingIsNotWhatWasMeant) {
+  serve({.turns = {{"", octets({5, 0})}}});
+  Hop hop = proxy_at("socks5h://alice:secret@127.0.0.1");
+  hop.pipelined = true;
+  Customer customer(rig_, hop, to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::conversation);
+  EXPECT_EQ(customer.connection().trouble().failure.fault, session::ProxyFault::method_not_offered);
+}
+
+TEST_F(ChainTest, BindTellsOfBothReplies) {
+  const std::string bind = octets({5, 2, 0, 1, 192, 0, 2, 10, 0, 80});
+  const std::string peer = octets({5, 0, 0, 1, 192, 0, 2, 10, 0x12, 0x34});
+  ScriptedProxy& proxy =
+      serve({.turns = {{greeting, octets({5, 0})}, {to_second, granted}, {greeting, octets({5, 0})}, {bind, granted}}});
+  Customer customer(rig_, hops_of({"socks5h://127.0.0.1", "socks5h://two.example"}),
+                    {.command = wire::Command::bind, .target = target_of("192.0.2.10")});
+  customer.start();
+  EXPECT_TRUE(rig_.engine.run_until_idle());
+  EXPECT_EQ(customer.completions(), 1);
+  EXPECT_EQ(customer.connection().bound().target()->to_string(), "198.51.100.7:40000");
+  customer.connection().await_peer(std::chrono::seconds(30));
+  (void)rig_.engine.run_for(std::chrono::seconds(1));
+  EXPECT_EQ(customer.completions(), 1);
+  proxy.say(peer + "220 ready");
+  EXPECT_TRUE(rig_.engine.run_until_idle());
+  EXPECT_EQ(customer.completions(), 2);
+  EXPECT_EQ(customer.connection().trouble().obstacle, Obstacle::none);
+  EXPECT_EQ(customer.connection().bound().target()->to_string(), "192.0.2.10:4660");
+  EXPECT_EQ(customer.read_stream(), "220 ready");
+}
+
+TEST_F(ChainTest, BindWhosePeerNeverComesEnds) {
+  const std::string bind = octets({5, 2, 0, 1, 192, 0, 2, 10, 0, 80});
+  serve({.turns = {{greeting, octets({5, 0})}, {bind, granted}}});
+  Customer customer(rig_, proxy_at("socks5h://127.0.0.1"),
+                    {.command = wire::Command::bind, .target = target_of("192.0.2.10")});
+  customer.start();
+  EXPECT_TRUE(rig_.engine.run_until_idle());
+  customer.connection().await_peer(std::chrono::seconds(30));
+  EXPECT_TRUE(rig_.engine.run_until_idle());
+  EXPECT_EQ(customer.completions(), 2);
+  EXPECT_EQ(customer.connection().trouble().failure.fault, session::ProxyFault::timed_out);
+}
+
+TEST_F(ChainTest, AHeaderNamesTheClientBeforeAnythingElse) {
+  const std::string plain_header = std::string("\r\n\r\n\0\r\nQUIT\n", 12);
+  const std::string address =
+      octets({0x21, 0x11, 0, 12 + 3 + 16 + 3 + 5, 10, 0, 0, 7, 127, 0, 0, 1, 0x30, 0x39, 4, 56});
+  const std::string id = octets({5, 0, 16}) + "0123456789abcdef";
+  const std::string user = octets({0xE0, 0, 5}) + "alice";
+  const std::string header = plain_header + address + id + user;
+  ScriptedProxy& proxy = serve(
+      {.turns = {
+           {header + "hi", "hi"}, {sealed(greeting), sealed(octets({5, 0}))}, {sealed(request), sealed(granted)}}});
+  Hop hop = proxy_at("socks5h+tls://127.0.0.1");
+  hop.announces = true;
+  Ask ask = to_literal;
+  ask.client = Endpoint{Address::v4(10, 0, 0, 7), 12345};
+  ask.tlvs = {.authority = {}, .unique_id = "0123456789abcdef", .user = "alice"};
+  Customer customer(rig_, hop, ask);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(proxy.heard(), header + "hi" + sealed(greeting) + sealed(request));
+}
+
+TEST_F(ChainTest, AServiceInThePathIsToldTheTargetAndNothingElse) {
+  const std::string plain_header = std::string("\r\n\r\n\0\r\nQUIT\n", 12);
+  const std::string header = plain_header + octets({0x21, 0x11, 0, 12, 10, 0, 0, 7, 192, 0, 2, 10, 0x30, 0x39, 0, 80});
+  ScriptedProxy& proxy = serve({.turns = {{header, "welcome"}}});
+  Ask ask = to_literal;
+  ask.client = Endpoint{Address::v4(10, 0, 0, 7), 12345};
+  Customer customer(rig_, proxy_at("proxy-protocol://127.0.0.1:1080"), ask);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_TRUE(rig_.engine.run_until_idle());
+  EXPECT_EQ(proxy.heard(), header);
+  EXPECT_EQ(customer.read_stream(), "welcome");
+}
+
+TEST_F(ChainTest, AServiceInThePathKnowsNoOtherCommand) {
+  serve({});
+  Customer customer(rig_, proxy_at("proxy-protocol://127.0.0.1:1080"),
+                    {.command = wire::Command::bind, .target = target_of("192.0.2.10")});
+  EXPECT_EQ(customer.run(), Obstacle::conversation);
+  EXPECT_EQ(reason_of(customer.connection().trouble(), 1), Reason::upstream_command);
+}
+
+TEST_F(ChainTest, SplitsAndShortCallsChangeNothing) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     ClientRig rig(seed);
     rig.engine.faults().short_read = 0.5;
@@ -306,7 +483,7 @@ TEST_F(ProxyConnectionTest, SplitsAndShortCallsChangeNothing) {
   }
 }
 
-TEST_F(ProxyConnectionTest, CancellingAtAnyTimeCompletesOnce) {
+TEST_F(ChainTest, CancellingAtAnyTimeCompletesOnce) {
   rig_.add_name("proxy.example", {Address::v4(127, 0, 0, 1)});
   rig_.add_name("example.com", {Address::v4(192, 0, 2, 10)});
   for (int microseconds = 0; microseconds < 1'000; microseconds += 25) {
@@ -322,7 +499,7 @@ TEST_F(ProxyConnectionTest, CancellingAtAnyTimeCompletesOnce) {
 }
 
 // Habit 16: fail the i-th operation, for every i and error.
-TEST(ProxyConnectionFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
+TEST(ChainFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
   const auto run = [](std::string_view scheme, std::uint64_t fail_at, int error) {
     ClientRig rig;
     rig.add_name("proxy.example", {Address::v4(127, 0, 0, 1)});
@@ -360,4 +537,4 @@ TEST(ProxyConnectionFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
 }
 
 }  // namespace
-}  // namespace stile::client
+}  // namespace stile::route

@@ -1,0 +1,53 @@
+// A proxy, or a group of them that stand in for each other, through which rules send connections (`via`), as
+// configured. A value; pure. Tested in upstream_test.cc.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/limits.h"
+#include "base/time.h"
+#include "wire/proxy_url.h"
+
+namespace stile::config {
+
+/// Which of the servers that are alive is the one for a new session.
+enum class Pick : std::uint8_t {
+  first_alive,     // in the order in which they are written
+  round_robin,     // one after the other
+  least_latency,   // the one that answers fastest
+  least_sessions,  // the one with the fewest of our sessions
+  hash_source,     // the same one for the same client address,
+  hash_user,       // user,
+  hash_target,     // or target
+};
+
+/// In the order of Pick.
+inline constexpr std::array<std::string_view, 7> pick_words{
+    "first-alive", "round-robin", "least-latency", "least-sessions", "hash-source", "hash-user", "hash-target"};
+
+struct Upstream {
+  std::string name;
+  std::vector<wire::ProxyUrl> servers;  // without passwords; all of them take names, or none does
+  Pick pick = Pick::first_alive;
+  std::string password_file;  // files as the configuration names them; empty: none
+  std::string ca;
+  std::string certificate;
+  std::string key;
+  bool clear_password = false;  // it may cross a network in clear
+  bool pipelined = false;       // SOCKS5: all of a conversation is sent at once
+  bool announces = false;       // a PROXY header with user and session comes first
+  Duration timeout = limits::upstream_greeting;
+  Duration probe = Duration::zero();  // zero: a server is known by its sessions only
+  std::uint32_t failures = limits::upstream_failures_to_down;
+  Duration retry = limits::upstream_down_first;
+  Duration slow_start = limits::upstream_slow_start;
+
+  friend bool operator==(const Upstream&, const Upstream&) = default;
+  [[nodiscard]] bool takes_names() const noexcept { return !servers.empty() && servers.front().resolves_names; }
+};
+
+}  // namespace stile::config

@@ -1,0 +1,139 @@
+// [[upstream]]: what is read, what is refused, and what rules may then name.
+#include "config/upstream.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "config/config.h"
+
+namespace stile::config {
+namespace {
+
+std::string faults(const std::string& text) {
+  const auto config = parse(text);
+  if (config) return "";
+  std::string all;
+  for (const ConfigError& error : config.error()) {
+    all += std::to_string(error.line) + ":" + std::to_string(error.column) + ": " + error.message + "\n";
+  }
+  return all;
+}
+
+std::string upstream(const std::string& lines) {
+  return "[[upstream]]\nname = \"exit\"\n" + lines;
+}
+
+constexpr std::string_view whole = R"(
+[policy]
+rules = "allow anyone from 10.0.0.0/8 to any via exit > far"
+[[upstream]]
+name = "exit"
+servers = ["socks5h+tls://gate%40x@exit1.example:1443", "socks5h+tls://exit2.example"]
+pick = "hash-user"
+password_file = "p"
+ca = "ca.pem"
+certificate = "c.pem"
+key = "k.pem"
+handshake = "pipelined"
+identity = "announce"
+timeout = "2s"
+failures = 1
+retry = "30s"
+slow_start = "off"
+probe = "10s"
+[[upstream]]
+name = "far"
+servers = "socks5://192.0.2.1"
+clear_password = "allow"
+)";
+
+TEST(Upstream, IsReadWhole) {
+  EXPECT_EQ(faults(std::string(whole)), "");
+  const auto config = parse(whole);
+  ASSERT_TRUE(config.has_value());
+  ASSERT_EQ(config->upstreams.size(), 2U);
+  const Upstream& exit = config->upstreams[0];
+  EXPECT_EQ(exit.servers.size(), 2U);
+  EXPECT_EQ(exit.servers[0].user, "gate@x");
+  EXPECT_EQ(exit.pick, Pick::hash_user);
+  EXPECT_TRUE(exit.pipelined && exit.announces && exit.takes_names());
+  EXPECT_EQ(exit.timeout, std::chrono::seconds(2));
+  EXPECT_EQ(exit.failures, 1U);
+  EXPECT_EQ(exit.retry, std::chrono::seconds(30));
+  EXPECT_EQ(exit.slow_start, Duration::zero());
+  EXPECT_EQ(exit.probe, std::chrono::seconds(10));
+  EXPECT_FALSE(config->upstreams[1].takes_names());
+  EXPECT_TRUE(config->upstreams[1].clear_password);
+  const policy::Options& options = config->policy->options(0);
+  EXPECT_EQ(options.via, (std::vector<std::string>{"exit", "far"}));
+  EXPECT_FALSE(options.via_takes_names) << "the last hop is asked for addresses";
+}
+
+TEST(Upstream, ValuesInForceAreToldAsTheFileWritesThem) {
+  const auto config = parse(whole, "stile.toml");
+  ASSERT_TRUE(config.has_value());
+  std::string text;
+  for (const EffectiveValue& value : effective(*config)) {
+    if (value.key.starts_with("upstream[1].")) text += value.key + "=" + value.value + " " + value.origin + "\n";
+    if (value.key == "upstream[0].servers") {
+      EXPECT_EQ(value.value, "[\"socks5h+tls://gate%40x@exit1.example:1443\", \"socks5h+tls://exit2.example:1080\"]");
+    }
+  }
+  EXPECT_EQ(text,
+            "upstream[1].name=far stile.toml:20\n"
+            "upstream[1].servers=[\"socks5://192.0.2.1:1080\"] stile.toml:21\n"
+            "upstream[1].pick=first-alive default\n"
+            "upstream[1].clear_password=allow stile.toml:22\n"
+            "upstream[1].handshake=step-by-step default\n"
+            "upstream[1].identity=hide default\n"
+            "upstream[1].timeout=5s default\n"
+            "upstream[1].failures=3 default\n"
+            "upstream[1].retry=5s default\n"
+            "upstream[1].slow_start=30s default\n"
+            "upstream[1].probe=off default\n");
+}
+
+TEST(Upstream, RulesMayStandInFrontOfIt) {
+  EXPECT_EQ(faults("[policy]\nrules = \"allow anyone from 10.0.0.0/8 to any via exit\"\n" +
+                   upstream("servers = \"socks5h://192.0.2.1\"\n")),
+            "");
+}
+
+TEST(Upstream, EveryFaultIsToldWithItsPlace) {
+  EXPECT_EQ(faults("[[upstream]]\nservers = \"socks5h://192.0.2.1\"\n"), "1:1: [[upstream]] has no 'name'\n");
+  EXPECT_EQ(faults("[[upstream]]\nname = \"direct\"\nservers = \"socks5h://192.0.2.1\"\n"),
+            "2:8: upstream.name: 'direct' means no upstream at all\n");
+  EXPECT_EQ(faults("[[upstream]]\nname = \"a b\"\nservers = \"socks5h://192.0.2.1\"\n"),
+            "2:8: upstream.name: expected letters, digits, '-', '_' and '.'\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\n") + upstream("servers = \"socks5h://192.0.2.1\"\n")),
+            "5:8: upstream.name: another upstream is named 'exit'\n");
+  EXPECT_EQ(faults(upstream("")), "2:1: upstream.name: it has no 'servers': nobody could be asked\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks6://192.0.2.1\"\n")),
+            "3:11: upstream.servers: the scheme socks6 is unknown (did you mean socks4?)\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h://a:secret@192.0.2.1\"\n")),
+            "3:11: upstream.servers: a password does not stand here: write it into a file and name that in "
+            "password_file\n");
+  EXPECT_EQ(faults(upstream("servers = [\"socks5h://192.0.2.1\",\n\"socks5://192.0.2.2\"]\n")),
+            "4:1: upstream.servers: some servers here take names and others addresses: rules could not tell which is "
+            "meant (make two upstreams)\n");
+  EXPECT_EQ(faults(upstream("servers = [\"socks5h://192.0.2.1\", \"socks5h://192.0.2.1:1080\"]\n")),
+            "3:35: upstream.servers: it stands twice\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h://a@192.0.2.1\"\n")),
+            "3:1: upstream.servers: a user stands there without a password (add `password_file`)\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\npassword_file = \"p\"\n")),
+            "4:1: upstream.password_file: nobody logs in with it (write the user before the @ in `servers`)\n");
+  EXPECT_EQ(faults(upstream("servers = \"https://192.0.2.1\"\ncertificate = \"c\"\n")),
+            "4:1: upstream.certificate: a certificate and its key belong together\n");
+  EXPECT_EQ(faults(upstream("servers = \"http://192.0.2.1\"\nca = \"c\"\n")),
+            "4:1: upstream.ca: no server has TLS (write +tls behind the scheme, or https)\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h+gssapi://192.0.2.1\"\n")),
+            "3:11: upstream.servers: a server has no Kerberos ticket of its own (use +tls with a certificate or a "
+            "password)\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\npick = \"random\"\n")),
+            "4:8: upstream.pick: expected one of first-alive, round-robin, least-latency, least-sessions, hash-source, "
+            "hash-user, hash-target\n");
+}
+
+}  // namespace
+}  // namespace stile::config

@@ -1,0 +1,334 @@
+#include "route/chain.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "protect/gss_initiation.h"
+
+namespace stile::route {
+namespace {
+
+using session::ClientPhase;
+using session::ClientSession;
+
+bool is_on_this_host(const Address& address) noexcept {
+  static const auto ipv4 = Cidr::parse("127.0.0.0/8");
+  static const auto ipv6 = Cidr::parse("::1");
+  return ipv4->contains(address) || ipv6->contains(address);
+}
+
+std::string_view text_of(const std::optional<std::string>& text) noexcept {
+  return text ? std::string_view(*text) : std::string_view();
+}
+
+}  // namespace
+
+Chain::Chain(engine::Engine& engine, resolve::Resolver& resolver, std::span<const Hop* const> hops, const Ask& ask,
+             const ChainLimits& limits)
+    : engine_(engine), resolver_(resolver), hop_count_(hops.size()), ask_(ask), limits_(limits), dial_(engine) {
+  STILE_ASSERT(!hops.empty() && hops.size() <= hops_.size());
+  std::ranges::copy(hops, hops_.begin());
+  for (const Hop* const one : hops) {
+    STILE_ASSERT(one->tls != nullptr || one->url.protection != wire::ProxyProtection::tls);
+  }
+  deadline_.bind<&Chain::on_deadline>(this);
+  line_.bind<&Chain::on_ready>(this);
+  lookup_.bind<&Chain::on_resolved>(this);
+  dial_.bind<&Chain::on_dialled>(this);
+}
+
+Chain::Chain(engine::Engine& engine, resolve::Resolver& resolver, const Hop& hop, const Ask& ask,
+             const ChainLimits& limits)
+    : Chain(engine, resolver, std::array<const Hop*, 1>{&hop}, ask, limits) {}
+
+Chain::~Chain() {
+  STILE_ASSERT(!pending());
+  line_.close(engine_);
+}
+
+void Chain::start() {
+  STILE_ASSERT(!running_ && step_ == Step::names);
+  running_ = true;
+  for (std::size_t i = 0; i < hop_count_; ++i) {
+    hop_ = i;
+    if (const Obstacle obstacle = unfit(hop(i), i == 0); obstacle != Obstacle::none) return fail(obstacle);
+    asked_.push_back(i + 1 == hop_count_ ? ask_.target : hop(i + 1).url.server);
+  }
+  hop_ = 0;
+  const Target& server = hop(0).url.server;
+  if (const HostName* const name = server.host_name()) return resolver_.resolve(lookup_, *name);
+  proxy_found({server.address(), 1});
+}
+
+/// What forbids to meet it at all. Behind another proxy a password in clear passes through networks that nobody here
+/// knows.
+Obstacle Chain::unfit(const Hop& hop, bool first) const noexcept {
+  const wire::ProxyUrl& url = hop.url;
+  if (url.protocol != wire::ProxyProtocol::socks4 && url.user && !url.password) return Obstacle::login_half;
+  const bool in_clear = url.protection == wire::ProxyProtection::none;
+  const bool readable = !first && url.password && in_clear && !hop.clear_password_allowed;
+  return readable ? Obstacle::clear_password : Obstacle::none;
+}
+
+void Chain::cancel() noexcept {
+  if (!pending()) return;
+  fail(Obstacle::canceled);
+}
+
+// ── names ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Chain::on_resolved(engine::Status) {
+  if (step_ == Step::ended) return complete_when_quiet();
+  const resolve::Answer& answer = lookup_.answer();
+  if (candidates_.empty()) {
+    if (answer.addresses.empty()) return fail(Obstacle::proxy_name, answer.reason);
+    return proxy_found(answer.addresses);
+  }
+  if (!answer.addresses.empty()) return target_found(answer.addresses);
+  if (is_last()) return fail(Obstacle::target_name, answer.reason);
+  ++hop_;
+  fail(Obstacle::proxy_name, answer.reason);
+}
+
+void Chain::proxy_found(std::span<const Address> addresses) {
+  const wire::ProxyUrl& url = hop(0).url;
+  const bool afar = !std::ranges::all_of(addresses, is_on_this_host);
+  const bool in_clear = url.protection == wire::ProxyProtection::none;
+  if (url.password && in_clear && afar && !hop(0).clear_password_allowed) return fail(Obstacle::clear_password);
+  for (const Address& address : addresses) candidates_.push_back({address, url.server.port});
+  next_name();
+}
+
+/// Goes on to the next hop that is to be asked for an address and has a name; behind the last one, dials.
+void Chain::next_name() {
+  for (; hop_ < hop_count_; ++hop_) {
+    if (hop(hop_).url.resolves_names) continue;
+    if (const HostName* const name = asked_[hop_].host_name()) return resolver_.resolve(lookup_, *name);
+    const bool carried = hop(hop_).url.protocol != wire::ProxyProtocol::socks4 || asked_[hop_].address()->is_v4();
+    if (!carried) return fail(Obstacle::target_family);
+  }
+  hop_ = 0;
+  step_ = Step::dialling;
+  const std::vector<std::optional<engine::Egress>> egress(ask_.egress ? candidates_.size() : 0, ask_.egress);
+  dial_.start(candidates_, limits_.dial, egress);
+}
+
+void Chain::target_found(std::span<const Address> addresses) {
+  const bool any_family = hop(hop_).url.protocol != wire::ProxyProtocol::socks4;
+  const auto fits = std::ranges::find_if(addresses, [&](const Address& one) { return any_family || one.is_v4(); });
+  if (fits == addresses.end()) return fail(Obstacle::target_family);
+  asked_[hop_++].host = Address(*fits);
+  next_name();
+}
+
+// ── the connection ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Chain::on_dialled(engine::Status) {
+  if (step_ == Step::ended) return complete_when_quiet();
+  peer_ = dial_.peer();
+  if (dial_.reason() != Reason::none) return fail(Obstacle::dial, dial_.reason());
+  dial_.take(line_.socket());
+  meet();
+}
+
+/// The stream leads to the hop in hand.
+void Chain::meet() {
+  step_ = Step::talking;
+  in_ = asked_for_it_ = granted_ = false;
+  reached_ = engine_.now();
+  engine_.start_timer(deadline_, engine_.now() + limits_.greeting);
+  const Hop& met = hop(hop_);
+  const bool header_alone = met.url.protocol == wire::ProxyProtocol::proxy_protocol;
+  if (header_alone && is_last() && ask_.command != wire::Command::connect) return lacks_command();
+  if ((met.announces || header_alone) && !announce()) return fail(Obstacle::announcement);
+  const bool greets = met.url.protocol == wire::ProxyProtocol::socks5;
+  if (header_alone || (ask_.only_meets && !greets)) return hop_granted();
+  if (met.url.protection == wire::ProxyProtection::tls) {
+    auto tls = met.tls->connect(met.url.server.host);
+    if (tls == nullptr) return fail(Obstacle::protection, Reason::no_resources);
+    line_.protect(std::move(tls));
+  }
+  converse();
+}
+
+// Before every other octet and in one write, which a stream that is not used yet takes.
+bool Chain::announce() {
+  const Hop& met = hop(hop_);
+  const bool header_alone = met.url.protocol == wire::ProxyProtocol::proxy_protocol;
+  const Target& place = header_alone ? asked_[hop_] : met.url.server;
+  const Endpoint own = engine_.local_endpoint(line_.socket()).value_or(Endpoint{});
+  const wire::ProxiedConnection connection{
+      .source = ask_.client.value_or(own),
+      .destination = place.address() != nullptr ? Endpoint{*place.address(), place.port} : peer_};
+  wire::ProxyTlvs told;
+  if (header_alone) told.authority = ask_.tlvs.authority;
+  if (met.announces) told.unique_id = ask_.tlvs.unique_id;
+  if (met.announces) told.user = ask_.tlvs.user;
+  const auto header = ask_.only_meets ? wire::encode_proxy_v2({}) : wire::encode_proxy_v2(connection, told);
+  const auto sent = line_.send(engine_, header.octets());
+  return sent && *sent == header.octets().size();
+}
+
+void Chain::lacks_command() noexcept {
+  const session::ProxyFailure failure{
+      .fault = session::ProxyFault::no_such_command, .protocol = hop(hop_).url.protocol, .command = ask_.command};
+  finish({.obstacle = Obstacle::conversation, .failure = failure, .hop = hop_});
+}
+
+void Chain::converse() {
+  const Hop& met = hop(hop_);
+  session_.emplace(session::ProxyRequest{.protocol = met.url.protocol,
+                                         .command = is_last() ? ask_.command : wire::Command::connect,
+                                         .target = asked_[hop_],
+                                         .flags = is_last() ? ask_.flags : std::uint8_t{0},
+                                         .by_ticket = met.url.protection == wire::ProxyProtection::gssapi,
+                                         .pipelined = met.pipelined && !ask_.only_meets,
+                                         .user = text_of(met.url.user),
+                                         .password = text_of(met.url.password)});
+  drive(ClientSession::Connected{});
+}
+
+/// The hop in hand has done its own part.
+void Chain::let_in() {
+  if (std::exchange(in_, true)) return;
+  if (watch_ != nullptr) watch_->hop_met(hop_, engine_.now() - reached_);
+}
+
+/// The stream leads behind the hop in hand.
+void Chain::hop_granted() {
+  let_in();
+  if (is_last()) return finish({});
+  ++hop_;
+  meet();
+}
+
+// ── events in, actions out ──────────────────────────────────────────────────────────────────────────────────────────
+
+void Chain::drive(ClientSession::Event event) {
+  for (const ClientSession::Action& action : session_->handle(event)) {
+    std::visit([this](const auto& kind) { perform(kind); }, action);
+  }
+  if (step_ != Step::talking) return;
+  if (granted_) return hop_granted();
+  if (session_->phase() == ClientPhase::reply && !std::exchange(asked_for_it_, true)) {
+    engine_.start_timer(deadline_, engine_.now() + limits_.conversation);
+    if (hop(hop_).url.protocol == wire::ProxyProtocol::socks5) let_in();
+    if (in_ && ask_.only_meets && is_last()) return finish({});
+  }
+  exchange();
+}
+
+void Chain::perform(const ClientSession::Send& action) {
+  unsent_ = action.octets;
+}
+
+void Chain::perform(const ClientSession::Read& action) {
+  reading_ = action.octets_max;
+}
+
+void Chain::perform(const ClientSession::Protect&) {
+  const Hop& met = hop(hop_);
+  line_.protect(
+      std::make_unique<protect::GssInitiation>(protect::GssInitiator::create(met.gss_service, met.url.server.host)));
+}
+
+void Chain::perform(const ClientSession::AwaitPeer&) {
+  bound_ = session_->bound();
+  let_in();
+  step_ = Step::listening;
+  engine_.cancel(deadline_);
+  complete_when_quiet();
+}
+
+void Chain::perform(const ClientSession::Finish&) {
+  bound_ = session_->bound();
+  granted_ = true;
+}
+
+void Chain::perform(const ClientSession::Fail&) {
+  if (session_->failure().fault == session::ProxyFault::refused) let_in();  // it did its own part
+  finish({.obstacle = Obstacle::conversation, .failure = session_->failure(), .hop = hop_});
+}
+
+void Chain::await_peer(Duration limit) {
+  STILE_ASSERT(!pending() && step_ == Step::listening);
+  running_ = true;
+  step_ = Step::talking;
+  engine_.start_timer(deadline_, engine_.now() + limit);
+  exchange();
+}
+
+/// Sends what is due, then waits for the answer. A protected line shakes hands before the first octet.
+void Chain::exchange() {
+  while (!unsent_.empty()) {
+    const auto sent = line_.send(engine_, unsent_);
+    if (!sent && sent.error().kind == ErrorKind::would_block) return line_.wait(engine_, engine::Interest::writable);
+    if (!sent && protection_failed()) return fail(Obstacle::protection, line_.failure());
+    // A proxy that refused and went may have said why: what it left is read before the failure is.
+    unsent_ = sent ? unsent_.subspan(*sent) : ConstBytes();
+  }
+  line_.wait(engine_, engine::Interest::readable);
+}
+
+/// A stream that is cut short is no fault of its protection: it is told as a proxy that went.
+bool Chain::protection_failed() const noexcept {
+  if (line_.is_plain()) return false;
+  const Reason failure = line_.failure();
+  return !line_.transform()->established() || (failure != Reason::none && failure != Reason::tls_truncated);
+}
+
+void Chain::on_ready(engine::Status) {
+  if (step_ == Step::ended) return complete_when_quiet();
+  if (!unsent_.empty()) return exchange();
+  receive();
+}
+
+void Chain::receive() {
+  std::array<std::uint8_t, wire::reply_octets_max> buffer;
+  const MutableBytes room = MutableBytes(buffer).first(std::min(buffer.size(), reading_));
+  const auto received = line_.receive(engine_, room);
+  if (!received && received.error().kind == ErrorKind::would_block) {
+    return line_.wait(engine_, engine::Interest::readable);
+  }
+  if (!received && protection_failed()) return fail(Obstacle::protection, line_.failure());
+  const bool cut_short = !received && line_.failure() == Reason::tls_truncated;
+  if (!received && !cut_short) return drive(ClientSession::ProxyLost{});
+  if (cut_short || *received == 0) return drive(ClientSession::ProxyFin{});
+  drive(ClientSession::Received{room.first(*received)});
+}
+
+void Chain::on_deadline(engine::Status status) {
+  if (step_ == Step::ended || step_ == Step::listening) return complete_when_quiet();
+  if (status == engine::Status::done) drive(ClientSession::DeadlinePassed{});
+}
+
+// ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Chain::fail(Obstacle obstacle, Reason reason) noexcept {
+  finish({.obstacle = obstacle, .reason = reason, .failure = {}, .hop = hop_});
+}
+
+void Chain::finish(const Trouble& trouble) noexcept {
+  trouble_ = trouble;
+  step_ = Step::ended;
+  resolver_.cancel(lookup_);
+  dial_.cancel();
+  engine_.cancel(deadline_);
+  if (trouble.obstacle != Obstacle::none) line_.close(engine_);
+  complete_when_quiet();
+}
+
+/// The records of all operations live in this object, so that it may not go before the last of them has completed.
+void Chain::complete_when_quiet() noexcept {
+  if (!running_ || lookup_.pending() || dial_.pending() || deadline_.pending() || line_.pending()) return;
+  running_ = false;
+  engine_.post(done_);
+}
+
+void Chain::take(protect::Line& into) noexcept {
+  STILE_ASSERT(!pending() && trouble_.obstacle == Obstacle::none && step_ == Step::ended);
+  into.take(engine_, line_);
+}
+
+}  // namespace stile::route

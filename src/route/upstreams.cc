@@ -1,0 +1,161 @@
+#include "route/upstreams.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "base/assert.h"
+#include "base/secret.h"
+
+namespace stile::route {
+namespace {
+
+std::vector<std::uint64_t> identities_of(const UpstreamPlan& plan) {
+  std::vector<std::uint64_t> identities;
+  for (const Hop& hop : plan.hops) identities.push_back(group_hash(hop.url.to_string()));
+  return identities;
+}
+
+HealthSettings health_of(const config::Upstream& settings) {
+  return {.failures_to_down = static_cast<int>(settings.failures),
+          .down_first = settings.retry,
+          .slow_start = settings.slow_start,
+          .probe_every = settings.probe};
+}
+
+}  // namespace
+
+UpstreamPlan::~UpstreamPlan() {
+  for (Hop& hop : hops) {
+    if (std::optional<std::string>& password = hop.url.password) {
+      wipe({reinterpret_cast<std::uint8_t*>(password->data()), password->size()});
+    }
+  }
+}
+
+UpstreamState::UpstreamState(std::shared_ptr<const UpstreamPlan> of, Instant now)
+    : plan(std::move(of)), group(plan->settings.pick, identities_of(*plan), health_of(plan->settings), now) {}
+
+/// One server is met, without a session.
+class Upstreams::Probe {
+ public:
+  Probe(Upstreams& owner, std::shared_ptr<UpstreamState> state, std::size_t member)
+      : owner_(owner),
+        state_(std::move(state)),
+        plan_(state_->plan),
+        attempt_(state_->group.begin_probe(member, owner.engine_.now())),
+        began_(owner.engine_.now()),
+        chain_(owner.engine_, owner.resolver_, plan_->hops[member], ask(),
+               {.dial = {.per_address = plan_->settings.timeout, .total = plan_->settings.timeout},
+                .greeting = plan_->settings.timeout}) {
+    chain_.bind<&Probe::on_met>(this);
+    chain_.start();
+  }
+  void cancel() noexcept { chain_.cancel(); }
+
+ private:
+  static Ask ask() noexcept {
+    Ask ask;
+    ask.target = Target{Address::v4(0, 0, 0, 0), 0};
+    ask.only_meets = true;
+    return ask;
+  }
+
+  void on_met(engine::Status) {
+    const Trouble& trouble = chain_.trouble();
+    const Instant now = owner_.engine_.now();
+    if (trouble.obstacle == Obstacle::none) {
+      (void)state_->group.succeeded(attempt_, now, now - began_);
+    } else if (blamed_hop(trouble, 1)) {
+      (void)state_->group.failed(attempt_, now);
+    } else {
+      state_->group.abandoned(attempt_, now);
+    }
+    owner_.ended(*this);
+  }
+
+  Upstreams& owner_;
+  std::shared_ptr<UpstreamState> state_;
+  std::shared_ptr<const UpstreamPlan> plan_;
+  Attempt attempt_;
+  Instant began_;
+  Chain chain_;
+};
+
+Upstreams::Upstreams(engine::Engine& engine, resolve::Resolver& resolver) : engine_(engine), resolver_(resolver) {
+  timer_.bind<&Upstreams::on_timer>(this);
+}
+
+Upstreams::~Upstreams() {
+  STILE_ASSERT(quiet());
+}
+
+void Upstreams::use(const UpstreamPlans& plans) {
+  std::vector<std::shared_ptr<UpstreamState>> states;
+  for (const auto& plan : plans) {
+    auto state = find(plan->settings.name);
+    if (state != nullptr && state->plan->settings == plan->settings) {
+      state->plan = plan;  // its files may say something else
+    } else {
+      state = std::make_shared<UpstreamState>(plan, engine_.now());
+    }
+    states.push_back(std::move(state));
+  }
+  states_ = std::move(states);
+  arm_timer();
+}
+
+std::shared_ptr<UpstreamState> Upstreams::find(std::string_view name) const noexcept {
+  const auto found =
+      std::ranges::find_if(states_, [name](const auto& state) { return state->plan->settings.name == name; });
+  return found == states_.end() ? nullptr : *found;
+}
+
+std::vector<ServerFigures> Upstreams::figures() const {
+  std::vector<ServerFigures> figures;
+  for (const auto& state : states_) {
+    for (std::size_t i = 0; i < state->group.size(); ++i) {
+      figures.push_back({.upstream = state->plan->settings.name,
+                         .server = state->plan->hops[i].url.to_string(),
+                         .figures = state->group.figures(i, engine_.now())});
+    }
+  }
+  return figures;
+}
+
+// ── probes ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void Upstreams::arm_timer() {
+  std::optional<Instant> next;
+  for (const auto& state : states_) {
+    if (const auto due = state->group.next_probe()) next = std::min(next.value_or(*due), *due);
+  }
+  if (!next || stopped_) return engine_.cancel(timer_);
+  engine_.start_timer(timer_, *next);
+}
+
+void Upstreams::on_timer(engine::Status status) {
+  if (status == engine::Status::canceled || stopped_) return;
+  send_probes();
+  arm_timer();
+}
+
+void Upstreams::send_probes() {
+  for (const auto& state : states_) {
+    while (const auto due = state->group.probe_due(engine_.now())) {
+      probes_.push_back(std::make_unique<Probe>(*this, state, *due));
+    }
+  }
+}
+
+void Upstreams::ended(Probe& probe) {
+  std::erase_if(probes_, [&probe](const auto& one) { return one.get() == &probe; });
+  arm_timer();
+}
+
+void Upstreams::stop() noexcept {
+  stopped_ = true;
+  engine_.cancel(timer_);
+  for (const auto& probe : probes_) probe->cancel();
+}
+
+}  // namespace stile::route

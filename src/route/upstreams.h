@@ -1,0 +1,87 @@
+// The upstreams of the configuration on one worker: how each server is met, and what is known of its health
+// (upstream_group.h). Workers share nothing but the plans, which are immutable; each learns for itself. Where the
+// configuration asks for probes, each worker sends its own.
+// A reload replaces the plans; an upstream that is what it was keeps what was learnt, and whoever is under way through
+// another goes on with the old one.
+// Threading: one engine's thread. Tested in way_test.cc on the simulation.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "config/upstream.h"
+#include "engine/engine.h"
+#include "resolve/resolver.h"
+#include "route/chain.h"
+#include "route/upstream_group.h"
+
+namespace stile::route {
+
+/// One upstream, ready for use.
+struct UpstreamPlan {
+  UpstreamPlan() = default;
+  UpstreamPlan(const UpstreamPlan&) = delete;
+  UpstreamPlan& operator=(const UpstreamPlan&) = delete;
+  /// Wipes the passwords.
+  ~UpstreamPlan();
+
+  config::Upstream settings;
+  std::vector<Hop> hops;  // one a server, in its order
+};
+using UpstreamPlans = std::vector<std::shared_ptr<const UpstreamPlan>>;
+
+/// What one worker knows of it.
+struct UpstreamState {
+  UpstreamState(std::shared_ptr<const UpstreamPlan> of, Instant now);
+
+  std::shared_ptr<const UpstreamPlan> plan;
+  UpstreamGroup group;
+};
+
+/// One line of `stile upstreams`.
+struct ServerFigures {
+  std::string upstream;
+  std::string server;  // without a login
+  UpstreamGroup::Figures figures;
+};
+
+class Upstreams {
+ public:
+  Upstreams(engine::Engine& engine, resolve::Resolver& resolver);
+  Upstreams(const Upstreams&) = delete;
+  Upstreams& operator=(const Upstreams&) = delete;
+  /// After `stop`, with its completions run (asserted).
+  ~Upstreams();
+
+  /// From now on, these.
+  void use(const UpstreamPlans& plans);
+  /// nullptr: there is none of that name, any longer.
+  [[nodiscard]] std::shared_ptr<UpstreamState> find(std::string_view name) const noexcept;
+  [[nodiscard]] std::vector<ServerFigures> figures() const;
+  /// No more probes, and those under way are given up.
+  void stop() noexcept;
+  /// Nothing is pending in the engine.
+  [[nodiscard]] bool quiet() const noexcept { return !timer_.pending() && probes_.empty(); }
+
+ private:
+  class Probe;
+
+  void on_timer(engine::Status status);
+  void send_probes();
+  void ended(Probe& probe);
+  void arm_timer();
+
+  engine::Engine& engine_;
+  resolve::Resolver& resolver_;
+  std::vector<std::shared_ptr<UpstreamState>> states_;
+  std::vector<std::unique_ptr<Probe>> probes_;
+  engine::Timer timer_;
+  bool stopped_ = false;
+};
+
+}  // namespace stile::route

@@ -1,0 +1,325 @@
+// Ways through upstreams: who takes whose place, what is learnt, and that nothing is left behind, with each call of the
+// engine failing in turn.
+#include "route/way.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "route/proxy_for_tests.h"
+#include "sys/errno_table.h"
+
+namespace stile::route {
+namespace {
+
+using namespace std::chrono_literals;
+using engine::Status;
+
+const std::string greeting = octets({5, 1, 0});
+const std::string request = octets({5, 1, 0, 1, 192, 0, 2, 10, 0, 80});
+const std::string granted = octets({5, 0, 0, 1, 198, 51, 100, 7, 0x9C, 0x40});
+const std::string refused = octets({5, 5, 0, 1, 0, 0, 0, 0, 0, 0});
+const Script works{.turns = {{greeting, octets({5, 0})}, {request, granted}}};
+
+std::shared_ptr<const UpstreamPlan> plan_of(const std::string& name, const std::vector<std::string>& urls,
+                                            config::Upstream settings = {}) {
+  auto plan = std::make_shared<UpstreamPlan>();
+  settings.name = name;
+  for (const std::string& url : urls) {
+    plan->hops.push_back(proxy_at(url));
+    settings.servers.push_back(plan->hops.back().url);
+  }
+  plan->settings = settings;
+  return plan;
+}
+
+/// Upstreams in a small world, and one way at a time through them.
+class Town {
+ public:
+  explicit Town(std::uint64_t fail_at = 0, int error = EIO) : upstreams_(rig_.engine, rig_.resolver) {
+    stream_.bind<&Town::ignore>(this);
+    if (fail_at != 0) rig_.engine.fail_nth(fail_at, sys::make_error(error));
+  }
+  ~Town() {
+    upstreams_.stop();
+    way_.reset();
+    stream_.close(rig_.engine);
+    for (auto& [at, proxy] : proxies_) proxy->close_all();
+    (void)rig_.engine.run_until_idle();
+  }
+  Town(const Town&) = delete;
+  Town& operator=(const Town&) = delete;
+
+  ScriptedProxy& serve(std::string_view at, Script script) {
+    auto& proxy = proxies_[std::string(at)];
+    if (proxy) {
+      proxy->close_all();
+      (void)rig_.engine.run_for(1ms);
+    }
+    proxy = std::make_unique<ScriptedProxy>(rig_.engine, Endpoint::parse(at).value(), std::move(script));
+    return *proxy;
+  }
+  void close(std::string_view at) {
+    proxies_.at(std::string(at))->close_all();
+    (void)rig_.engine.run_for(1ms);
+    proxies_.erase(std::string(at));
+  }
+  void use(const UpstreamPlans& plans) { upstreams_.use(plans); }
+
+  void start(const std::vector<std::string>& via, const WayKeys& keys = {}) {
+    stream_.close(rig_.engine);
+    completions_ = 0;
+    way_.emplace(rig_.engine, rig_.resolver, upstreams_);
+    way_->bind<&Town::on_led>(this);
+    via_ = via;
+    way_->start(via_, {.target = target_of("192.0.2.10")}, keys, 30s);
+    EXPECT_EQ(completions_, 0) << "completed inline";
+  }
+  Reason go(const std::vector<std::string>& via, const WayKeys& keys = {}) {
+    start(via, keys);
+    (void)rig_.engine.run_for(2min);
+    EXPECT_EQ(completions_, 1);
+    return way_->reason();
+  }
+  [[nodiscard]] UpstreamGroup::Figures figures(std::size_t server) const {
+    return upstreams_.figures()[server].figures;
+  }
+  [[nodiscard]] Way& way() { return *way_; }
+  [[nodiscard]] int completions() const { return completions_; }
+  [[nodiscard]] engine::SimEngine& engine() { return rig_.engine; }
+
+ private:
+  void on_led(Status) {
+    ++completions_;
+    EXPECT_FALSE(way_->pending());
+    if (way_->reason() == Reason::none) way_->take(stream_);
+  }
+  void ignore(Status) {}
+
+  ClientRig rig_;
+  Upstreams upstreams_;
+  std::map<std::string, std::unique_ptr<ScriptedProxy>> proxies_;
+  std::vector<std::string> via_;
+  std::optional<Way> way_;
+  protect::Line stream_;
+  int completions_ = 0;
+};
+
+const std::string one_at = "127.0.0.1:1080";
+const std::string two_at = "127.0.0.2:1080";
+const std::vector<std::string> both{"socks5h://127.0.0.1", "socks5h://127.0.0.2"};
+
+TEST(Way, LeadsThroughTheFirstThatIsAliveAndCountsTheSession) {
+  Town town;
+  town.use({plan_of("exit", both)});
+  town.serve(one_at, works);
+  ScriptedProxy& second = town.serve(two_at, works);
+  EXPECT_EQ(town.go({"exit"}), Reason::none);
+  EXPECT_EQ(town.way().text(), "exit (127.0.0.1:1080)");
+  EXPECT_EQ(town.way().bound().target()->to_string(), "198.51.100.7:40000");
+  EXPECT_EQ(second.visitors(), 0);
+  EXPECT_EQ(town.figures(0).attempts, 1U);
+  EXPECT_EQ(town.figures(0).failures, 0U);
+  {
+    Passage passage = town.way().passage();
+    EXPECT_EQ(town.figures(0).sessions, 1U);
+    const Passage moved = std::move(passage);
+    EXPECT_EQ(town.figures(0).sessions, 1U);
+  }
+  EXPECT_EQ(town.figures(0).sessions, 0U);
+}
+
+TEST(Way, WhereAServerFailsAnotherTakesItsPlaceWithinTheRequest) {
+  const std::vector<std::pair<const char*, Script>> kinds{
+      {"closes", {.turns = {}, .end = Script::End::fin}},
+      {"resets", {.turns = {}, .end = Script::End::reset}},
+      {"is silent", {.turns = {{greeting, ""}, {"never", ""}}}},
+      {"takes no method", {.turns = {{greeting, octets({5, 0xFF})}}}},
+      {"speaks something else", {.turns = {{"", "HTTP/1.1 400"}}}},
+      {"closes behind the request", {.turns = {{greeting, octets({5, 0})}, {request, ""}}, .end = Script::End::fin}},
+  };
+  for (const auto& [kind, script] : kinds) {
+    SCOPED_TRACE(kind);
+    Town town;
+    town.use({plan_of("exit", both)});
+    town.serve(one_at, script);
+    town.serve(two_at, works);
+    EXPECT_EQ(town.go({"exit"}), Reason::none);
+    EXPECT_EQ(town.way().text(), "exit (127.0.0.2:1080)");
+    EXPECT_EQ(town.figures(0).failures, 1U);
+    EXPECT_EQ(town.figures(1).failures, 0U);
+  }
+  Town town;
+  town.use({plan_of("exit", both)});
+  town.serve(two_at, works);
+  EXPECT_EQ(town.go({"exit"}), Reason::none) << "nobody listens at the first";
+  EXPECT_EQ(town.figures(0).failures, 1U);
+}
+
+TEST(Way, AServerThatFailsOftenIsLeftAloneAndTriedAgainLater) {
+  Town town;
+  config::Upstream settings;
+  settings.failures = 2;
+  settings.retry = 10s;
+  settings.slow_start = Duration::zero();
+  town.use({plan_of("exit", both, settings)});
+  town.serve(two_at, works);
+  town.start({"exit"});
+  (void)town.engine().run_for(1s);
+  EXPECT_EQ(town.way().reason(), Reason::none);
+  town.serve(two_at, works);
+  town.start({"exit"});
+  (void)town.engine().run_for(1s);
+  EXPECT_EQ(town.figures(0).state, MemberState::down);
+  town.serve(two_at, works);
+  town.start({"exit"});
+  (void)town.engine().run_for(1s);
+  EXPECT_EQ(town.figures(0).attempts, 2U) << "it is down, and not asked";
+  town.serve(one_at, works);
+  (void)town.engine().run_for(10s);
+  EXPECT_EQ(town.go({"exit"}), Reason::none);
+  EXPECT_EQ(town.way().text(), "exit (127.0.0.1:1080)") << "a session was its trial";
+  EXPECT_EQ(town.figures(0).state, MemberState::up);
+}
+
+// The target's refusal is an answer: to ask another server would only hide it.
+TEST(Way, WhatTheLastServerSaysOfTheTargetIsTheResult) {
+  Town town;
+  town.use({plan_of("exit", both)});
+  town.serve(one_at, {.turns = {{greeting, octets({5, 0})}, {request, refused}}});
+  ScriptedProxy& second = town.serve(two_at, works);
+  EXPECT_EQ(town.go({"exit"}), Reason::upstream_refused);
+  EXPECT_EQ(second.visitors(), 0);
+  EXPECT_EQ(town.figures(0).failures, 0U);
+}
+
+TEST(Way, WhereAllFailTheClientIsToldSo) {
+  Town town;
+  town.use({plan_of("exit", both)});
+  EXPECT_EQ(town.go({"exit"}), Reason::upstream_failed);
+  EXPECT_EQ(town.figures(0).failures, 1U);
+  EXPECT_EQ(town.figures(1).failures, 1U);
+}
+
+TEST(Way, AnUpstreamThatAReloadTookAwayIsAFailure) {
+  Town town;
+  EXPECT_EQ(town.go({"exit"}), Reason::upstream_failed);
+}
+
+// The first hop answers and does its work; what it cannot reach is the second.
+TEST(Way, OfAChainTheHopThatFailsIsReplaced) {
+  Town town;
+  town.use(
+      {plan_of("near", {"socks5h://127.0.0.1"}), plan_of("far", {"socks5h://203.0.113.1", "socks5h://203.0.113.2"})});
+  const std::string to_first = octets({5, 1, 0, 1, 203, 0, 113, 1, 4, 56});
+  const std::string to_second = octets({5, 1, 0, 1, 203, 0, 113, 2, 4, 56});
+  // Whichever of them it is asked for, it says that nobody listens there.
+  ScriptedProxy& near = town.serve(one_at, {.turns = {{greeting, octets({5, 0})}, {to_first, refused}}});
+  EXPECT_EQ(town.go({"near", "far"}), Reason::upstream_failed);
+  EXPECT_EQ(near.heard(), greeting + to_first + greeting + to_second);
+  EXPECT_EQ(town.figures(0).failures, 0U) << "near";
+  EXPECT_EQ(town.figures(1).failures, 1U) << "far, the first server";
+  EXPECT_EQ(town.figures(2).failures, 1U) << "and the second";
+}
+
+TEST(Way, ProbesFindOutWithoutASession) {
+  Town town;
+  config::Upstream settings;
+  settings.failures = 1;
+  settings.probe = 1s;
+  settings.slow_start = Duration::zero();
+  town.use({plan_of("exit", both, settings)});
+  town.serve(two_at, works);
+  (void)town.engine().run_for(5s);
+  EXPECT_EQ(town.figures(0).state, MemberState::down);
+  EXPECT_EQ(town.figures(1).state, MemberState::up);
+  ScriptedProxy& second = town.serve(two_at, works);
+  ScriptedProxy& first = town.serve(one_at, works);
+  (void)town.engine().run_for(30s);
+  EXPECT_EQ(town.figures(0).state, MemberState::up);
+  EXPECT_GT(first.visitors(), 0);
+  EXPECT_EQ(first.heard().substr(0, 2 * greeting.size()), greeting + greeting) << "greeted, and asked for nothing";
+  EXPECT_GT(second.visitors(), 1);
+}
+
+TEST(Way, AReloadKeepsWhatWasLearntOfWhatStays) {
+  Town town;
+  town.use({plan_of("exit", both), plan_of("other", {"socks5h://127.0.0.9"})});
+  town.serve(two_at, works);
+  (void)town.go({"exit"});
+  EXPECT_EQ(town.figures(0).failures, 1U);
+  town.use({plan_of("exit", both)});
+  EXPECT_EQ(town.figures(0).failures, 1U);
+  config::Upstream other;
+  other.pick = config::Pick::round_robin;
+  town.use({plan_of("exit", both, other)});
+  EXPECT_EQ(town.figures(0).failures, 0U) << "another upstream by the same name";
+}
+
+TEST(Way, HashedPicksGoByTheirKey) {
+  Town town;
+  config::Upstream settings;
+  settings.pick = config::Pick::hash_user;
+  town.use({plan_of("exit", both, settings)});
+  std::map<std::string, int> of;
+  for (std::uint64_t user = 1; user <= 40; ++user) {
+    std::string first;
+    for (int i = 0; i < 2; ++i) {
+      town.serve(one_at, works);
+      town.serve(two_at, works);
+      town.start({"exit"}, {.source = static_cast<std::uint64_t>(i), .user = user * 0x9E3779B97F4A7C15U});
+      (void)town.engine().run_for(1s);
+      if (i == 0) first = town.way().text();
+      EXPECT_EQ(town.way().text(), first);
+    }
+    ++of[first];
+  }
+  EXPECT_EQ(of.size(), 2U);
+}
+
+TEST(Way, CancellingAtAnyTimeCompletesOnceAndBlamesNobody) {
+  for (int microseconds = 0; microseconds < 1'000; microseconds += 25) {
+    Town town;
+    town.use({plan_of("exit", both)});
+    town.serve(one_at, works);
+    town.start({"exit"});
+    (void)town.engine().run_for(std::chrono::microseconds(microseconds));
+    town.way().cancel();
+    (void)town.engine().run_for(1min);
+    EXPECT_EQ(town.completions(), 1) << microseconds;
+    EXPECT_EQ(town.figures(0).failures, 0U);
+    EXPECT_EQ(town.figures(0).under_way, 0U);
+  }
+}
+
+TEST(Way, EveryFailingCallEndsInOneCompletionAndLeavesNothing) {
+  const auto run = [](std::uint64_t fail_at, int error) {
+    Town town(fail_at, error);
+    config::Upstream settings;
+    settings.probe = 1s;
+    town.use({plan_of("exit", both, settings)});
+    town.serve(one_at, works);
+    town.serve(two_at, works);
+    town.start({"exit"});
+    (void)town.engine().run_for(1min);
+    EXPECT_EQ(town.completions(), 1);
+    const std::uint64_t calls = town.engine().calls();
+    for (std::size_t i = 0; i < 2; ++i) EXPECT_LE(town.figures(i).under_way, 1U) << "a probe at most";
+    return calls;
+  };
+  const std::uint64_t calls = std::min<std::uint64_t>(run(0, EIO), 60);
+  EXPECT_GT(calls, 6U);
+  for (const int error : {EAGAIN, ECONNRESET, ENOMEM, EMFILE, EIO, ECONNREFUSED, ETIMEDOUT}) {
+    for (std::uint64_t call = 1; call <= calls; ++call) {
+      SCOPED_TRACE(testing::Message() << "call " << call << " fails with errno " << error);
+      (void)run(call, error);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace stile::route
