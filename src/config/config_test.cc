@@ -115,7 +115,7 @@ TEST(Config, EveryKeyIsRead) {
   ASSERT_NE(config.policy, nullptr);
   EXPECT_EQ(config.policy->rules().size(), 1U);
   EXPECT_EQ(config.policy_rules, "allow anyone from 192.0.2.0/24 to public\n");
-  EXPECT_EQ(config.policy_rules_line, 66);
+  EXPECT_EQ(config.policy_rules_line, 67);
   EXPECT_EQ(config.users.file, "users");
   EXPECT_EQ(config.users.cache, 30s);
   EXPECT_EQ(config.pam.service, "proxy");

@@ -465,7 +465,7 @@ TEST(HttpOwnResource, IsOnePathByTwoMethods) {
     ASSERT_NE(parsed, nullptr);
     EXPECT_TRUE(parsed->value.own && parsed->value.persistent);
     EXPECT_EQ(parsed->value.path, "/proxy.pac");
-    EXPECT_FALSE(parsed->value.destination.target());
+    EXPECT_TRUE(parsed->value.destination.received_name.empty());
   }
 }
 
