@@ -4,6 +4,7 @@ import ipaddress
 import json
 import random
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -119,6 +120,20 @@ def test_a_reload_changes_it(serve) -> None:
     server.process.send_signal(signal.SIGHUP)
     wait_until("the other name is in force", lambda: "other.example" in script(server.proxy))
     assert "corp.example" not in script(server.proxy)
+
+
+@pytest.mark.parametrize("request_line", ["GET /proxy.pac", "GET http://10.20.0.1/"])
+def test_who_asks_and_asks_and_reads_nothing_is_let_go(serve, tmp_path: Path, request_line: str) -> None:
+    """The file, and 407: answers of the proxy's own, which cost the client nothing to ask for."""
+    add_user(tmp_path / "users", "alice", "secret")
+    server = serve(config=configured('pac = "http"') + f'[users]\nfile = "{tmp_path / "users"}"\n')
+    with closing(socket.create_connection(server.proxy)) as client:
+        client.settimeout(0.5)
+        request = f"{request_line} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        with pytest.raises(OSError):  # neither side takes any more
+            for _ in range(10_000):
+                client.sendall(request * 1000)
+        wait_until("the server has ended it", lambda: server.sockets() <= server.sockets_at_rest)
 
 
 # --- What it says -----------------------------------------------------------------------------------------------------
