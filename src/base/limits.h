@@ -198,6 +198,8 @@ inline constexpr std::size_t http_chunk_line_octets_max = 4 * KiB;
 inline constexpr auto http_keep_alive = 60s;
 inline constexpr auto http_retry_after = 10s;              // what a 503 advises
 inline constexpr std::size_t http_read_octets = 64 * KiB;  // at a time, from either side of a forwarded request
+inline constexpr std::size_t pac_direct_max = 256;         // names and networks that /proxy.pac leads around the proxy
+inline constexpr auto pac_max_age = 300s;                  // how long browsers may keep the file
 
 // A TLS ClientHello, without its records' headers. Those of browsers take less than 2 KiB, with post-quantum keys.
 inline constexpr std::size_t tls_hello_octets_max = 16 * KiB;

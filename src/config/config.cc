@@ -10,6 +10,7 @@
 #include "base/duration.h"
 #include "config/keys.h"
 #include "config/loopback.h"
+#include "policy/unopened.h"
 
 namespace stile::config {
 namespace {
@@ -100,6 +101,24 @@ void add_contradictions_of_auth(const Config& config, std::size_t index, std::ve
   }
 }
 
+// What no browser could do with the file.
+void add_contradictions_of_pac(const Config& config, std::size_t index, std::vector<ConfigError>& errors) {
+  const Listener& listener = config.listeners[index];
+  if (listener.pac.empty()) return;
+  const auto add = [&](std::string_view message) {
+    const int line = line_of(config, fmt::format("listen[{}].pac", index));
+    errors.push_back({line, 1, fmt::format("listen.pac: {}", message)});
+  };
+  if (listener.is_unix()) add("no browser reaches a Unix-domain socket (give it a listener with an IP address)");
+  if (!listener.protocols.http) add("browsers fetch the file over HTTP (add \"http\" to `protocols`)");
+  if (std::ranges::find(listener.pac, wire::PacWay::socks5) == listener.pac.end()) return;
+  if (!listener.protocols.socks5) add("there is no socks5 here (add \"socks5\" to `protocols`)");
+  if (listener.tls.is_on()) add("no browser speaks SOCKS inside TLS (take \"socks5\" out)");
+  if (!auth_of(config, listener).admits_without_password()) {
+    add("no browser logs in over SOCKS (take \"socks5\" out, or add \"none\" to `auth`)");
+  }
+}
+
 void add_contradictions_of_listener(const Config& config, std::size_t index, std::vector<ConfigError>& errors) {
   const Listener& listener = config.listeners[index];
   const auto earlier = config.listeners.begin() + static_cast<std::ptrdiff_t>(index);
@@ -110,6 +129,7 @@ void add_contradictions_of_listener(const Config& config, std::size_t index, std
                       fmt::format("listen.address: {} is named twice", listener.where())});
   }
   add_contradictions_of_auth(config, index, errors);
+  add_contradictions_of_pac(config, index, errors);
   if (listener.is_unix()) return;
   for (const std::string_view key : {"mode", "owner", "group"}) {
     const int line = line_of(config, fmt::format("listen[{}].{}", index, key));
@@ -268,6 +288,27 @@ bool needs_helper(const Config& config) noexcept {
   });
 }
 
+std::shared_ptr<const wire::PacFile> pac_of(const Config& config, const Listener& listener) {
+  if (listener.pac.empty()) return nullptr;
+  wire::PacPlan plan{.ways = listener.pac, .host = {}, .names = {}, .networks = {}};
+  if (const auto host = canonical_host(config.pac.host)) plan.host = *host;
+  plan.names.push_back(std::get<HostName>(canonical_host("localhost").value()));
+  for (const std::string_view own : {"127.0.0.0/8", "::1/128", "169.254.0.0/16", "fe80::/10"}) {
+    plan.networks.push_back(Cidr::parse(own).value());
+  }
+  if (config.policy != nullptr) {
+    for (const Cidr& network : policy::unopened_networks(config.policy->rule_set())) plan.networks.push_back(network);
+  }
+  for (const auto& place : config.pac.direct) {
+    if (const auto* const name = std::get_if<HostName>(&place)) {
+      plan.names.push_back(*name);
+    } else {
+      plan.networks.push_back(std::get<Cidr>(place));
+    }
+  }
+  return std::make_shared<const wire::PacFile>(plan);
+}
+
 std::vector<ConfigError> contradictions(const Config& config) {
   std::vector<ConfigError> errors;
   add_contradictions_of_resolvers(config, errors);
@@ -336,7 +377,7 @@ std::vector<EffectiveValue> effective(const Config& config) {
         if (of_files && !is_unix) continue;
         const bool may_be_absent = key.type == KeyType::socket || key.type == KeyType::file ||
                                    key.type == KeyType::expect || key.type == KeyType::program ||
-                                   key.type == KeyType::service;
+                                   key.type == KeyType::service || key.type == KeyType::host;
         if (may_be_absent && value_text(key, config, i).empty()) continue;
         if (key.type == KeyType::lists) {
           add_lists(config, key, values);

@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "base/address.h"
@@ -85,6 +86,12 @@ struct Accounting {
   bool refuse_new = false;  // sessions, when there is no room for their entries
 };
 
+/// What /proxy.pac says, on the listeners that have it.
+struct Pac {
+  std::string host;                                  // in canonical form; empty: the address that a browser has reached
+  std::vector<std::variant<HostName, Cidr>> direct;  // not by the proxy; a name with all that is below it
+};
+
 struct Engine {
   Duration spin = limits::spin;  // zero: off
 };
@@ -114,6 +121,7 @@ struct Config {
   Pam pam;
   Command command;
   Gssapi gssapi;
+  Pac pac;
   Limits limits;
   Engine engine;
   Admin admin;
@@ -172,6 +180,9 @@ using ReadFile = std::function<std::expected<NamedFile, std::string>(const std::
 
 /// What rules may name.
 [[nodiscard]] policy::Upstreams upstreams_of(const Config& config);
+
+/// The listener's /proxy.pac: what `pac` and [pac] say, and whatever is always DIRECT; nullptr where it has none.
+[[nodiscard]] std::shared_ptr<const wire::PacFile> pac_of(const Config& config, const Listener& listener);
 
 /// Some listener has names and passwords judged by the helper process.
 [[nodiscard]] bool needs_helper(const Config& config) noexcept;

@@ -2,12 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include "config/keys.h"
 #include "config/loopback.h"
 
 namespace stile::config {
 namespace {
 
 using namespace std::chrono_literals;
+
+using Names = std::vector<std::string>;
 
 // "LINE:COLUMN: message" of every fault, one a line.
 std::string faults(std::string_view text) {
@@ -37,6 +40,8 @@ auth = ["password", "none"]
 proxy_protocol_from = ["192.0.2.5", "2001:db8::/32"]
 [[listen]]
 address = "[2001:db8::1]:0"
+auth = ["none"]
+pac = ["http", "socks5"]
 [[listen]]
 address = "unix:/run/stile.sock"
 mode = "0600"
@@ -75,6 +80,9 @@ realms = ["EXAMPLE.ORG", "EXAMPLE.COM"]
 min_level = "confidentiality"
 clear = "allow"
 nec = "allow"
+[pac]
+host = "Proxy.Example."
+direct = ["Corp.Example", "192.0.2.7", "10.0.0.0/8"]
 [limits]
 penalty_exempt = ["10.0.0.0/8", "2001:db8::/32"]
 timeout_reply = "06"
@@ -107,7 +115,7 @@ TEST(Config, EveryKeyIsRead) {
   ASSERT_NE(config.policy, nullptr);
   EXPECT_EQ(config.policy->rules().size(), 1U);
   EXPECT_EQ(config.policy_rules, "allow anyone from 192.0.2.0/24 to public\n");
-  EXPECT_EQ(config.policy_rules_line, 62);
+  EXPECT_EQ(config.policy_rules_line, 67);
   EXPECT_EQ(config.users.file, "users");
   EXPECT_EQ(config.users.cache, 30s);
   EXPECT_EQ(config.pam.service, "proxy");
@@ -130,7 +138,7 @@ TEST(Config, EveryKeyOfListenersIsRead) {
   EXPECT_EQ(config.listeners[1].where(), "[2001:db8::1]:0");
   EXPECT_EQ(config.listeners[1].protocols, Protocols{});
   EXPECT_EQ(config.listeners[0].auth, (AuthMethods{AuthMethod::password, AuthMethod::none}));
-  EXPECT_TRUE(config.listeners[1].auth.empty());
+  EXPECT_TRUE(config.listeners[2].auth.empty());
   EXPECT_TRUE(config.listeners[1].proxy_protocol_from.empty());
   EXPECT_FALSE(config.listeners[0].optional);
   EXPECT_EQ(config.listeners[2].where(), "unix:/run/stile.sock");
@@ -427,6 +435,68 @@ TEST(Auth, WhatAClientCouldNotTellApartOrNeverReachIsRefused) {
   (void)accepted(listen + alone + tls + "auth = ['certificate']\n");
 }
 
+// ── the file for browsers ───────────────────────────────────────────────────────────────────────────────────────────
+
+TEST(Pac, ItsKeysAreRead) {
+  const Config config = accepted(every_key);
+  EXPECT_EQ(config.listeners[1].pac, (std::vector{wire::PacWay::http, wire::PacWay::socks5}));
+  EXPECT_TRUE(config.listeners[0].pac.empty());
+  EXPECT_EQ(config.pac.host, "proxy.example");
+  EXPECT_EQ(value_list(*find_key("pac", "direct"), config), (Names{"corp.example", "192.0.2.7/32", "10.0.0.0/8"}));
+  EXPECT_EQ(value_list(*find_key("listen", "pac"), config, 1), (Names{"http", "socks5"}));
+  EXPECT_EQ(pac_of(config, config.listeners[0]), nullptr);
+}
+
+TEST(Pac, FaultsAreLocated) {
+  const std::string listen = "[[listen]]\naddress = '127.0.0.1:1'\n";
+  EXPECT_EQ(faults(listen + "pac = ['http', 'https']\n"), "3:16: listen.pac: expected http or socks5\n");
+  EXPECT_EQ(faults(listen + "pac = ['http', 'http']\n"), "3:16: listen.pac: http stands twice\n");
+  EXPECT_EQ(faults(listen + "pac = []\n"), "3:7: listen.pac: the list is empty\n");
+  EXPECT_EQ(faults("[pac]\nhost = 'a:1'\n"), "2:8: pac.host: expected a host's name or address, without a port\n");
+  for (const char* const bad : {"*.a", "10.0.0.1/8", "", "0x7f.1", "a b"}) {
+    EXPECT_NE(faults("[pac]\ndirect = '" + std::string(bad) + "'\n"), "") << bad;
+  }
+  std::string many;
+  for (std::size_t i = 0; i < limits::pac_direct_max; ++i) many += "'a', ";
+  (void)accepted("[pac]\ndirect = [" + many + "]\n");
+  EXPECT_TRUE(faults("[pac]\ndirect = [" + many + "'a']\n").ends_with("pac.direct: more than 256 of them\n"));
+}
+
+TEST(Pac, WhatNoBrowserCouldUseIsRefused) {
+  const std::string listen = "[[listen]]\naddress = '127.0.0.1:1'\n";
+  EXPECT_EQ(faults("[[listen]]\naddress = 'unix:/a'\npac = 'http'\n"),
+            "3:1: listen.pac: no browser reaches a Unix-domain socket (give it a listener with an IP address)\n");
+  EXPECT_EQ(faults(listen + "protocols = 'socks5'\npac = 'socks5'\n"),
+            "4:1: listen.pac: browsers fetch the file over HTTP (add \"http\" to `protocols`)\n");
+  EXPECT_EQ(faults(listen + "protocols = 'http'\npac = ['http', 'socks5']\n"),
+            "4:1: listen.pac: there is no socks5 here (add \"socks5\" to `protocols`)\n");
+  EXPECT_EQ(faults(listen + "tls = { certificate = 'c', key = 'k' }\npac = 'socks5'\n"),
+            "4:1: listen.pac: no browser speaks SOCKS inside TLS (take \"socks5\" out)\n");
+  EXPECT_EQ(faults("[users]\nfile = 'u'\n" + listen + "pac = 'socks5'\n"),
+            "5:1: listen.pac: no browser logs in over SOCKS (take \"socks5\" out, or add \"none\" to `auth`)\n");
+  (void)accepted("[users]\nfile = 'u'\n" + listen + "pac = 'http'\ntls = { certificate = 'c', key = 'k' }\n");
+}
+
+// Names and networks of the file, as its first lines have them.
+std::string directs(std::string_view text) {
+  const Config config = accepted("[[listen]]\naddress = '127.0.0.1:1'\npac = 'http'\n" + std::string(text));
+  const std::string script = pac_of(config, config.listeners[0])->text({.reached = *Endpoint::parse("127.0.0.1:1")});
+  const std::size_t begin = script.find("var names");
+  return script.substr(begin, script.find("\n\n") - begin);
+}
+
+TEST(Pac, TheFileFollowsThePolicyAndNamesNoRule) {
+  const std::string always = "[\"127.0.0.0\", 8], [\"::1\", 128], [\"169.254.0.0\", 16], [\"fe80::\", 10]";
+  const std::string names = "var names = [\"localhost\"];\nvar networks = [";
+  EXPECT_EQ(directs(""), names + always + "];");
+  EXPECT_EQ(directs("[policy]\nrules = 'secret-name: allow alice to private, inside.example'\n"),
+            names + always + ", [\"100.64.0.0\", 10]];");
+  EXPECT_EQ(directs("[pac]\ndirect = ['a.example', '192.0.2.0/24']\n[policy]\nrules = 'allow alice to 10.1.0.0/16'\n"),
+            "var names = [\"localhost\", \"a.example\"];\nvar networks = [" + always +
+                ", [\"100.64.0.0\", 10], [\"172.16.0.0\", 12], [\"192.168.0.0\", 16], [\"fc00::\", 7], "
+                "[\"fec0::\", 10], [\"192.0.2.0\", 24]];");
+}
+
 TEST(Auth, NoneBeforeAPasswordIsWarnedOf) {
   const auto list = [](const std::string& auth) {
     const std::string users = "[users]\nfile = 'u'\n[policy]\nrules = 'allow anyone from loopback to public:443'\n";
@@ -571,10 +641,12 @@ TEST(Override, LaterSourcesWin) {
             "listen[0].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
             "listen[0].auth=[\"none\"] <default>\n"
             "listen[0].proxy_protocol_from=[] <default>\n"
+            "listen[0].pac=[] <default>\n"
             "listen[1].address=127.0.0.1:2 <flag --listen>\n"
             "listen[1].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
             "listen[1].auth=[\"none\"] <default>\n"
             "listen[1].proxy_protocol_from=[] <default>\n"
+            "listen[1].pac=[] <default>\n"
             "udp.ports=any <default>\n"
             "udp.advertise=[] <default>\n"
             "udp.filter=address <default>\n"
@@ -595,6 +667,7 @@ TEST(Override, LaterSourcesWin) {
             "gssapi.min_level=integrity <default>\n"
             "gssapi.clear=refuse <default>\n"
             "gssapi.nec=refuse <default>\n"
+            "pac.direct=[] <default>\n"
             "limits.handshake=10s <default>\n"
             "limits.idle=1h <stile.toml:4>\n"
             "limits.half_closed=5m <default>\n"
@@ -632,6 +705,7 @@ TEST(Override, ValuesOfTablesThatRepeatAreShownOneByOne) {
             "listen[0].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
             "listen[0].auth=[\"none\"] <default>\n"
             "listen[0].proxy_protocol_from=[] <default>\n"
+            "listen[0].pac=[] <default>\n"
             "listen[0].mode=0660 <default>\n"
             "listen[0].owner= <default>\n"
             "listen[0].group=7 <stile.toml:3>\n"

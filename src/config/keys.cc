@@ -52,6 +52,9 @@ constexpr Table table_rows[] = {
      "that "
      "it sends and receives, datagrams included. A user is the whole principal, such as `alice@EXAMPLE.ORG`. See "
      "[authentication](authentication.md)."},
+    {"pac", "[pac]",
+     "The file /proxy.pac, by which browsers are told which way to go, on the listeners whose `pac` says so. See "
+     "[browsers](pac.md)."},
     {"limits", "[limits]", "How long and how much. The defaults suit a server on the internet."},
     {"accounting", "[accounting]",
      "Who used how much: a row for each session in an SQLite file, with its octets as they are moved; `stile usage` "
@@ -171,6 +174,15 @@ constexpr Key key_rows[] = {
          "of the certificate's subjectAltName. With `optional = true` plaintext is admitted as well. Datagrams of UDP "
          "ASSOCIATE stay plain. `stile reload` reads the files again.",
      .example = "{ certificate = \"tls.pem\", key = \"tls.key\", client_ca = \"ca.pem\" }"},
+    {.table = "listen",
+     .name = "pac",
+     .type = KeyType::pac_ways,
+     .default_text = "",
+     .help =
+         "Whoever reaches the listener may fetch the file /proxy.pac there, without a login, and browsers learn from "
+         "it to use this listener: by `http`, by `socks5`, or by both, in order of preference. Left out, there is no "
+         "such file. What goes past the proxy, and by which name browsers know it, says `[pac]`.",
+     .example = "[\"http\", \"socks5\"]"},
     {.table = "listen",
      .name = "mode",
      .type = KeyType::mode,
@@ -577,6 +589,25 @@ constexpr Key key_rows[] = {
      .example = "\"allow\"",
      .choice = &Gssapi::nec,
      .words = {"refuse", "allow"}},
+    {.table = "pac",
+     .name = "host",
+     .type = KeyType::host,
+     .default_text = "",
+     .help =
+         "What browsers are to call the proxy: the name in its certificate, or what this host is called outside, where "
+         "it stands behind NAT. Left out, it is the address that the browser has fetched the file from.",
+     .example = "\"proxy.example.org\"",
+     .text = &Pac::host},
+    {.table = "pac",
+     .name = "direct",
+     .type = KeyType::direct,
+     .default_text = "",
+     .help =
+         "Where browsers go past the proxy: names, each with everything below it, and the addresses and networks of "
+         "URLs "
+         "that have an address; at most 256. Everybody who can fetch the file can read them. Host names without a dot, "
+         "loopback and link-local addresses, and private networks that no rule opens are always among them.",
+     .example = "[\"intranet.example.org\", \"192.0.2.0/24\"]"},
     {.table = "limits",
      .name = "handshake",
      .type = KeyType::duration,

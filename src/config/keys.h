@@ -50,13 +50,17 @@ enum class KeyType : std::uint8_t {
   name,         // letters, digits, '-', '_' and '.'
   servers,      // a list of proxies' addresses
   pick,         // which of them
+  pac_ways,     // a list of what browsers are offered
+  host,         // a host's name or address
+  direct,       // a list of names, addresses and networks
 };
 
 /// A list in the file; one string is as good as a list of one.
 [[nodiscard]] constexpr bool is_list(KeyType type) noexcept {
   return type == KeyType::addresses || type == KeyType::protocols || type == KeyType::networks ||
          type == KeyType::targets || type == KeyType::auth || type == KeyType::program || type == KeyType::realms ||
-         type == KeyType::suffixes || type == KeyType::dns_servers || type == KeyType::servers;
+         type == KeyType::suffixes || type == KeyType::dns_servers || type == KeyType::servers ||
+         type == KeyType::pac_ways || type == KeyType::direct;
 }
 
 /// Where a value goes: the member of the part of the configuration that has it.
@@ -65,9 +69,9 @@ using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration 
                                    Duration Command::*, Duration Upstream::*, Duration Resolver::*>;
 using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*,
                                  bool Gssapi::*, bool Config::*, bool Upstream::*, bool Resolver::*>;
-using TextField =
-    std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
-                 std::string Pam::*, std::string Gssapi::*, std::string Config::*, std::string Upstream::*>;
+using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
+                               std::string Pam::*, std::string Gssapi::*, std::string Pac::*, std::string Config::*,
+                               std::string Upstream::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats

@@ -10,6 +10,7 @@
 
 #include "base/address.h"
 #include "base/auth_methods.h"
+#include "wire/pac.h"
 
 namespace stile::config {
 
@@ -69,6 +70,7 @@ struct Listener {
   std::vector<Cidr> proxy_protocol_from;  // these sources begin with a PROXY header, all others must not
   SocketFile file;
   Tls tls;
+  std::vector<wire::PacWay> pac;  // what /proxy.pac offers, in this order; empty: there is no such file
 
   [[nodiscard]] bool is_unix() const noexcept { return !file.path.empty(); }
   /// As `address` has it in the file: "127.0.0.1:1080" or "unix:/run/stile.sock".

@@ -84,6 +84,12 @@ std::string type_text(const Key& key) {
       return "list of proxies' addresses";
     case KeyType::pick:
       return fmt::format("one of `\"{}\"`", fmt::join(pick_words, "\"`, `\""));
+    case KeyType::pac_ways:
+      return "list of `\"http\"`, `\"socks5\"`";
+    case KeyType::host:
+      return "name or address of a host";
+    case KeyType::direct:
+      return "list of names, addresses and networks";
   }
   return {};
 }

@@ -56,6 +56,10 @@ Gssapi& part(Config& config, Value Gssapi::*) {
   return config.gssapi;
 }
 template <class Value>
+Pac& part(Config& config, Value Pac::*) {
+  return config.pac;
+}
+template <class Value>
 Engine& part(Config& config, Value Engine::*) {
   return config.engine;
 }
@@ -147,6 +151,13 @@ Stored store_file(const Key& key, std::string_view text, Config& config) {
   const bool has_control = std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) < ' '; });
   if (text.empty() || has_control) return std::unexpected(fmt::format("expected a path, such as {}", key.example));
   value_of<std::string>(key.text, config) = std::string(text);
+  return {};
+}
+
+Stored store_host(const Key& key, std::string_view text, Config& config) {
+  const auto host = canonical_host(text);
+  if (!host) return std::unexpected("expected a host's name or address, without a port");
+  value_of<std::string>(key.text, config) = to_string(*host);
   return {};
 }
 
@@ -442,6 +453,35 @@ std::string server_text(const wire::ProxyUrl& url) {
   return text.substr(0, host) + user + "@" + text.substr(host);
 }
 
+Stored add_pac_way(std::string_view text, Config& config) {
+  std::vector<wire::PacWay>& ways = config.listeners.back().pac;
+  if (text != "http" && text != "socks5") return std::unexpected("expected http or socks5");
+  const wire::PacWay way = text == "http" ? wire::PacWay::http : wire::PacWay::socks5;
+  if (std::ranges::find(ways, way) != ways.end()) return std::unexpected(fmt::format("{} stands twice", text));
+  ways.push_back(way);
+  return {};
+}
+
+Stored add_direct(std::string_view text, Config& config) {
+  std::vector<std::variant<HostName, Cidr>>& direct = config.pac.direct;
+  if (direct.size() == limits::pac_direct_max) {
+    return std::unexpected(fmt::format("more than {} of them", limits::pac_direct_max));
+  }
+  if (const auto network = Cidr::parse(text)) {
+    direct.emplace_back(*network);
+    return {};
+  }
+  const auto host = canonical_host(text);
+  const auto* const name = host ? std::get_if<HostName>(&*host) : nullptr;
+  if (name == nullptr) {
+    return std::unexpected(
+        "expected a name, which includes what is below it, an address or a network, such as \"intranet.example.org\" "
+        "or \"10.0.0.0/8\"");
+  }
+  direct.emplace_back(*name);
+  return {};
+}
+
 Stored add_item(const Key& key, std::string_view text, Config& config) {
   switch (key.type) {
     case KeyType::servers:
@@ -462,6 +502,10 @@ Stored add_item(const Key& key, std::string_view text, Config& config) {
       return add_suffix(text, config);
     case KeyType::dns_servers:
       return add_dns_server(text, config);
+    case KeyType::pac_ways:
+      return add_pac_way(text, config);
+    case KeyType::direct:
+      return add_direct(text, config);
     default:
       return add_target(text, config);
   }
@@ -489,6 +533,10 @@ void clear_list(const Key& key, Config& config) {
       return config.resolvers.back().suffixes.clear();
     case KeyType::dns_servers:
       return config.resolvers.back().servers.clear();
+    case KeyType::pac_ways:
+      return config.listeners.back().pac.clear();
+    case KeyType::direct:
+      return config.pac.direct.clear();
     default:
       return config.proxy_protocol_to.back().targets.clear();
   }
@@ -536,6 +584,8 @@ std::expected<void, std::string> store_text(const Key& key, std::string_view tex
       return store_file(key, text, config);
     case KeyType::service:
       return store_service(key, text, config);
+    case KeyType::host:
+      return store_host(key, text, config);
     case KeyType::user:
       return store_user(key, text, config);
     case KeyType::sandbox:
@@ -572,6 +622,7 @@ std::expected<void, ListFault> store_list(const Key& key, const std::vector<std:
                              key.type == KeyType::auth || key.type == KeyType::program ||
                              key.type == KeyType::suffixes || key.type == KeyType::dns_servers ||
                              key.type == KeyType::servers;
+                             key.type == KeyType::servers || key.type == KeyType::pac_ways;
   if (items.empty() && means_nothing) return std::unexpected(ListFault{0, "the list is empty"});
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (auto added = add_item(key, items[i], config); !added) {
@@ -663,6 +714,7 @@ std::string value_text(const Key& key, const Config& all, std::size_t index) {
     case KeyType::socket:
     case KeyType::file:
     case KeyType::service:
+    case KeyType::host:
     case KeyType::user:
       return value_of<std::string>(key.text, config);
     case KeyType::mode:
@@ -709,6 +761,15 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
     case KeyType::servers:
       if (index >= config.upstreams.size()) break;
       for (const wire::ProxyUrl& url : config.upstreams[index].servers) items.push_back(server_text(url));
+      break;
+    case KeyType::pac_ways:
+      for (const wire::PacWay way : listener.pac) items.emplace_back(way == wire::PacWay::http ? "http" : "socks5");
+      break;
+    case KeyType::direct:
+      for (const auto& place : config.pac.direct) {
+        const auto* const name = std::get_if<HostName>(&place);
+        items.push_back(name != nullptr ? name->text() : std::get<Cidr>(place).to_string());
+      }
       break;
     default:
       for (const ProxyTarget& target : proxy_protocol_at(config, index).targets) items.push_back(target_text(target));

@@ -30,6 +30,7 @@ struct alignas(64) Counters {
   Counter sessions;
   Counter sessions_open;  // gauge
   Counter denied;
+  Counter pac_served;
   Counter accounting_lost;
   Counter bytes_up;
   Counter bytes_down;
@@ -79,6 +80,7 @@ inline constexpr std::array counter_table{
     CounterInfo{"sessions", "sessions that began", false, &Counters::sessions},
     CounterInfo{"sessions_open", "sessions that have not ended", true, &Counters::sessions_open},
     CounterInfo{"denied", "requests refused by policy", false, &Counters::denied},
+    CounterInfo{"pac_served", "times that /proxy.pac was answered", false, &Counters::pac_served},
     CounterInfo{"accounting_lost", "accounting entries that found no room", false, &Counters::accounting_lost},
     CounterInfo{"bytes_up", "octets from clients to targets", false, &Counters::bytes_up},
     CounterInfo{"bytes_down", "octets from targets to clients", false, &Counters::bytes_down},

@@ -176,7 +176,9 @@ void Connection::start_http() {
   if (client_.pending()) return client_.cancel(worker_.engine_);
   ending_ = true;
   worker_.engine_.cancel(deadline_);
-  const session::HttpRules rules{.auth = session_.auth()};
+  const session::HttpRules rules{.auth = session_.auth(),
+                                 .pac = worker_.pac_of(listener_),
+                                 .visit = {.reached = called_endpoint(), .inside_tls = !client_.is_plain()}};
   worker_.http_->start({.listener = listener_,
                         .local = local_,
                         .peer = peer_,
@@ -549,11 +551,14 @@ Address Connection::reached_address() const {
   return worker_.engine_.source_towards(peer_.address).value_or(local_.address);
 }
 
-Address Connection::told_own(const Address& own) const {
+// What this client has connected to, as far as it knows.
+Endpoint Connection::called_endpoint() const {
   const wire::ProxyHeader* const proxied = session_.proxied();
-  const bool named = proxied != nullptr && proxied->connection.has_value();
-  const Address& reached = named ? proxied->connection->destination.address : local_.address;
-  return told_by_connect(common_->bind.outside, own, reached, peer_.address);
+  return proxied != nullptr && proxied->connection ? proxied->connection->destination : local_;
+}
+
+Address Connection::told_own(const Address& own) const {
+  return told_by_connect(common_->bind.outside, own, called_endpoint().address, peer_.address);
 }
 
 void Connection::perform(const session::StartAssociation&, Next&) {

@@ -143,6 +143,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   void note_proxied();
   [[nodiscard]] Reason enter();
   [[nodiscard]] Address reached_address() const;
+  [[nodiscard]] Endpoint called_endpoint() const;
   /// What this client is told of our own end of a connection to its target.
   [[nodiscard]] Address told_own(const Address& own) const;
   [[nodiscard]] std::optional<relay::AssociationRequest> association_request(const Target* claimed) const;

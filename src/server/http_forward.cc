@@ -464,6 +464,8 @@ std::optional<Instant> HttpForward::deadline() const {
     case HttpPhase::authenticating:
       return began_ + common_->limits.handshake;
     case HttpPhase::answering:
+      // An answer of the proxy's own is short: who does not take it reads nothing at all.
+      if (!admitted_) return refused_at_ + limits::reply_drain;
       if (exchange_.closes() && exchange_.reason() != Reason::none) return refused_at_ + limits::reply_drain;
       break;
     case HttpPhase::opening:

@@ -37,6 +37,7 @@ void HttpForward::settle() {
   }
   id_ = worker_.engine_.random();
   idle_since_ = began_ = worker_.engine_.now();
+  refused_at_ = {};
   octets_up_ = octets_down_ = 0;
   rule_ = -1;
   detail_.reset();
@@ -49,6 +50,8 @@ void HttpForward::settle() {
 
 void HttpForward::report_end(Reason reason) {
   observe::Counters& counters = worker_.counters_;
+  // Who fetched /proxy.pac went nowhere: no session.
+  if (reason == Reason::none && exchange_.request() && exchange_.request()->own) return counters.pac_served.add();
   counters.end(reason);
   if (is_denial(reason) && !admitted_) counters.denied.add();
   charge(reason);
@@ -102,7 +105,7 @@ std::unique_ptr<SessionInfo> HttpForward::info() const {
   if (admitted_) info->dialled = dialled_;
   if (admitted_) info->route = origin_route_;
   if (!admitted_ && reach_.way() != nullptr) info->route = reach_.way()->text();
-  if (const auto& request = exchange_.request()) {
+  if (const auto& request = exchange_.request(); request && !request->own) {
     info->command = request->is_connect() ? "connect" : "forward";
     const wire::AddressField& destination = request->destination;
     const auto target = destination.target();

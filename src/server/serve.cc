@@ -165,7 +165,8 @@ Admission admission_of(const config::Config& config, const TlsServers& tls, cons
           .auth = config::auth_of(config, listener),
           .proxy_protocol_from = listener.proxy_protocol_from,
           .tls = server == tls.end() ? nullptr : server->second,
-          .tls_optional = listener.tls.optional};
+          .tls_optional = listener.tls.optional,
+          .pac = config::pac_of(config, listener)};
 }
 
 class Server final : public Control {

@@ -390,6 +390,10 @@ std::atomic<std::uint32_t>* Worker::sessions_of(std::size_t listener) noexcept {
   return listeners_[listener]->sessions;
 }
 
+const std::shared_ptr<const wire::PacFile>& Worker::pac_of(std::size_t listener) const noexcept {
+  return listeners_[listener]->admission.pac;
+}
+
 // The common tunnel of a server without records costs no memory here: all that is known of it is its listener.
 SessionInfo* Worker::keep(std::size_t listener, Claim claim, std::unique_ptr<SessionInfo> info) {
   if (info == nullptr && claim.is_plain()) {

@@ -40,6 +40,7 @@
 #include "server/usage.h"
 #include "session/trace.h"
 #include "sys/local_clock.h"
+#include "wire/pac.h"
 
 namespace stile::server {
 
@@ -65,6 +66,7 @@ struct Admission {
   std::vector<Cidr> proxy_protocol_from;          // sources that begin with a PROXY header; all others must not
   std::shared_ptr<const protect::TlsServer> tls;  // absent: none is spoken
   bool tls_optional = false;                      // plaintext is admitted as well
+  std::shared_ptr<const wire::PacFile> pac;       // absent: there is no /proxy.pac
 };
 
 /// What all workers of a server have in common. Immutable once published; each worker is given a copy of its own, so
@@ -218,6 +220,7 @@ class Worker final : public relay::TunnelOwner {
   void on_calendar(engine::Status status);
   void watch_calendar();
   [[nodiscard]] std::atomic<std::uint32_t>* sessions_of(std::size_t listener) noexcept;
+  [[nodiscard]] const std::shared_ptr<const wire::PacFile>& pac_of(std::size_t listener) const noexcept;
   [[nodiscard]] SessionInfo* keep(std::size_t listener, Claim claim, std::unique_ptr<SessionInfo> info);
   void let_go(SessionInfo* info) noexcept;
   void accept_from(Listener& listener);

@@ -95,7 +95,8 @@ void HttpExchange::read_request() {
   const ConstBytes readable = client_in_.view().first(readable_octets(client_in_.view()));
   if (readable.size() == request_tried_) return;
   request_tried_ = readable.size();
-  auto result = wire::decode_http_request(readable, turn_);
+  const auto own = rules_.pac != nullptr ? wire::HttpOwn::pac : wire::HttpOwn::nothing;
+  auto result = wire::decode_http_request(readable, turn_, own);
   if (const auto* const malformed = std::get_if<wire::Malformed>(&result)) return refuse(malformed->reason);
   auto* const parsed = std::get_if<wire::Parsed<wire::HttpRequestHead>>(&result);
   if (parsed == nullptr) return;
@@ -106,9 +107,11 @@ void HttpExchange::read_request() {
   judge_request();
 }
 
-// What holds before policy. Credentials come first: to a client without them nothing else is said.
+// What holds before policy. Credentials come first: to a client without them nothing is said but where the proxy is.
 void HttpExchange::judge_request() {
-  if (const Reason fault = read_credentials(); fault != Reason::none) return refuse(fault);
+  const Reason fault = read_credentials();
+  if (request_->own) return answer_pac();
+  if (fault != Reason::none) return refuse(fault);
   if (claimed_user_) {
     phase_ = HttpPhase::authenticating;
   } else {
@@ -162,6 +165,15 @@ void HttpExchange::admit_request() {
 void HttpExchange::answer_here() {
   close_ = !stays_open_after(200);
   to_client_.append(wire::answer_http_request(*request_, close_));
+  phase_ = HttpPhase::answering;
+}
+
+// A browser fetches it before it could log in. Whatever credentials came with it are nobody's.
+void HttpExchange::answer_pac() {
+  claimed_user_.reset();
+  password_.clear();
+  close_ = !stays_open_after(200);
+  to_client_.append(rules_.pac->response(rules_.visit, request_->method == "HEAD", close_));
   phase_ = HttpPhase::answering;
 }
 

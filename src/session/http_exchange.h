@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,7 @@
 #include "base/secret.h"
 #include "session/http_body.h"
 #include "wire/http_head.h"
+#include "wire/pac.h"
 
 namespace stile::session {
 
@@ -30,7 +32,9 @@ namespace stile::session {
 struct HttpRules {
   AuthMethods auth{AuthMethod::none};  // without "none", clients that show no credentials are asked for them
   bool connect = true;
-  bool forward = true;  // absolute-form
+  bool forward = true;                       // absolute-form
+  std::shared_ptr<const wire::PacFile> pac;  // what /proxy.pac is; absent: there is none
+  wire::PacVisit visit;                      // how this client came, for that file
 };
 
 /// What is awaited, or asked of the driver.
@@ -119,6 +123,7 @@ class HttpExchange {
   [[nodiscard]] Reason read_credentials();
   void admit_request();
   void answer_here();
+  void answer_pac();
   std::size_t pass_request_body(ConstBytes octets);
   void read_response();
   void on_response(const wire::HttpResponseHead& head);

@@ -3,6 +3,7 @@
 // nothing.
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/assert.h"
@@ -23,6 +24,10 @@ stile::AuthMethods methods_of(std::uint8_t bits) {
 HttpScript script_of(const std::uint8_t* data, std::size_t size) {
   HttpScript script;
   script.rules = {.auth = methods_of(data[0]), .connect = (data[0] & 2) == 0, .forward = (data[0] & 4) == 0};
+  if ((data[0] & 64) != 0) {
+    script.rules.pac = std::make_shared<const stile::wire::PacFile>(
+        stile::wire::PacPlan{.ways = {stile::wire::PacWay::http}, .host = {}, .names = {}, .networks = {}});
+  }
   script.client_fin = (data[0] & 8) != 0;
   script.login = (data[0] & 32) == 0 ? stile::Reason::none : stile::Reason::auth_failed;
   std::string* part = &script.client;

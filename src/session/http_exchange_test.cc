@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -508,6 +509,74 @@ TEST(HttpExchange, ChunksThatAreNoneAre400) {
       play("POST http://a.example/ HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nabc" + get, {ok});
   EXPECT_EQ(status_line(talk), "HTTP/1.1 400 Bad Request");
   EXPECT_EQ(talk.transcript(), "open a.example:80\nsettled http.framing\nclosing none\n");
+}
+
+// ── the file for browsers ───────────────────────────────────────────────────────────────────────────────────────────
+
+const std::string get_pac = "GET /proxy.pac HTTP/1.1\r\nHost: whatever.example\r\n\r\n";
+
+HttpRules rules_with_pac(const AuthMethods& auth = {AuthMethod::none}) {
+  const wire::PacPlan plan{.ways = {wire::PacWay::http}, .host = {}, .names = {}, .networks = {}};
+  return {.auth = auth,
+          .pac = std::make_shared<const wire::PacFile>(plan),
+          .visit = {.reached = Endpoint::parse("192.0.2.1:1080").value()}};
+}
+
+std::string pac_received(bool head = false, bool close = false) {
+  const HttpRules rules = rules_with_pac();
+  return rules.pac->response(rules.visit, head, close);
+}
+
+HttpTalk ask(const std::string& client, const AuthMethods& auth = {AuthMethod::none}) {
+  return play(HttpScript{.rules = rules_with_pac(auth),
+                         .client = client,
+                         .client_fin = false,
+                         .origins = {{{ok}, End::stays}, {{ok}, End::stays}}});
+}
+
+TEST(HttpPac, IsAnsweredAmongOtherRequests) {
+  const auto talk = ask(get + get_pac + "HEAD /proxy.pac HTTP/1.1\r\nHost: a\r\n\r\n" + get);
+  EXPECT_EQ(talk.to_client(), ok_received + pac_received() + pac_received(true) + ok_received);
+  EXPECT_EQ(talk.transcript(),
+            "open a.example:80\nsettled none\nsettled none\nsettled none\nopen a.example:80\nsettled none\n");
+}
+
+TEST(HttpPac, EveryCutGivesTheSame) {
+  const HttpScript script{.rules = rules_with_pac(), .client = get_pac + get_pac, .client_fin = true, .origins = {}};
+  const HttpTalk whole(script, {});
+  EXPECT_EQ(whole.to_client(), pac_received() + pac_received());
+  for (std::size_t client = 1; client <= script.client.size(); ++client) {
+    ASSERT_EQ(HttpTalk(script, {.client = client, .takes = client}), whole);
+  }
+}
+
+TEST(HttpPac, NeedsNoLoginAndIsNone) {
+  const auto talk = ask(get_pac + get, password_only);
+  EXPECT_TRUE(talk.to_client().starts_with(pac_received() + "HTTP/1.1 407 "));
+  const std::string shown = "GET /proxy.pac HTTP/1.1\r\nHost: a\r\n" + alice + "\r\n";
+  const auto with = ask(shown + get, password_only);
+  EXPECT_TRUE(with.to_client().starts_with(pac_received() + "HTTP/1.1 407 "));
+  EXPECT_EQ(with.transcript(), "settled none\nsettled method.none\n");  // nobody was asked about
+}
+
+TEST(HttpPac, ItsConnectionEndsAsThatOfAnyOtherAnswer) {
+  const auto old = ask("GET /proxy.pac HTTP/1.0\r\n\r\n" + get);
+  EXPECT_EQ(old.to_client(), pac_received(false, true));
+  EXPECT_EQ(old.transcript(), "settled none\nclosing none\n");
+  const auto closing = ask("GET /proxy.pac HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" + get);
+  EXPECT_EQ(closing.to_client(), pac_received(false, true));
+  const auto body = ask("GET /proxy.pac HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" + get);
+  EXPECT_EQ(body.to_client(), pac_received(false, true));
+}
+
+TEST(HttpPac, AllElseInOriginFormIsRefused) {
+  for (const std::string line : {"GET /", "GET /wpad.dat", "GET /proxy.pac?x", "POST /proxy.pac", "OPTIONS *"}) {
+    const auto talk = ask(line + " HTTP/1.1\r\nHost: a\r\n\r\n" + get);
+    EXPECT_EQ(status_line(talk), "HTTP/1.1 400 Bad Request") << line;
+    EXPECT_EQ(talk.transcript(), "settled http.target\nclosing none\n") << line;
+  }
+  EXPECT_EQ(play(get_pac, {ok}).transcript(), "settled http.target\nclosing none\n");  // as all of it, where it is off
+  EXPECT_EQ(ask("GET /proxy.pac HTTP/1.1\r\n\r\n").transcript(), "settled http.host\nclosing none\n");
 }
 
 // ── driven step by step ─────────────────────────────────────────────────────────────────────────────────────────────

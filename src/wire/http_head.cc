@@ -60,8 +60,9 @@ bool stays_open(const HttpFields& fields, std::uint8_t minor) {
          !list_contains(fields, "Proxy-Connection", "close");
 }
 
+template <HttpOwn Own>
 Reason judge_request_line(std::string_view text) {
-  const auto line = parse_http_request_line(text);
+  const auto line = parse_http_request_line(text, Own);
   return line ? Reason::none : line.error();
 }
 
@@ -73,8 +74,8 @@ bool host_is_sound(const HttpFields& fields, std::uint8_t minor) noexcept {
   return count == 1 && is_host_value(find_field(fields, "Host")->value);
 }
 
-std::expected<HttpRequestHead, Reason> read_request(const HttpLines& lines) {
-  auto line = parse_http_request_line(lines.start);
+std::expected<HttpRequestHead, Reason> read_request(const HttpLines& lines, HttpOwn own) {
+  auto line = parse_http_request_line(lines.start, own);
   if (!line) return std::unexpected(line.error());
   auto parsed = parse_http_request_head(line->method, line->target, lines.fields);
   if (!parsed) return std::unexpected(parsed.error());
@@ -86,6 +87,7 @@ std::expected<HttpRequestHead, Reason> read_request(const HttpLines& lines) {
                        .destination = std::move(line->destination),
                        .path = std::move(line->path),
                        .minor = line->minor,
+                       .own = line->own,
                        .fields = std::move(parsed->fields),
                        .body = {},
                        .persistent = false};
@@ -158,20 +160,21 @@ std::optional<std::size_t> blank_octets(ConstBytes input) noexcept {
 
 }  // namespace
 
-ParseResult<HttpRequestHead> decode_http_request(ConstBytes input, HttpTurn turn) {
+ParseResult<HttpRequestHead> decode_http_request(ConstBytes input, HttpTurn turn, HttpOwn own) {
   std::size_t skipped = 0;
   if (turn == HttpTurn::later) {
     const auto blank = blank_octets(input);
     if (!blank) return NeedMore{};
     skipped = *blank;
   }
-  const auto lines = read_http_lines(input.subspan(skipped), judge_request_line);
+  const auto judge = own == HttpOwn::pac ? judge_request_line<HttpOwn::pac> : judge_request_line<HttpOwn::nothing>;
+  const auto lines = read_http_lines(input.subspan(skipped), judge);
   if (std::holds_alternative<NeedMore>(lines)) return NeedMore{};
   if (const auto* malformed = std::get_if<Malformed>(&lines)) {
     return Malformed{.reason = malformed->reason, .consumed = skipped + malformed->consumed};
   }
   const auto& whole = std::get<Parsed<HttpLines>>(lines);
-  auto head = read_request(whole.value);
+  auto head = read_request(whole.value, own);
   if (!head) return Malformed{.reason = head.error(), .consumed = skipped + whole.consumed};
   return Parsed<HttpRequestHead>{.value = *std::move(head), .consumed = skipped + whole.consumed};
 }

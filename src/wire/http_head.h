@@ -22,6 +22,7 @@
 #include "base/limits.h"
 #include "wire/address_field.h"
 #include "wire/http_fields.h"
+#include "wire/http_target.h"
 #include "wire/parse.h"
 
 namespace stile::wire {
@@ -51,6 +52,7 @@ struct HttpRequestHead {
   AddressField destination;  // of type name; the received name is the host as sent, brackets included
   std::string path;          // what goes to an origin: "/…?…", or "*" for OPTIONS without a path; empty for CONNECT
   std::uint8_t minor = 1;    // of the version; 2 to 9 count as 1
+  bool own = false;          // for the proxy itself, in origin-form: there is no destination
   HttpFields fields;
   HttpBody body;            // never until_close; none for CONNECT
   bool persistent = false;  // the client can send another request behind this one
@@ -81,7 +83,8 @@ enum class HttpTurn : std::uint8_t { first, later };
 /// Malformed, at the end of the request line: http_syntax, http_version, http_target, http_scheme, request_port. At the
 /// octet that shows it: http_syntax, http_line_long, http_fields_large. At the end of the head: http_syntax, http_host,
 /// http_framing, http_coding. Each call reads from the first octet on.
-[[nodiscard]] ParseResult<HttpRequestHead> decode_http_request(ConstBytes input, HttpTurn turn = HttpTurn::first);
+[[nodiscard]] ParseResult<HttpRequestHead> decode_http_request(ConstBytes input, HttpTurn turn = HttpTurn::first,
+                                                               HttpOwn own = HttpOwn::nothing);
 
 /// What the request was: it decides whether a body follows.
 enum class HttpAsked : std::uint8_t { ordinary, head, connect };

@@ -67,7 +67,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto first = [](ConstBytes octets) { return decode_http_request(octets); };
   const auto later = [](ConstBytes octets) { return decode_http_request(octets, HttpTurn::later); };
   assert_one_verdict<HttpRequestHead>(first, tried);
+  const auto own = [](ConstBytes octets) { return decode_http_request(octets, HttpTurn::later, HttpOwn::pac); };
   assert_one_verdict<HttpRequestHead>(later, tried);
+  assert_one_verdict<HttpRequestHead>(own, tried);
   const auto request = later(input);
   if (const auto* parsed = std::get_if<Parsed<HttpRequestHead>>(&request)) check_request_goes_on(parsed->value);
   for (const HttpAsked asked : {HttpAsked::ordinary, HttpAsked::head, HttpAsked::connect}) {

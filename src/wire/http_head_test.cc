@@ -452,5 +452,36 @@ TEST(HttpResponse, InterimAndPersistent) {
   EXPECT_FALSE(response_of("HTTP/1.0 204 x\r\n\r\n").persistent);
 }
 
+// ── what is the proxy's own ─────────────────────────────────────────────────────────────────────────────────────────
+
+ParseResult<HttpRequestHead> decode_own(std::string_view line, HttpOwn own = HttpOwn::pac) {
+  return decode_http_request(octets_of_text(std::string(line) + "\r\nHost: a\r\n\r\n"), HttpTurn::first, own);
+}
+
+TEST(HttpOwnResource, IsOnePathByTwoMethods) {
+  for (const std::string_view method : {"GET", "HEAD"}) {
+    const auto result = decode_own(std::string(method) + " /proxy.pac HTTP/1.1");
+    const auto* const parsed = std::get_if<Parsed<HttpRequestHead>>(&result);
+    ASSERT_NE(parsed, nullptr);
+    EXPECT_TRUE(parsed->value.own && parsed->value.persistent);
+    EXPECT_EQ(parsed->value.path, "/proxy.pac");
+    EXPECT_TRUE(parsed->value.destination.received_name.empty());
+  }
+}
+
+TEST(HttpOwnResource, NothingElseIsAndNothingIsWhereItIsOff) {
+  for (const std::string_view line :
+       {"POST /proxy.pac", "OPTIONS /proxy.pac", "get /proxy.pac", "GET /", "GET /proxy.pac?", "GET /proxy.pac/",
+        "GET //proxy.pac", "GET /Proxy.pac", "GET /%70roxy.pac", "GET proxy.pac", "GET *", "CONNECT /proxy.pac"}) {
+    const auto result = decode_own(std::string(line) + " HTTP/1.1");
+    const auto* const malformed = std::get_if<Malformed>(&result);
+    ASSERT_NE(malformed, nullptr) << line;
+    EXPECT_EQ(malformed->reason, Reason::http_target) << line;
+  }
+  EXPECT_TRUE(std::holds_alternative<Malformed>(decode_own("GET /proxy.pac HTTP/1.1", HttpOwn::nothing)));
+  const auto absolute = decode_own("GET http://a/proxy.pac HTTP/1.1");
+  EXPECT_FALSE(std::get<Parsed<HttpRequestHead>>(absolute).value.own);
+}
+
 }  // namespace
 }  // namespace stile::wire::testing

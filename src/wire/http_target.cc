@@ -113,7 +113,7 @@ std::expected<std::uint8_t, Reason> parse_http_version(std::string_view text) no
   return text[7] == '0' ? std::uint8_t{0} : std::uint8_t{1};
 }
 
-std::expected<HttpRequestLine, Reason> parse_http_request_line(std::string_view text) {
+std::expected<HttpRequestLine, Reason> parse_http_request_line(std::string_view text, HttpOwn own) {
   const std::size_t first = text.find(' ');
   const std::size_t last = text.rfind(' ');
   if (first == last) return std::unexpected(Reason::http_syntax);  // no space, or one
@@ -126,6 +126,11 @@ std::expected<HttpRequestLine, Reason> parse_http_request_line(std::string_view 
   const auto minor = parse_http_version(text.substr(last + 1));
   if (!minor) return std::unexpected(minor.error());
   line.minor = *minor;
+  line.own = own == HttpOwn::pac && line.target == pac_path && (line.method == "GET" || line.method == "HEAD");
+  if (line.own) {
+    line.path = line.target;
+    return line;
+  }
   if (line.method != "CONNECT") return parse_absolute_form(std::move(line));
   auto destination = parse_authority(line.target, 0);
   if (!destination) return std::unexpected(destination.error());

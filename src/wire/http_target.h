@@ -13,16 +13,21 @@
 
 namespace stile::wire {
 
+/// What the proxy itself answers in origin-form, to GET and HEAD of exactly its path; all else in that form is refused.
+enum class HttpOwn : std::uint8_t { nothing, pac };
+inline constexpr std::string_view pac_path = "/proxy.pac";
+
 struct HttpRequestLine {
   std::string_view method;  // this and the target point into the line
   std::string_view target;
   std::uint8_t minor = 1;
   AddressField destination;
   std::string path;
+  bool own = false;  // see HttpRequestHead
 };
 
 /// Fails with http_syntax, http_version, http_target, http_scheme or request_port.
-[[nodiscard]] std::expected<HttpRequestLine, Reason> parse_http_request_line(std::string_view line);
+[[nodiscard]] std::expected<HttpRequestLine, Reason> parse_http_request_line(std::string_view line, HttpOwn own);
 
 /// "HTTP/1.x" as x; fails with http_syntax, or http_version for another major version.
 [[nodiscard]] std::expected<std::uint8_t, Reason> parse_http_version(std::string_view text) noexcept;
