@@ -16,10 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "auth/gss_acceptor.h"
 #include "auth/helper.h"
 #include "auth/helper_verifier.h"
-#include "auth/pam_login.h"
 #include "auth/pool_verifier.h"
 #include "engine/epoll/epoll_engine.h"
 #include "observe/accounting.h"
@@ -31,6 +29,7 @@
 #include "server/banner.h"
 #include "server/enclosure.h"
 #include "server/heartbeat.h"
+#include "server/helper_plan.h"
 #include "server/listening.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
@@ -330,35 +329,23 @@ bool Server::keep_records() {
 // A process is copied while it has one thread, no signal blocked, and nothing open that the copy should not have.
 bool Server::start_helper() {
   if (!config::needs_helper(config_)) return true;
-  const auto by_pam = [&](const config::Listener& listener) {
-    return config::auth_of(config_, listener).admits(AuthMethod::pam);
-  };
-  if (!auth::pam_built_in() && std::ranges::any_of(config_.listeners, by_pam)) {
-    diagnostics_.error("cannot start", "a listener's `auth` says pam, and this stile was built without PAM",
-                       "build it with STILE_PAM");
+  for (const AuthMethod method : {AuthMethod::pam, AuthMethod::gssapi}) {
+    const auto missing = not_built_in(config_, method);
+    if (!missing) continue;
+    diagnostics_.error(missing->what, missing->why, missing->cure);
     return false;
   }
-  const auto by_ticket = [&](const config::Listener& listener) {
-    return config::auth_of(config_, listener).admits(AuthMethod::gssapi);
-  };
-  auth::HelperPlan plan{
-      .program = config_.command.program, .judge = auth::judge_by_pam, .forget = [this] { forget_secrets(); }};
-  if (std::ranges::any_of(config_.listeners, by_ticket)) {
-    if (!protect::has_gssapi()) {
-      diagnostics_.error("cannot start", "a listener's `auth` says gssapi, and this stile was built without GSSAPI",
-                         "build it with STILE_GSSAPI");
-      return false;
-    }
-    plan.accept = [keys = auth::GssPlan{config_.gssapi.keytab, config_.gssapi.service, config_.gssapi.realms}](
-                      int socket) { return auth::run_gss_acceptor(socket, keys); };
-  }
+  const bool by_ticket = admits(config_, AuthMethod::gssapi);
+  auth::HelperPlan plan = plan_helper(config_);
+  plan.forget = [this] { forget_secrets(); };
+  if (!by_ticket) plan.accept = nullptr;
   auto started = auth::start_helper(plan);
   if (!started) {
     diagnostics_.error("cannot start the authentication helper", sys::describe(started.error()));
     return false;
   }
   helper_ = std::move(*started);
-  if (plan.accept) protect::prepare_gssapi();
+  if (by_ticket) protect::prepare_gssapi();
   return true;
 }
 
