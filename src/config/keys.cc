@@ -41,6 +41,9 @@ constexpr Table table_rows[] = {
      "that "
      "it sends and receives, datagrams included. A user is the whole principal, such as `alice@EXAMPLE.ORG`. See "
      "[authentication](authentication.md)."},
+    {"helper", "[helper]",
+     "The process that judges what PAM, a program of yours or Kerberos has to judge. The server starts it by itself, "
+     "unless a service manager does; see [authentication](authentication.md#the-helper-as-a-service-of-its-own)."},
     {"limits", "[limits]", "How long and how much. The defaults suit a server on the internet."},
     {"accounting", "[accounting]",
      "Who used how much: a row for each session in an SQLite file, with its octets as they are moved; `stile usage` "
@@ -396,6 +399,16 @@ constexpr Key key_rows[] = {
      .example = "\"allow\"",
      .choice = &Gssapi::nec,
      .words = {"refuse", "allow"}},
+    {.table = "helper",
+     .name = "socket",
+     .type = KeyType::socket,
+     .default_text = "",
+     .help =
+         "The socket of `stile helper`, a service of its own, which the server then asks instead of starting a helper. "
+         "`[command] program` and the `keytab` of `[gssapi]` are those of the helper's file. A change takes effect "
+         "when the server starts.",
+     .example = "\"unix:/run/stile-helper.sock\"",
+     .text = &Helper::socket},
     {.table = "limits",
      .name = "handshake",
      .type = KeyType::duration,

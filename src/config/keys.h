@@ -59,7 +59,7 @@ using DurationField =
 using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*,
                                  bool Gssapi::*, bool Config::*>;
 using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
-                               std::string Pam::*, std::string Gssapi::*, std::string Config::*>;
+                               std::string Pam::*, std::string Gssapi::*, std::string Helper::*, std::string Config::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats

@@ -193,6 +193,7 @@ class Reader {
   }
 
   void read_root(const toml::table& root) {
+    helper_is_a_unit_ = root["helper"]["socket"].is_string();
     for (const auto& [key, node] : root) {
       const Table* const table = key.str().empty() ? nullptr : find_table(key.str());
       if (table == nullptr) {
@@ -246,7 +247,7 @@ class Reader {
     if (table.name == "policy" && !values->contains(table.required)) {
       fail(place_of(key.source()), "[policy] has no 'rules': nobody could go anywhere");
     }
-    if (table.name == "command" && !values->contains(table.required)) {
+    if (table.name == "command" && !values->contains(table.required) && !helper_is_a_unit_) {
       fail(place_of(key.source()), "[command] has no 'program': nobody could log in by it");
     }
     if (table.name == "users" && !values->contains(table.required)) {
@@ -438,6 +439,7 @@ class Reader {
   std::string_view file_;
   const ReadFile& read_file_;
   Config config_;
+  bool helper_is_a_unit_ = false;  // which has the program in a file of its own
   policy::Lists lists_;
   std::string prefix_;  // "listen[0]." while the first listener is read
   std::vector<ConfigError> errors_;

@@ -54,6 +54,10 @@ Gssapi& part(Config& config, Value Gssapi::*) {
   return config.gssapi;
 }
 template <class Value>
+Helper& part(Config& config, Value Helper::*) {
+  return config.helper;
+}
+template <class Value>
 Engine& part(Config& config, Value Engine::*) {
   return config.engine;
 }

@@ -1,6 +1,6 @@
 // What a configuration has judged by foreign code, and by which (auth/helper.h): the same whether `stile serve` starts
 // the helper or a service manager does. Pure, but for what this build was made with. Tested in tests/e2e/pam_test.py,
-// command_test.py and gssapi_test.py.
+// command_test.py, gssapi_test.py and helper_unit_test.py.
 #pragma once
 
 #include <optional>
