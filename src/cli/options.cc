@@ -243,7 +243,8 @@ constexpr Command command_rows[] = {
          "systemd-socket-activate. Only root and the `user` of its configuration may ask. Of the configuration "
          "it needs no more than these keys; files that it names, such as users and certificates, are not read. SIGTERM "
          "ends it at once.",
-     .example = "systemd-socket-activate --seqpacket --listen=/run/stile-helper.sock \\\n"
+     .example = "stile helper --config /etc/stile-helper/stile.toml  # as a service\n"
+                "systemd-socket-activate --seqpacket --listen=/run/stile-helper.sock \\\n"
                 "  stile helper --config /etc/stile-helper/stile.toml",
      .flags = helper_flags},
     {.name = "check",
