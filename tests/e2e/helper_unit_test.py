@@ -3,17 +3,20 @@ that finds it there, loses it, and finds it again."""
 
 import os
 import pwd
+import select
 import signal
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from command_test import SECRETS, example
 from helpers import HelperUnit, helper_of, named, needs_activation
 from logins import GRANTED, REFUSED, log_in
-from processes import BINARY, run, stile, wait_until
+from processes import BINARY, ENVIRONMENT, run, stile, wait_until
 from sandbox_test import open_folder  # noqa: F401
 from server import Server
 
@@ -30,6 +33,19 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes som
 
 def program(words: list[str]) -> str:
     return "[command]\nprogram = [{}]\n".format(", ".join(f"'{word}'" for word in words))
+
+
+class Passed:
+    """`stile helper` that is passed a socket of the test's own."""
+
+    def __init__(self, listening: socket.socket, file: Path) -> None:
+        shell = f'exec 3<&{listening.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+        command = ["bash", "-c", shell, "bash", str(BINARY), "helper", "--config", str(file)]
+        self.process = subprocess.Popen(command, pass_fds=[listening.fileno()], env=ENVIRONMENT)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
 
 
 def is_granted(server: Server, user: str = "alice", password: str = SECRETS[0]) -> bool:
@@ -65,6 +81,26 @@ def test_logins_fail_while_it_is_gone_and_no_longer(helper_unit, serve, tmp_path
     wait_until("logins are judged again", lambda: is_granted(server))
     wait_until("that is told", lambda: "logins by command are judged again" in server.errors())
     assert server.errors().count("cannot reach the authentication helper") == 1
+
+
+def test_logins_wait_while_it_restarts_and_its_socket_stays(serve, tmp_path: Path) -> None:
+    """As under systemd, which holds the socket: whoever connects meanwhile waits in its queue."""
+    file, path, granted = tmp_path / "helper.toml", tmp_path / "helper.sock", []
+    file.write_text(program(example(tmp_path)))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        with closing(Passed(listening, file)) as first:
+            server = serve(config=CONFIG + f'[helper]\nsocket = "unix:{path}"\n')
+            assert is_granted(server)
+            first.process.send_signal(signal.SIGTERM)
+            assert first.process.wait(30) == 0
+        wait_until("the server has connected again", lambda: bool(select.select([listening], [], [], 0)[0]))
+        login = threading.Thread(target=lambda: granted.append(is_granted(server)))
+        login.start()
+        with closing(Passed(listening, file)):
+            login.join(30)
+            assert granted == [True]
 
 
 def test_a_server_starts_without_it(helper_unit, serve, tmp_path: Path) -> None:
