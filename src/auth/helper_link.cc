@@ -1,10 +1,11 @@
 #include "auth/helper_link.h"
 
-#include <string>
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "auth/authenticator.h"
+#include "sys/errno_table.h"
 #include "sys/record_socket.h"
 #include "sys/wait_any.h"
 
@@ -44,11 +45,21 @@ LoginOutcome outcome_of(wire::HelperOutcome outcome) noexcept {
 Result<std::unique_ptr<HelperLink>> HelperLink::create(sys::UniqueFd socket, Tell tell, Duration wait) {
   auto asked = sys::Notification::create();
   if (!asked) return std::unexpected(asked.error());
-  return std::unique_ptr<HelperLink>(new HelperLink(std::move(socket), std::move(tell), wait, std::move(*asked)));
+  return std::unique_ptr<HelperLink>(new HelperLink(std::move(socket), {}, std::move(tell), wait, std::move(*asked)));
 }
 
-HelperLink::HelperLink(sys::UniqueFd socket, Tell tell, Duration wait, sys::Notification asked)
-    : socket_(std::move(socket)), tell_(std::move(tell)), asked_(std::move(asked)), exchange_(wait) {
+Result<std::unique_ptr<HelperLink>> HelperLink::create(std::string path, Tell tell, Duration wait) {
+  auto asked = sys::Notification::create();
+  if (!asked) return std::unexpected(asked.error());
+  return std::unique_ptr<HelperLink>(new HelperLink({}, std::move(path), std::move(tell), wait, std::move(*asked)));
+}
+
+HelperLink::HelperLink(sys::UniqueFd socket, std::string path, Tell tell, Duration wait, sys::Notification asked)
+    : path_(std::move(path)),
+      tell_(std::move(tell)),
+      asked_(std::move(asked)),
+      exchange_(wait),
+      socket_(std::move(socket)) {
   thread_ = std::thread([this] { work(); });
 }
 
@@ -82,12 +93,16 @@ void HelperLink::work() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     fail(exchange_.expire(LoginJob::Clock::now()), lock);
-    if (gone_) {
+    if (!socket_.is_open()) {
       fail(exchange_.drain(), lock);
-    } else {
-      send_all(lock);
+      reach(lock);
     }
-    const auto due = exchange_.due();
+    send_all(lock);
+    auto due = exchange_.due();
+    if (!socket_.is_open()) {
+      if (due) continue;  // lost meanwhile
+      if (!path_.empty()) due = attempt_due_;
+    }
     lock.unlock();
     wait(due);
     lock.lock();
@@ -95,18 +110,53 @@ void HelperLink::work() {
   }
 }
 
-void HelperLink::wait(std::optional<HelperExchange::Time> due) {
+/// One attempt where one is due; nothing of it blocks.
+void HelperLink::reach(std::unique_lock<std::mutex>& lock) {
+  if (path_.empty()) return;
+  lock.unlock();
+  const Time now = LoginJob::Clock::now();
+  if (now >= attempt_due_) {
+    auto connected = sys::connect_records(path_);
+    if (connected) {
+      socket_ = std::move(*connected);
+      connected_ = now;
+    } else {
+      postpone(sys::describe(connected.error()));
+    }
+  }
+  if (!obstacle_.empty() && !std::exchange(told_obstacle_, true)) {
+    tell_("cannot reach the authentication helper at unix:" + path_, obstacle_,
+          "start its service, and see what that says; the server tries again by itself");
+  }
+  lock.lock();
+}
+
+void HelperLink::lose() {
+  socket_.reset();
+  if (LoginJob::Clock::now() - connected_ <= limits::helper_reconnect_max) return postpone("it ends the connection");
+  pause_ = Duration::zero();
+  attempt_due_ = {};
+  obstacle_.clear();
+  told_obstacle_ = false;
+}
+
+void HelperLink::postpone(std::string_view why) {
+  pause_ = std::clamp<Duration>(2 * pause_, limits::helper_restart_first, limits::helper_reconnect_max);
+  attempt_due_ = LoginJob::Clock::now() + pause_;
+  obstacle_ = why;
+}
+
+void HelperLink::wait(std::optional<Time> due) {
   std::optional<Duration> longest;
   // A login is late when its time is over, not when it is reached.
   if (due) longest = *due - LoginJob::Clock::now() + std::chrono::milliseconds(1);
-  std::array watched{sys::Waited{.descriptor = asked_.descriptor()},
-                     sys::Waited{.descriptor = gone_ ? -1 : socket_.get()}};
+  std::array watched{sys::Waited{.descriptor = asked_.descriptor()}, sys::Waited{.descriptor = socket_.get()}};
   static_cast<void>(sys::wait_any(watched, longest));
   if (watched[0].ready) asked_.clear();
 }
 
 void HelperLink::send_all(std::unique_lock<std::mutex>& lock) {
-  while (!gone_) {
+  while (socket_.is_open()) {
     const auto request = exchange_.next();
     if (!request) return;
     if (send(*request)) continue;
@@ -149,13 +199,13 @@ bool HelperLink::send_token(const HelperExchange::Request& request) {
 
 bool HelperLink::send_record(ConstBytes record) {
   const auto sent = sys::send_record(socket_.get(), record);
-  if (!sent && sent.error().kind == ErrorKind::reset) gone_ = true;
+  if (!sent && sent.error().kind == ErrorKind::reset) lose();
   return sent.has_value();
 }
 
 void HelperLink::receive_all(std::unique_lock<std::mutex>& lock) {
   std::vector<std::uint8_t> room(limits::helper_record_octets_max);
-  while (!gone_ && !stopping_) {
+  while (socket_.is_open() && !stopping_) {
     const auto received = sys::receive_record(socket_.get(), room);
     if (received) {
       take(ConstBytes(room).first(*received), lock);
@@ -163,7 +213,7 @@ void HelperLink::receive_all(std::unique_lock<std::mutex>& lock) {
     } else if (received.error().kind == ErrorKind::message_too_big) {
       take({}, lock);
     } else {
-      gone_ = received.error().kind != ErrorKind::would_block;
+      if (received.error().kind != ErrorKind::would_block) lose();
       return;
     }
   }
@@ -227,6 +277,8 @@ void HelperLink::settle(const wire::HelperProgress& progress, std::unique_lock<s
 }
 
 void HelperLink::note(AuthMethod method, LoginOutcome outcome) {
+  obstacle_.clear();
+  told_obstacle_ = false;
   if (outcome == LoginOutcome::unavailable) return trouble(method, "no verdict came in time");
   if (outcome == LoginOutcome::crashed) return trouble(method, "the process that judged it crashed");
   recovered(method);
@@ -237,14 +289,16 @@ void HelperLink::fail(HelperExchange::Jobs jobs, std::unique_lock<std::mutex>& l
   lock.unlock();
   for (const auto& job : jobs) {
     tell_waiters(*job, LoginOutcome::unavailable, std::nullopt);
-    trouble(job->method, gone_ ? "the authentication helper is gone" : "the authentication helper does not answer");
+    trouble(job->method,
+            socket_.is_open() ? "the authentication helper does not answer" : "the authentication helper is gone");
   }
   lock.lock();
 }
 
 void HelperLink::trouble(AuthMethod method, std::string_view why) {
   if (std::exchange(troubled_[static_cast<std::size_t>(method)], true)) return;
-  tell_("logins by " + std::string(name(method)) + " fail", why, gone_ ? "restart the server" : "");
+  const bool for_good = !socket_.is_open() && path_.empty();
+  tell_("logins by " + std::string(name(method)) + " fail", why, for_good ? "restart the server" : "");
 }
 
 void HelperLink::recovered(AuthMethod method) {

@@ -1,11 +1,15 @@
-// Logins as a worker asks for them, judged by a helper that this test plays: right, wrong, silent, late, gone, and one
-// that talks nonsense.
+// Logins as a worker asks for them, judged by a helper that this test plays: right, wrong, silent, late, gone, come
+// back, and one that talks nonsense.
 #include "auth/helper_link.h"
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -53,22 +57,49 @@ class HelperLinkTest : public ::testing::Test {
   ~HelperLinkTest() override {
     verifier_.reset();
     engine_->on_wake(nullptr);
+    if (!path_.empty()) ::unlink(path_.c_str());
   }
 
   void start(Duration wait = long_enough) {
     auto pair = sys::record_pair();
     ASSERT_TRUE(pair);
     helper_ = std::move(pair->there);
-    auto link = HelperLink::create(
-        std::move(pair->here),
-        [this](std::string_view what, std::string_view, std::string_view) {
-          const std::scoped_lock lock(told_mutex_);
-          told_.emplace_back(what);
-        },
-        wait);
+    open_office(HelperLink::create(std::move(pair->here), tell(), wait));
+  }
+  /// With a helper that is a service of its own, and is not there yet.
+  void start_without() {
+    path_ = ::testing::TempDir() + "stile-helper-" + std::to_string(::getpid());
+    open_office(HelperLink::create(path_, tell(), long_enough));
+  }
+  HelperLink::Tell tell() {
+    return [this](std::string_view what, std::string_view why, std::string_view) {
+      const std::scoped_lock lock(told_mutex_);
+      told_.emplace_back(std::string(what) + ": " + std::string(why));
+    };
+  }
+  void open_office(Result<std::unique_ptr<HelperLink>> link) {
     ASSERT_TRUE(link);
     office_ = std::make_unique<HelperOffice>(*key_, std::move(*link));
     verifier_ = std::make_unique<HelperVerifier>(*engine_, *office_);
+  }
+
+  void listen() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    ASSERT_LT(path_.size(), sizeof address.sun_path);
+    std::memcpy(address.sun_path, path_.data(), path_.size());
+    listening_.reset(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    ASSERT_EQ(::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(::listen(listening_.get(), 8), 0);
+  }
+  /// The link's next connection is the helper's.
+  void take_connection() {
+    std::array watched{sys::Waited{.descriptor = listening_.get()}};
+    ASSERT_TRUE(sys::wait_any(watched, long_enough));
+    auto connection = sys::accept_records(listening_.get());
+    ASSERT_TRUE(connection);
+    EXPECT_EQ(sys::peer_user(connection->get()), ::geteuid());
+    helper_ = std::move(*connection);
   }
 
   void on_wake(engine::Status) { verifier_->collect(); }
@@ -146,6 +177,8 @@ class HelperLinkTest : public ::testing::Test {
   std::unique_ptr<HelperVerifier> verifier_;
   engine::Operation wake_;
   sys::UniqueFd helper_;
+  std::string path_;
+  sys::UniqueFd listening_;
   Octets room_;
 };
 
@@ -257,6 +290,56 @@ TEST_F(HelperLinkTest, AHelperThatIsGoneFailsAtOnce) {
   EXPECT_EQ(outcome(*attempt), "auth.unavailable");
   EXPECT_EQ(outcome(begin("bob", "secret")), "auth.unavailable");
   EXPECT_EQ(told("logins by pam fail"), 1U);
+}
+
+TEST_F(HelperLinkTest, AHelperOfItsOwnIsFoundWhenItComes) {
+  start_without();
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(outcome(begin("alice", "secret")), "auth.unavailable");
+  listen();
+  take_connection();
+  auto attempt = begin("alice", "secret");
+  answer(next().id, wire::HelperOutcome::accepted, "alice");
+  EXPECT_EQ(outcome(*attempt), "alice");
+  EXPECT_EQ(told("cannot reach the authentication helper at unix:" + path_ + ": No such file"), 1U);
+  EXPECT_EQ(told("logins by pam fail"), 1U);
+  EXPECT_EQ(told("judged again"), 1U);
+}
+
+TEST_F(HelperLinkTest, AHelperOfItsOwnThatIsLostIsFoundAgain) {
+  start_without();
+  listen();
+  for (int round = 0; round < 3; ++round) {
+    take_connection();
+    const std::string user = "user" + std::to_string(round);
+    auto judged = begin(user, "secret");
+    answer(next().id, wire::HelperOutcome::accepted, user);
+    EXPECT_EQ(outcome(*judged), user);
+    auto lost = begin("alice", "secret");
+    static_cast<void>(next());
+    helper_.reset();
+    EXPECT_EQ(outcome(*lost), "auth.unavailable") << "it may have been judged: nobody is asked twice";
+  }
+  take_connection();
+  auto attempt = begin("alice", "secret");
+  const std::uint64_t id = next().id;
+  EXPECT_EQ(id, 7U) << "what was asked of one is no question of the next";
+  answer(id - 1, wire::HelperOutcome::accepted, "mallory");
+  answer(id, wire::HelperOutcome::refused);
+  EXPECT_EQ(outcome(*attempt), "auth.failed");
+}
+
+TEST_F(HelperLinkTest, OneThatTurnsTheServerAwayIsToldOnceAndAskedAgain) {
+  start_without();
+  listen();
+  for (int i = 0; i < 4; ++i) {
+    take_connection();
+    helper_.reset();
+  }
+  take_connection();
+  auto attempt = begin("alice", "secret");
+  answer(next().id, wire::HelperOutcome::accepted, "alice");
+  EXPECT_EQ(outcome(*attempt), "alice");
+  EXPECT_EQ(told("cannot reach the authentication helper at unix:" + path_), 1U);
 }
 
 TEST_F(HelperLinkTest, NonsenseIsIgnoredAndToldOnce) {

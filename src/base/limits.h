@@ -38,6 +38,10 @@ inline constexpr std::size_t helper_children_max = 48;  // each looks at one log
 inline constexpr auto helper_restart_first = 100ms;     // doubled with each end that follows soon
 inline constexpr auto helper_restart_max = 10s;
 inline constexpr auto helper_farewell = 2s;  // for it to end with the server
+// Where it is a service of its own:
+inline constexpr auto helper_reconnect_max = 2s;             // doubled up to this, from helper_restart_first on
+inline constexpr std::size_t helper_connections_max = 8;     // servers that it judges for at once
+inline constexpr std::size_t helper_strangers_told_max = 8;  // users that it turned away, told once each
 inline constexpr std::size_t service_name_octets_max = 64;
 inline constexpr std::size_t pam_prompts_max = 16;                   // of one login
 inline constexpr std::size_t command_line_octets_max = 16 * KiB;     // of an answer
@@ -260,6 +264,7 @@ static_assert(login_queue_per_source_max < login_queue_max);
 static_assert(hash_wait < handshake, "who waits for a hash is told so before its connection ends");
 static_assert(helper_wait < handshake && helper_back_end_wait < helper_wait);
 static_assert(helper_requests_max < helper_children_max);
+static_assert(helper_restart_first < helper_reconnect_max && helper_reconnect_max < helper_wait);
 static_assert(penalty_begin < penalty_crash, "who brings foreign code down is turned away at once");
 static_assert(penalty_login < penalty_begin && penalty_timeout < penalty_begin, "one mistake is nobody's end");
 static_assert(parked_octets_per_direction_tight < parked_octets_per_direction_max);

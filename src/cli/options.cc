@@ -10,9 +10,9 @@ constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "a
 constexpr std::array<std::string_view, 3> sandbox_choices{"best-effort", "required", "off"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 14> page_choices{"serve",  "check", "explain",     "fmt",     "import",
-                                                        "reload", "user",  "usage",       "connect", "ping",
-                                                        "trace",  "bench", "completions", "man"};
+constexpr std::array<std::string_view, 15> page_choices{"serve",  "helper", "check", "explain",     "fmt",
+                                                        "import", "reload", "user",  "usage",       "connect",
+                                                        "ping",   "trace",  "bench", "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -105,6 +105,7 @@ constexpr Flag quiet{.name = "--quiet", .help = "show the first line and the sta
 constexpr Flag json_events{.name = "--json", .help = "print one JSON object an event and line"};
 
 constexpr std::array serve_flags{config, listen, workers, log, sandbox, help};
+constexpr std::array helper_flags{config, help};
 constexpr std::array check_flags{
     config, listen,  workers,
     log,    sandbox, Flag{.name = "--effective", .help = "print every value in force and where it came from"},
@@ -233,6 +234,19 @@ constexpr Command command_rows[] = {
                     "tunnels end, for at most limits.drain; a second signal ends them at once.",
      .example = "stile serve\ncurl --proxy socks5h://127.0.0.1:1080 https://example.com/",
      .flags = serve_flags},
+    {.name = "helper",
+     .summary = "judge logins for a server, as a service of its own",
+     .description =
+         "Judges what a server has judged by PAM, by a program ([command]) or by Kerberos keys ([gssapi]), for a "
+         "server "
+         "whose [helper] socket names the socket of this service. That socket is passed by the service manager, or by "
+         "systemd-socket-activate. Only root and the `user` of its configuration may ask. Of the configuration "
+         "it needs no more than these keys; files that it names, such as users and certificates, are not read. SIGTERM "
+         "ends it at once.",
+     .example = "stile helper --config /etc/stile-helper/stile.toml  # as a service\n"
+                "systemd-socket-activate --seqpacket --listen=/run/stile-helper.sock \\\n"
+                "  stile helper --config /etc/stile-helper/stile.toml",
+     .flags = helper_flags},
     {.name = "check",
      .summary = "validate a configuration without running it",
      .description = "Reads the configuration as serve would, environment and flags included, and prints every fault as "

@@ -11,6 +11,7 @@ namespace stile::cli {
 [[nodiscard]] int run(const Arguments& arguments);
 
 [[nodiscard]] int run_serve(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_helper(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_check(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_explain(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_fmt(const Arguments& arguments, const Environment& environment);

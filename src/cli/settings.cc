@@ -32,14 +32,14 @@ std::expected<config::NamedFile, std::string> read_named(const std::string& conf
   return config::NamedFile{.path = path, .text = std::move(*text)};
 }
 
-std::expected<config::Config, BadSettings> load_file(const std::string& path) {
+std::expected<config::Config, BadSettings> load_file(const std::string& path, const config::ReadFile& read_named) {
   if (path.empty()) return config::zero_configuration();
   const auto text = sys::read_trusted_file(path, limits::configuration_octets_max);
   if (!text) {
     return std::unexpected(
         one_fault(exit_configuration, fmt::format("cannot read {}: {}", path, refusal_text(text.error()))));
   }
-  auto parsed = config::parse(*text, path, [&](const std::string& written) { return read_named(path, written); });
+  auto parsed = config::parse(*text, path, read_named);
   if (parsed) return std::move(*parsed);
   BadSettings bad;
   for (config::ConfigError& error : parsed.error()) {
@@ -191,7 +191,7 @@ std::string to_text(const Fault& fault) {
 
 std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, const Environment& environment) {
   const std::string path = file_given(arguments, environment);
-  auto config = load_file(path);
+  auto config = load_file(path, [&](const std::string& written) { return read_named(path, written); });
   if (!config) return std::unexpected(std::move(config.error()));
   BadSettings bad;
   for (const Flag& flag : arguments.command->flags) {
@@ -224,6 +224,15 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
   auto files = files_of(*config, path);
   return Settings{std::move(*config), path, std::move(*users), std::move(*tls), std::move(*upstreams),
                   std::move(files)};
+}
+
+std::expected<config::Config, BadSettings> load_configuration_alone(const Arguments& arguments,
+                                                                    const Environment& environment) {
+  const std::string path = file_given(arguments, environment);
+  auto config =
+      load_file(path, [](const std::string& written) { return config::NamedFile{.path = written, .text = {}}; });
+  if (config) config->gssapi.keytab = beside(path, config->gssapi.keytab);
+  return config;
 }
 
 std::optional<std::vector<std::string>> Settings::groups_of(const std::string& user) const {

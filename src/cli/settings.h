@@ -59,6 +59,10 @@ struct BadSettings {
 [[nodiscard]] std::expected<Settings, BadSettings> load_settings(const Arguments& arguments,
                                                                  const Environment& environment);
 
+/// What the file says, and nothing of the files that it names: for `stile helper`, which has no business with them.
+[[nodiscard]] std::expected<config::Config, BadSettings> load_configuration_alone(const Arguments& arguments,
+                                                                                  const Environment& environment);
+
 /// The lines of [policy] expect that the rules do not meet.
 [[nodiscard]] std::vector<Fault> failed_expectations(const Settings& settings);
 

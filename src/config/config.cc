@@ -74,7 +74,7 @@ void add_contradictions_of_auth(const Config& config, std::size_t index, std::ve
   if (auth.admits(AuthMethod::certificate) && listener.tls.client_ca.empty()) {
     add("auth", "nobody is asked for a certificate (add client_ca to the listener's `tls`)");
   }
-  if (auth.admits(AuthMethod::command) && config.command.program.empty()) {
+  if (auth.admits(AuthMethod::command) && config.command.program.empty() && config.helper.socket.empty()) {
     add("auth", "no program judges passwords (add [command] with `program`)");
   }
   if (auth.admits(AuthMethod::gssapi) && listener.tls.is_on()) {

@@ -79,6 +79,11 @@ struct Gssapi {
   bool nec = false;                 // levels that are not wrapped
 };
 
+/// Who judges what foreign code has to judge (auth/helper.h).
+struct Helper {
+  std::string socket;  // "unix:/PATH" of a service of its own; empty: the server starts it
+};
+
 /// Who used how much, kept on disk (observe/accounting.h).
 struct Accounting {
   std::string file;  // empty: off
@@ -122,6 +127,7 @@ struct Config {
   Command command;
   Gssapi gssapi;
   Pac pac;
+  Helper helper;
   Limits limits;
   Engine engine;
   Admin admin;

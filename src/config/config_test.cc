@@ -418,6 +418,15 @@ TEST(Auth, TwoWhoJudgePasswordsAreRefusedWithBothCures) {
   EXPECT_TRUE(needs_helper(accepted(listen + "auth = ['none', 'pam']\n")));
 }
 
+TEST(Auth, AHelperOfItsOwnHasItsOwnProgram) {
+  const std::string helper = "[helper]\nsocket = 'unix:/run/stile-helper.sock'\n";
+  const Config config = accepted(helper + "[[listen]]\naddress = '127.0.0.1:1'\nauth = 'command'\n");
+  EXPECT_EQ(config.helper.socket, "unix:/run/stile-helper.sock");
+  EXPECT_TRUE(needs_helper(config));
+  EXPECT_EQ(accepted("[command]\ncache = '1s'\n" + helper).command.cache, 1s);
+  EXPECT_TRUE(faults("[helper]\nsocket = '127.0.0.1:1'\n").starts_with("2:10: helper.socket: expected"));
+}
+
 TEST(Auth, WhatAClientCouldNotTellApartOrNeverReachIsRefused) {
   const std::string listen = "[[listen]]\naddress = '127.0.0.1:1'\n";
   const std::string tls = "tls = { certificate = 'c', key = 'k', client_ca = 'a' }\n";

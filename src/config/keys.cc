@@ -55,6 +55,9 @@ constexpr Table table_rows[] = {
     {"pac", "[pac]",
      "The file /proxy.pac, by which browsers are told which way to go, on the listeners whose `pac` says so. See "
      "[browsers](pac.md)."},
+    {"helper", "[helper]",
+     "The process that judges what PAM, a program of yours or Kerberos has to judge. The server starts it by itself, "
+     "unless a service manager does; see [authentication](authentication.md#the-helper-as-a-service-of-its-own)."},
     {"limits", "[limits]", "How long and how much. The defaults suit a server on the internet."},
     {"accounting", "[accounting]",
      "Who used how much: a row for each session in an SQLite file, with its octets as they are moved; `stile usage` "
@@ -608,6 +611,16 @@ constexpr Key key_rows[] = {
          "that have an address; at most 256. Everybody who can fetch the file can read them. Host names without a dot, "
          "loopback and link-local addresses, and private networks that no rule opens are always among them.",
      .example = "[\"intranet.example.org\", \"192.0.2.0/24\"]"},
+    {.table = "helper",
+     .name = "socket",
+     .type = KeyType::socket,
+     .default_text = "",
+     .help =
+         "The socket of `stile helper`, a service of its own, which the server then asks instead of starting a helper. "
+         "`[command] program` and the `keytab` of `[gssapi]` are those of the helper's file. A change takes effect "
+         "when the server starts.",
+     .example = "\"unix:/run/stile-helper.sock\"",
+     .text = &Helper::socket},
     {.table = "limits",
      .name = "handshake",
      .type = KeyType::duration,

@@ -71,7 +71,7 @@ using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bo
                                  bool Gssapi::*, bool Config::*, bool Upstream::*, bool Resolver::*>;
 using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
                                std::string Pam::*, std::string Gssapi::*, std::string Pac::*, std::string Config::*,
-                               std::string Upstream::*>;
+                               std::string Upstream::*, std::string Helper::*>;
 
 struct Key {
   std::string_view table;  // "" for the top level; see Table::repeats

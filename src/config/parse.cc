@@ -194,6 +194,7 @@ class Reader {
 
   // Rules name what other tables say: they come last.
   void read_root(const toml::table& root) {
+    helper_is_a_unit_ = root["helper"]["socket"].is_string();
     for (const bool rules : {false, true}) {
       for (const auto& [key, node] : root) {
         if ((key.str() == "policy") == rules) read_part(key, node);
@@ -250,7 +251,7 @@ class Reader {
     if (table.name == "policy" && !values->contains(table.required)) {
       fail(place_of(key.source()), "[policy] has no 'rules': nobody could go anywhere");
     }
-    if (table.name == "command" && !values->contains(table.required)) {
+    if (table.name == "command" && !values->contains(table.required) && !helper_is_a_unit_) {
       fail(place_of(key.source()), "[command] has no 'program': nobody could log in by it");
     }
     if (table.name == "users" && !values->contains(table.required)) {
@@ -472,6 +473,7 @@ class Reader {
   std::string_view file_;
   const ReadFile& read_file_;
   Config config_;
+  bool helper_is_a_unit_ = false;  // which has the program in a file of its own
   policy::Lists lists_;
   std::string prefix_;  // "listen[0]." while the first listener is read
   std::vector<ConfigError> errors_;

@@ -16,10 +16,8 @@
 #include <utility>
 #include <vector>
 
-#include "auth/gss_acceptor.h"
 #include "auth/helper.h"
 #include "auth/helper_verifier.h"
-#include "auth/pam_login.h"
 #include "auth/pool_verifier.h"
 #include "engine/epoll/epoll_engine.h"
 #include "observe/accounting.h"
@@ -30,6 +28,7 @@
 #include "server/banner.h"
 #include "server/enclosure.h"
 #include "server/heartbeat.h"
+#include "server/helper_plan.h"
 #include "server/listening.h"
 #include "server/name_settings.h"
 #include "server/worker.h"
@@ -186,6 +185,8 @@ class Server final : public Control {
   bool prepare();
   bool meet_manager();
   bool start_helper();
+  bool fork_helper(bool by_ticket);
+  [[nodiscard]] bool helper_is_a_unit() const noexcept { return !config_.helper.socket.empty(); }
   bool start_file_keeper();
   bool build_engines();
   bool open_listeners();
@@ -232,8 +233,9 @@ class Server final : public Control {
   std::unique_ptr<sys::FileKeeper> file_keeper_;  // absent: no sandbox
   std::uint64_t generation_ = 0;
   observe::Diagnostics diagnostics_;
-  std::optional<auth::StartedHelper> helper_;          // absent: no listener needs one
-  std::unique_ptr<auth::HelperOffice> helper_office_;  // likewise; holds the helper's socket, tells diagnostics_
+  std::optional<auth::StartedHelper> helper_;  // absent: no listener needs one, or it is a unit
+  std::unique_ptr<auth::HelperOffice>
+      helper_office_;  // absent: no listener needs one; holds the helper's socket, tells diagnostics_
   std::unique_ptr<observe::RecordSink> sink_;
   std::unique_ptr<observe::Accounting> accounting_;  // absent: no accounts are kept
   std::unique_ptr<SinkReporter> reporter_;
@@ -349,35 +351,28 @@ bool Server::keep_records() {
 // A process is copied while it has one thread, no signal blocked, and nothing open that the copy should not have.
 bool Server::start_helper() {
   if (!config::needs_helper(config_)) return true;
-  const auto by_pam = [&](const config::Listener& listener) {
-    return config::auth_of(config_, listener).admits(AuthMethod::pam);
-  };
-  if (!auth::pam_built_in() && std::ranges::any_of(config_.listeners, by_pam)) {
-    diagnostics_.error("cannot start", "a listener's `auth` says pam, and this stile was built without PAM",
-                       "build it with STILE_PAM");
+  const bool by_ticket = admits(config_, AuthMethod::gssapi);
+  auto missing = not_built_in(config_, AuthMethod::gssapi);
+  if (!missing && !helper_is_a_unit()) missing = not_built_in(config_, AuthMethod::pam);
+  if (missing) {
+    diagnostics_.error(missing->what, missing->why, missing->cure);
     return false;
   }
-  const auto by_ticket = [&](const config::Listener& listener) {
-    return config::auth_of(config_, listener).admits(AuthMethod::gssapi);
-  };
-  auth::HelperPlan plan{
-      .program = config_.command.program, .judge = auth::judge_by_pam, .forget = [this] { forget_secrets(); }};
-  if (std::ranges::any_of(config_.listeners, by_ticket)) {
-    if (!protect::has_gssapi()) {
-      diagnostics_.error("cannot start", "a listener's `auth` says gssapi, and this stile was built without GSSAPI",
-                         "build it with STILE_GSSAPI");
-      return false;
-    }
-    plan.accept = [keys = auth::GssPlan{config_.gssapi.keytab, config_.gssapi.service, config_.gssapi.realms}](
-                      int socket) { return auth::run_gss_acceptor(socket, keys); };
-  }
+  if (!helper_is_a_unit() && !fork_helper(by_ticket)) return false;
+  if (by_ticket) protect::prepare_gssapi();
+  return true;
+}
+
+bool Server::fork_helper(bool by_ticket) {
+  auth::HelperPlan plan = plan_helper(config_);
+  plan.forget = [this] { forget_secrets(); };
+  if (!by_ticket) plan.accept = nullptr;
   auto started = auth::start_helper(plan);
   if (!started) {
     diagnostics_.error("cannot start the authentication helper", sys::describe(started.error()));
     return false;
   }
   helper_ = std::move(*started);
-  if (plan.accept) protect::prepare_gssapi();
   return true;
 }
 
@@ -403,11 +398,12 @@ bool Server::start_file_keeper() {
 }
 
 bool Server::open_helper_office() {
-  if (!helper_) return true;
-  auto link = auth::HelperLink::create(std::move(helper_->socket),
-                                       [this](std::string_view what, std::string_view why, std::string_view cure) {
-                                         diagnostics_.warning(what, why, cure);
-                                       });
+  if (!config::needs_helper(config_)) return true;
+  const auto tell = [this](std::string_view what, std::string_view why, std::string_view cure) {
+    diagnostics_.warning(what, why, cure);
+  };
+  auto link = helper_ ? auth::HelperLink::create(std::move(helper_->socket), tell)
+                      : auth::HelperLink::create(config::socket_path(config_.helper.socket), tell);
   if (!link) {
     diagnostics_.error("cannot start", "the kernel gives no descriptors", "raise the limit of open files");
     return false;
@@ -809,7 +805,9 @@ std::expected<Reloaded, ReloadRefusal> Server::try_reload() {
     return std::unexpected(ReloadRefusal{.bad_configuration = true, .messages = std::move(next.error())});
   }
   if (config::needs_helper(next->config) && helper_office_ == nullptr) {
-    return refuse("a listener's `auth` says pam or command, and their helper starts with the server only; restart it");
+    return refuse(
+        "a listener's `auth` says pam, command or gssapi, and their helper comes with the start of the server only; "
+        "restart it");
   }
   auto changes = prepare_listeners(next->config);
   if (!changes) return std::unexpected(std::move(changes.error()));
@@ -864,9 +862,10 @@ std::vector<std::string> Server::fixed_until_restart(const config::Config& next)
   if (next.workers != config_.workers) notes.emplace_back("'workers' takes effect at the next start");
   if (next.log != config_.log) notes.emplace_back("'log' takes effect at the next start");
   if (next.engine.spin != config_.engine.spin) notes.emplace_back("'engine.spin' takes effect at the next start");
-  if (next.command.program != config_.command.program) {
+  if (!helper_is_a_unit() && next.command.program != config_.command.program) {
     notes.emplace_back("'command.program' takes effect at the next start");
   }
+  if (next.helper.socket != config_.helper.socket) notes.emplace_back("'helper.socket' takes effect at the next start");
   const config::Accounting& accounts = next.accounting;
   if (next.user != config_.user || next.sandbox != config_.sandbox) {
     notes.emplace_back("'user' and 'sandbox' take effect at the next start");

@@ -35,6 +35,10 @@ bool is_root() noexcept {
   return ::geteuid() == 0;
 }
 
+std::uint32_t own_user() noexcept {
+  return ::geteuid();
+}
+
 Result<void> become(const Account& account) noexcept {
   if (::setgroups(account.groups.size(), account.groups.data()) != 0) return last_error();
   if (::setresgid(account.group, account.group, account.group) != 0) return last_error();

@@ -2,12 +2,16 @@
 // calling thread and those that it starts; `become` for the whole process. Tested in privileges_test.cc.
 #pragma once
 
+#include <cstdint>
+
 #include "base/error.h"
 #include "sys/account.h"
 
 namespace stile::sys {
 
 [[nodiscard]] bool is_root() noexcept;
+/// As whom this process acts.
+[[nodiscard]] std::uint32_t own_user() noexcept;
 
 /// The groups, then the user; nothing of the old one stays. Fails where this process may not, and where it could go
 /// back.

@@ -24,13 +24,17 @@ namespace {
 constexpr int first_other = 3;  // behind the standard streams
 constexpr int cannot_execute = 127;
 
+void unblock_signals() noexcept {
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+}
+
 // As a shell would have them. What is ignored stays so in whatever is executed.
 void default_signals() noexcept {
   default_end_signals();
   std::signal(SIGPIPE, SIG_DFL);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::pthread_sigmask(SIG_SETMASK, &none, nullptr);
+  unblock_signals();
 }
 
 void die_with(pid_t parent) noexcept {
@@ -134,6 +138,7 @@ Result<Process> Process::make(const Body& body) {
 Result<Process> Process::fork(const char* name, std::span<const int> keep, const std::function<int()>& body) {
   return make([&] {
     ::prctl(PR_SET_NAME, name);
+    unblock_signals();
     lead_nowhere();
     close_all_but(keep);
     return body();

@@ -35,8 +35,9 @@ class Process {
   /// Ends it if it runs.
   ~Process();
 
-  /// Runs `body`, whose result is its exit code. Standard input and output lead nowhere, standard error stays; `keep`
-  /// are the only other descriptors it has. `name` is what process lists show, of at most 15 octets.
+  /// Runs `body`, whose result is its exit code. No signal is blocked there. Standard input and output lead nowhere,
+  /// standard error stays; `keep` are the only other descriptors it has. `name` is what process lists show, of at most
+  /// 15 octets.
   [[nodiscard]] static Result<Process> fork(const char* name, std::span<const int> keep,
                                             const std::function<int()>& body);
 

@@ -57,6 +57,22 @@ TEST(Process, ItHasNoDescriptorButThoseItWasGiven) {
   EXPECT_EQ(process->await(long_enough).value_or(Ending{.code = 99}).code, 0);
 }
 
+TEST(Process, NoSignalIsBlockedInIt) {
+  sigset_t blocked;
+  sigset_t before;
+  ::sigemptyset(&blocked);
+  ::sigaddset(&blocked, SIGTERM);
+  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &blocked, &before), 0);
+  auto process = Process::fork("test", {}, [] {
+    sigset_t own;
+    ::pthread_sigmask(SIG_SETMASK, nullptr, &own);
+    return ::sigismember(&own, SIGTERM);
+  });
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  ASSERT_TRUE(process);
+  EXPECT_EQ(process->await(long_enough).value_or(Ending{.code = 99}).code, 0);
+}
+
 TEST(Process, IsEndedByWhoeverHoldsIt) {
   pid_t id = 0;
   auto pair = record_pair();

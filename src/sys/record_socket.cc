@@ -2,8 +2,10 @@
 
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "base/limits.h"
 #include "sys/errno_table.h"
@@ -17,6 +19,33 @@ Result<RecordPair> record_pair() noexcept {
     return std::unexpected(make_error(errno));
   }
   return RecordPair{UniqueFd(descriptors[0]), UniqueFd(descriptors[1])};
+}
+
+Result<UniqueFd> connect_records(const std::string& path) noexcept {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return std::unexpected(make_error(ENAMETOOLONG));
+  std::memcpy(address.sun_path, path.data(), path.size());
+  UniqueFd socket{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!socket.is_open()) return std::unexpected(make_error(errno));
+  const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
+  if (retry([&] { return ::connect(socket.get(), generic, sizeof address); }) != 0) {
+    return std::unexpected(make_error(errno));
+  }
+  return socket;
+}
+
+Result<UniqueFd> accept_records(int listening) noexcept {
+  UniqueFd socket{retry([&] { return ::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); })};
+  if (!socket.is_open()) return std::unexpected(make_error(errno));
+  return socket;
+}
+
+std::optional<std::uint32_t> peer_user(int descriptor) noexcept {
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return std::nullopt;
+  return credentials.uid;
 }
 
 Result<void> send_record(int descriptor, ConstBytes record) noexcept {

@@ -2,9 +2,13 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdint>
+#include <cstring>
+#include <string>
 #include <vector>
 
 namespace stile::sys {
@@ -21,6 +25,33 @@ TEST(RecordSocket, OneSendIsOneReceive) {
   EXPECT_EQ(receive_record(pair->there.get(), room).value_or(0), 3U);
   EXPECT_EQ(receive_record(pair->there.get(), room).value_or(0), large.size());
   EXPECT_EQ(receive_record(pair->there.get(), room).error().kind, ErrorKind::would_block);
+}
+
+TEST(RecordSocket, TwoMeetAtAPath) {
+  const std::string path = ::testing::TempDir() + "stile-records-" + std::to_string(::getpid());
+  EXPECT_EQ(connect_records(path).error().kind, ErrorKind::not_found);
+  EXPECT_FALSE(connect_records(std::string(200, 'x')));
+  const UniqueFd listening{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  ASSERT_EQ(::bind(listening.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+  EXPECT_FALSE(connect_records(path)) << "nobody listens there";
+  ASSERT_EQ(::listen(listening.get(), 0), 0);
+  EXPECT_EQ(accept_records(listening.get()).error().kind, ErrorKind::would_block);
+  auto here = connect_records(path);
+  ASSERT_TRUE(here);
+  EXPECT_EQ(connect_records(path).error().kind, ErrorKind::would_block) << "there is room for one to wait";
+  auto there = accept_records(listening.get());
+  ASSERT_TRUE(there);
+  EXPECT_EQ(peer_user(there->get()), ::geteuid());
+  const std::array<std::uint8_t, 3> record{1, 2, 3};
+  ASSERT_TRUE(send_record(here->get(), record));
+  std::array<std::uint8_t, 8> room{};
+  EXPECT_EQ(receive_record(there->get(), room).value_or(0), 3U);
+  there->reset();
+  EXPECT_EQ(receive_record(here->get(), room).error().kind, ErrorKind::reset);
+  ::unlink(path.c_str());
 }
 
 TEST(RecordSocket, WhatDoesNotFitIsLostAsAWhole) {

@@ -64,10 +64,11 @@ int option_of(int descriptor, int level, int name) noexcept {
   return ::getsockopt(descriptor, level, name, &value, &length) == 0 ? value : -1;
 }
 
-Result<GivenSocket> take(int descriptor) {
+Result<GivenSocket> take(int descriptor, Wanted wanted) {
   GivenSocket given{.descriptor = UniqueFd(descriptor), .address = {}, .path = {}};
   const auto no_listener = std::unexpected(Error{.kind = ErrorKind::invalid, .os_code = EINVAL});
-  if (option_of(descriptor, SOL_SOCKET, SO_TYPE) != SOCK_STREAM) return no_listener;
+  const int type = wanted == Wanted::streams ? SOCK_STREAM : SOCK_SEQPACKET;
+  if (option_of(descriptor, SOL_SOCKET, SO_TYPE) != type) return no_listener;
   if (option_of(descriptor, SOL_SOCKET, SO_ACCEPTCONN) != 1) return no_listener;
   if (::fcntl(descriptor, F_SETFD, FD_CLOEXEC) != 0 || ::fcntl(descriptor, F_SETFL, O_NONBLOCK) != 0) {
     return std::unexpected(make_error(errno));
@@ -83,6 +84,7 @@ Result<GivenSocket> take(int descriptor) {
     given.path = std::string(address.sun_path, ::strnlen(address.sun_path, octets));
     return given.path.empty() ? Result<GivenSocket>(no_listener) : std::move(given);
   }
+  if (wanted != Wanted::streams) return no_listener;
   SocketAddress address;
   if (::getsockname(descriptor, &address.generic, &address.length) != 0) return std::unexpected(make_error(errno));
   given.address = address.endpoint();
@@ -94,7 +96,7 @@ Result<GivenSocket> take(int descriptor) {
 
 }  // namespace
 
-Result<ServiceManager> ServiceManager::of_environment() {
+Result<ServiceManager> ServiceManager::of_environment(Wanted wanted) {
   ServiceManager manager;
   const std::string notify = taken("NOTIFY_SOCKET");
   const std::string watchdog = taken("WATCHDOG_USEC");
@@ -107,7 +109,7 @@ Result<ServiceManager> ServiceManager::of_environment() {
   if (wait.count() > 0 && (watched.empty() || is_for_us(watched))) manager.watchdog_ = wait;
   const auto count = static_cast<int>(std::min<std::uint64_t>(number_in(sockets), given_max));
   for (int i = 0; is_for_us(listener) && i < count; ++i) {
-    auto given = take(first_given + i);
+    auto given = take(first_given + i, wanted);
     if (!given) return std::unexpected(given.error());
     manager.sockets_.push_back(std::move(*given));
   }

@@ -18,7 +18,13 @@
 
 namespace stile::sys {
 
-/// A listening stream socket that the service manager has opened.
+/// What a service wants to be given.
+enum class Wanted : std::uint8_t {
+  streams,  // TCP, and Unix-domain ones
+  records,  // Unix-domain seqpacket ones (record_socket.h)
+};
+
+/// A listening socket that the service manager has opened.
 struct GivenSocket {
   UniqueFd descriptor;
   Endpoint address;            // of an IP socket
@@ -29,8 +35,9 @@ struct GivenSocket {
 class ServiceManager {
  public:
   /// Reads what the environment says and takes it out of it, so that no program that this one starts speaks in its
-  /// name. While there is one thread. Fails where a descriptor that was given is no listening stream socket (invalid).
-  [[nodiscard]] static Result<ServiceManager> of_environment();
+  /// name. While there is one thread. Fails where a descriptor that was given is no listening socket of the kind that is
+  /// wanted (invalid).
+  [[nodiscard]] static Result<ServiceManager> of_environment(Wanted wanted = Wanted::streams);
 
   [[nodiscard]] bool is_there() const noexcept { return socket_.is_open(); }
   /// The sockets that nobody has taken.

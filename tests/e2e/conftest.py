@@ -10,6 +10,7 @@ import processes
 import pytest
 import raw_socks
 import realm
+from helpers import HelperUnit
 from networks import Lab, Namespace
 from origins import Handler, Origin
 from processes import Daemon
@@ -37,6 +38,19 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
         yield start
         raw_socks.close_all()
+
+
+@pytest.fixture
+def helper_unit(tmp_path: Path) -> Iterator[Callable[..., HelperUnit]]:
+    """Starts the helper as a service of its own; to be asked for before `serve`, so that it ends last."""
+    with ExitStack() as stack:
+
+        def start(*arguments: object, folder: Path = tmp_path, **options) -> HelperUnit:
+            unit = HelperUnit(folder, *arguments, **options)
+            stack.callback(unit.finish)
+            return unit
+
+        yield start
 
 
 @pytest.fixture

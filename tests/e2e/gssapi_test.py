@@ -12,7 +12,7 @@ import pytest
 import raw_socks
 import realm
 from datagrams import DatagramEcho
-from helpers import helper_of, named
+from helpers import helper_of, named, needs_activation
 from http_origins import HttpOrigin
 from origins import echo
 from processes import free_port, run, wait_until
@@ -580,3 +580,25 @@ def test_a_server_that_cannot_start(kerberos: Realm, tmp_path: Path) -> None:
     file.write_text(f'[[listen]]\naddress = "127.0.0.1:{free_port()}"\nauth = "gssapi"\ntls = {{ certificate = "c", key = "k" }}\n')
     refused = stile("check", "--config", file)
     assert refused.returncode == 78 and "gssapi protects the stream itself" in refused.stderr
+
+
+@needs_activation
+def test_keys_that_the_server_never_sees(helper_unit, serve, origin, kerberos: Realm, tickets: Path, gss) -> None:
+    """Those of a helper of its own, which may start again while a context stands."""
+    unit = helper_unit(f'[gssapi]\nkeytab = "{kerberos.keytab}"\n')
+    text = config(kerberos).replace(f'keytab = "{kerberos.keytab}"', 'keytab = "/nonexistent"')
+    server, far = serve(config=text + unit.key()), origin(echo)
+    client = gss.GssClient(server.proxy, tickets).enter(2)
+    assert client.request(far.host, far.port).code == 0
+    unit.kill()
+    client.send(b"still")
+    assert client.receive(5) == b"still"
+    unit.begin()
+
+    def entered() -> bool:
+        try:
+            return gss.GssClient(server.proxy, tickets).enter(2).level == 2
+        except (gss.Refused, OSError):
+            return False
+
+    wait_until("tickets are taken again", entered)

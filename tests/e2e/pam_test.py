@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from helpers import helper_of, named
+from helpers import helper_of, named, needs_activation
 from http_origins import HttpOrigin
 from logins import GRANTED, REFUSED, log_in
 from processes import run, stile, wait_until
@@ -60,6 +60,7 @@ def system(tmp_path_factory) -> list[str]:
     }
     for name, text in files.items():
         (folder / name).write_text(text)
+    (folder / "shadow").chmod(0o640)
     (folder / "rhost").write_text('test "$PAM_RHOST" = 127.0.0.1\n')
     (folder / "passdb").write_text("dora:secret:matrix\nelse:secret:other\n")
     mounts = [f"mount --bind {folder}/{name} /etc/{name}" for name in ("pam.d", *files)]
@@ -172,3 +173,18 @@ def test_a_helper_that_is_killed_comes_back(serve, system: list[str]) -> None:
 def test_modules_are_told_where_the_client_is(serve, system: list[str]) -> None:
     server = serve(config=config("rhost"), under=system)
     assert log_in(server.proxy, "alice", SECRET)[1] == GRANTED
+
+
+@needs_activation
+def test_a_helper_of_its_own_asks_pam(helper_unit, serve, system: list[str]) -> None:
+    """The accounts are those that the helper sees; the server sees none of them. As the unit's drop-in has it for them: root,
+    without capabilities."""
+    unit = helper_unit(under=[*system, "setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"])
+    server = serve(config=config("unix", 'cache = "0s"\n' + unit.key()))
+    assert log_in(server.proxy, "alice", SECRET)[1] == GRANTED
+    assert log_in(server.proxy, "alice", "wrong")[1] == REFUSED
+    assert log_in(server.proxy, "late", SECRET)[1] == REFUSED
+    assert helper_of(server.process.pid) is None and helper_of(unit.process.pid) is not None
+    os.kill(helper_of(unit.process.pid), signal.SIGKILL)
+    wait_until("its end is told", lambda: "the process that judged for a server ended (signal 9)" in unit.errors())
+    wait_until("logins are judged again", lambda: log_in(server.proxy, "alice", SECRET)[1] == GRANTED)

@@ -3,6 +3,7 @@ test plays; and sockets that are passed to it, by systemd-socket-activate."""
 
 import ctypes
 import os
+import re
 import shutil
 import signal
 import socket
@@ -69,13 +70,31 @@ def test_the_unit_is_as_closed_as_it_says() -> None:
     assert judged.returncode == 0 and "Overall exposure level" in judged.stdout, judged.stdout[-200:]
 
 
+@pytest.mark.parametrize(("asked", "most"), [(False, 5), (True, 16)])
+def test_the_unit_of_the_helper_is_as_closed_as_it_says(tmp_path: Path, asked: bool, most: int) -> None:
+    """Security reference, 6.4: 1.3 for PAM alone. It is 0.5 at most, and 1.6 with all that the example of its drop-in gives: root
+    and the network."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is not installed: the unit's exposure is not judged")
+    shutil.copy(UNITS / "stile-helper.service", tmp_path)
+    if asked:
+        example = (UNITS / "stile-helper.service.d" / "judges.conf.example").read_text()
+        settings = [line.removeprefix("# ") for line in example.splitlines() if re.match(r"# \w+=", line)]
+        assert len(settings) == 6
+        with (tmp_path / "stile-helper.service").open("a") as unit:
+            unit.write("\n".join(["[Service]", *settings, ""]))
+    judged = run("systemd-analyze", "security", "--offline=true", "--no-pager", f"--threshold={most}", tmp_path / "stile-helper.service")
+    assert judged.returncode == 0 and "Overall exposure level" in judged.stdout, judged.stdout[-200:]
+
+
 def test_the_units_hold_no_mistake(tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not installed: the units are not judged")
-    for unit in ("stile.service", "stile.socket"):
-        text = (UNITS / unit).read_text().replace("/usr/bin/stile serve", f"{BINARY} serve")
+    units = ["stile.service", "stile.socket", "stile-helper.service", "stile-helper.socket"]
+    for unit in units:
+        text = (UNITS / unit).read_text().replace("ExecStart=/usr/bin/stile", f"ExecStart={BINARY}")
         (tmp_path / unit).write_text(text)
-    judged = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", tmp_path / "stile.service", tmp_path / "stile.socket")
+    judged = run("systemd-analyze", "verify", "--man=no", "--recursive-errors=no", *(tmp_path / unit for unit in units))
     ours = [line for line in judged.stderr.splitlines() if "/stile.s" in line or line.startswith("stile.s")]
     assert not ours, ours
 
@@ -99,6 +118,23 @@ def test_the_manager_hears_of_each_state(manager: Manager, tmp_path: Path) -> No
     assert b"NOTIFY_SOCKET" in environment, "the kernel shows that of the start"
     server.finish()
     assert manager.hear()["STOPPING"] == "1"
+
+
+def test_the_manager_hears_of_the_helper_unit(manager: Manager, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as passed_one:
+        passed_one.bind(str(tmp_path / "helper.sock"))
+        passed_one.listen()
+        shell = ["bash", "-c", f'exec 3<&{passed_one.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"', "bash"]
+        command = manager.words(*shell, str(BINARY), "helper")
+        helper = subprocess.Popen(command, pass_fds=[passed_one.fileno()], env=ENVIRONMENT)
+        try:
+            assert manager.hear() == {"READY": "1", "STATUS": "waiting for servers"}
+            helper.send_signal(signal.SIGTERM)
+            assert manager.hear()["STOPPING"] == "1"
+            assert helper.wait(30) == 0
+        finally:
+            helper.kill()
+            helper.wait()
 
 
 def test_a_server_that_cannot_start_is_not_ready(manager: Manager) -> None:
