@@ -78,7 +78,7 @@ TEST(ProxyChoice, MistakesNameTheirPlaceAndCure) {
       server_of(chosen({}, environment_of({{"ALL_PROXY", "ftp://h:3128"}}))),
       "stile: cannot use ALL_PROXY: at character 1: the scheme ftp is unknown (use socks5h, socks5, socks4a, "
       "socks4 or http; inside TLS socks5h+tls, socks5+tls, socks4a+tls, socks4+tls or https; by a Kerberos ticket "
-      "socks5h+gssapi or socks5+gssapi)");
+      "socks5h+gssapi or socks5+gssapi; with a PROXY header alone proxy-protocol)");
 }
 
 TEST(ProxyChoice, APasswordOnTheCommandLineIsWarnedOf) {

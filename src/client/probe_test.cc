@@ -13,6 +13,13 @@
 namespace stile::client {
 namespace {
 
+using route::ClientRig;
+using route::octets;
+using route::proxy_at;
+using route::Script;
+using route::ScriptedProxy;
+using route::sealed;
+
 using engine::Status;
 
 const std::string greeting = octets({5, 1, 0});

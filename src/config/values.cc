@@ -625,8 +625,7 @@ std::expected<void, ListFault> store_list(const Key& key, const std::vector<std:
   const bool means_nothing = key.type == KeyType::protocols || key.type == KeyType::targets ||
                              key.type == KeyType::auth || key.type == KeyType::program ||
                              key.type == KeyType::suffixes || key.type == KeyType::dns_servers ||
-                             key.type == KeyType::servers;
-  key.type == KeyType::servers || key.type == KeyType::pac_ways;
+                             key.type == KeyType::servers || key.type == KeyType::pac_ways;
   if (items.empty() && means_nothing) return std::unexpected(ListFault{0, "the list is empty"});
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (auto added = add_item(key, items[i], config); !added) {
