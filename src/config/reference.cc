@@ -20,6 +20,37 @@ file. The file and its folder must not be writable by the group or by others.
 A list may be written as one string where it has one item. Durations are one whole number and a unit, in quotes: `"250ms"`, `"10s"`, `"5m"`, `"1h"`, `"7d"`.
 )";
 
+std::string list_text(const Key& key) {
+  switch (key.type) {
+    case KeyType::addresses:
+      return "list of IP addresses";
+    case KeyType::protocols:
+      return "list of `\"socks5\"`, `\"socks4\"`, `\"http\"`";
+    case KeyType::networks:
+      return "list of addresses and networks";
+    case KeyType::targets:
+      return "list of addresses and networks, each with ports";
+    case KeyType::auth:
+      return "list of `\"password\"`, `\"pam\"`, `\"command\"`, `\"gssapi\"`, `\"certificate\"`, `\"none\"`";
+    case KeyType::program:
+      return "path and arguments";
+    case KeyType::realms:
+      return "list of realms";
+    case KeyType::suffixes:
+      return "list of names";
+    case KeyType::dns_servers:
+      return "list of `ADDRESS` or `ADDRESS:PORT`";
+    case KeyType::servers:
+      return "list of proxies' addresses";
+    case KeyType::pac_ways:
+      return "list of `\"http\"`, `\"socks5\"`";
+    case KeyType::direct:
+      return "list of names, addresses and networks";
+    default:
+      return {};
+  }
+}
+
 std::string type_text(const Key& key) {
   switch (key.type) {
     case KeyType::address:
@@ -42,14 +73,6 @@ std::string type_text(const Key& key) {
       return fmt::format("`\"{}\"` or `\"{}\"`", key.words[0], key.words[1]);
     case KeyType::ports:
       return "port, range of ports, or `\"any\"`";
-    case KeyType::addresses:
-      return "list of IP addresses";
-    case KeyType::protocols:
-      return "list of `\"socks5\"`, `\"socks4\"`, `\"http\"`";
-    case KeyType::networks:
-      return "list of addresses and networks";
-    case KeyType::targets:
-      return "list of addresses and networks, each with ports";
     case KeyType::mode:
       return "octal number in quotes";
     case KeyType::account:
@@ -58,8 +81,6 @@ std::string type_text(const Key& key) {
       return "`unix:` and a path";
     case KeyType::file:
       return "path";
-    case KeyType::auth:
-      return "list of `\"password\"`, `\"pam\"`, `\"command\"`, `\"gssapi\"`, `\"certificate\"`, `\"none\"`";
     case KeyType::tls:
       return "table of files, with `optional`";
     case KeyType::service:
@@ -68,30 +89,17 @@ std::string type_text(const Key& key) {
       return "name of a user";
     case KeyType::sandbox:
       return "one of `\"best-effort\"`, `\"required\"`, `\"off\"`";
-    case KeyType::program:
-      return "path and arguments";
-    case KeyType::realms:
-      return "list of realms";
-    case KeyType::suffixes:
-      return "list of names";
-    case KeyType::dns_servers:
-      return "list of `ADDRESS` or `ADDRESS:PORT`";
     case KeyType::hosts:
       return "table of names and addresses";
     case KeyType::name:
       return "name";
-    case KeyType::servers:
-      return "list of proxies' addresses";
     case KeyType::pick:
       return fmt::format("one of `\"{}\"`", fmt::join(pick_words, "\"`, `\""));
-    case KeyType::pac_ways:
-      return "list of `\"http\"`, `\"socks5\"`";
     case KeyType::host:
       return "name or address of a host";
-    case KeyType::direct:
-      return "list of names, addresses and networks";
+    default:
+      return list_text(key);
   }
-  return {};
 }
 
 std::string default_text(const Key& key) {
