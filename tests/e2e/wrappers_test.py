@@ -1,12 +1,12 @@
 """Unchanged programs behind a wrapper that speaks SOCKS for them: Dante's socksify, Tor's torsocks."""
 
 import subprocess
-import textwrap
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from dante_client import behind
 from datagrams import DatagramEcho
 from ftp_site import start_vsftpd
 from name_server import A, NameServer
@@ -16,26 +16,6 @@ from server import Server
 from web import WebServer
 
 FETCH = ("curl", "-sS", "--noproxy", "*")
-
-
-def behind(server: Server, folder: Path, version: int = 5) -> dict[str, str]:
-    """The environment in which socksify, Dante's wrapper, uses this server."""
-    address, port = server.proxy
-    configuration = folder / "dante.conf"
-    configuration.write_text(
-        textwrap.dedent(f"""
-            resolveprotocol: fake
-            route {{
-              from: 0.0.0.0/0 to: 0.0.0.0/0 via: {address} port = {port}
-              protocol: tcp{" udp" if version == 5 else ""}
-              proxyprotocol: socks_v{version}
-              method: none
-              command: bind connect{" udpassociate" if version == 5 else ""}
-            }}
-        """)
-    )
-    # Loopback counts as a network at hand, which Dante would go to directly.
-    return {"SOCKS_CONF": str(configuration), "SOCKS_AUTOADD_LANROUTES": "no", "HOME": str(folder)}
 
 
 @pytest.fixture
