@@ -300,6 +300,10 @@ TEST_F(HelperLinkTest, AHelperOfItsOwnIsFoundWhenItComes) {
   auto attempt = begin("alice", "secret");
   answer(next().id, wire::HelperOutcome::accepted, "alice");
   EXPECT_EQ(outcome(*attempt), "alice");
+  // What is told of a verdict is told behind it, and before the next one.
+  auto last = begin("bob", "secret");
+  answer(next().id, wire::HelperOutcome::refused);
+  EXPECT_EQ(outcome(*last), "auth.failed");
   EXPECT_EQ(told("cannot reach the authentication helper at unix:" + path_ + ": No such file"), 1U);
   EXPECT_EQ(told("logins by pam fail"), 1U);
   EXPECT_EQ(told("judged again"), 1U);
