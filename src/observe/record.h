@@ -44,6 +44,7 @@ struct Record {
   std::optional<Duration> duration;              // printed as "seconds"
   Reason reason = Reason::none;
   std::optional<UdpDrop> drop;  // printed as the reason of Event::drop
+  std::string_view cache;       // "hit", "miss", …: what a service in the path says of a forwarded request
   std::string_view url;         // "GET http://example.com/", as the client asked: any octets
   std::string_view sni;         // likewise: the server's name in a TLS ClientHello
   std::string_view alpn;        // likewise: the protocols that it offers, comma-separated

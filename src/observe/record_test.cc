@@ -35,6 +35,7 @@ Record full_record() {
   record.socket_errors = 4;
   record.duration = 3s + 250ms + 1us;
   record.reason = Reason::fin_client;
+  record.cache = "uri-miss";
   record.url = "GET http://example.com/";
   record.sni = "example.com";
   record.alpn = "h2,http/1.1";
@@ -49,7 +50,7 @@ TEST(Record, JsonHasEveryKeyInTheOrderOfTheDesign) {
       R"("method":"none","command":"connect","target":"example.com:443","address":"[2001:db8::1]:443",)"
       R"("rule":"web","route":"direct","reply":0,"bytes_up":517,"bytes_down":18446744073709551615,)"
       R"("packets_up":1,"packets_down":2,"packets_dropped":3,"socket_errors":4,"seconds":3.250001,"reason":"fin.client",)"
-      R"("url":"GET http://example.com/","sni":"example.com","alpn":"h2,http/1.1"})"
+      R"("cache":"uri-miss","url":"GET http://example.com/","sni":"example.com","alpn":"h2,http/1.1"})"
       "\n");
 }
 
@@ -59,7 +60,7 @@ TEST(Record, TextSaysTheSame) {
             "client=192.0.2.7:40000 protocol=socks5 user=\"alice\" method=none command=connect "
             "target=\"example.com:443\" address=[2001:db8::1]:443 rule=\"web\" route=\"direct\" reply=0 bytes_up=517 "
             "bytes_down=18446744073709551615 packets_up=1 packets_down=2 packets_dropped=3 socket_errors=4 "
-            "seconds=3.250001 reason=fin.client url=\"GET http://example.com/\" sni=\"example.com\" "
+            "seconds=3.250001 reason=fin.client cache=uri-miss url=\"GET http://example.com/\" sni=\"example.com\" "
             "alpn=\"h2,http/1.1\"\n");
 }
 
@@ -140,7 +141,7 @@ TEST(Record, HostileNamesStayInsideTheirJsonString) {
     EXPECT_EQ(parsed["event"], "session.end");
     EXPECT_EQ(parsed["client"], "192.0.2.7:40000");
     EXPECT_LT(line.find("\"client\""), line.find("\"user\""));
-    EXPECT_EQ(parsed.size(), 25U);
+    EXPECT_EQ(parsed.size(), 26U);
   }
 }
 

@@ -141,6 +141,11 @@ std::string Way::text() const {
   return text;
 }
 
+bool Way::ends_at_service() const noexcept {
+  const Leg& last = legs_.back();
+  return last.plan->hops[last.member()].url.protocol == wire::ProxyProtocol::proxy_protocol;
+}
+
 Passage Way::passage() const {
   Passage passage;
   for (const Leg& leg : legs_) passage.add(leg.upstream, leg.member());

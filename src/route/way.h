@@ -77,6 +77,8 @@ class Way final : private ChainWatch {
   [[nodiscard]] const Endpoint& peer() const noexcept { return chain_->peer(); }
   /// "exit (exit1.example:1080) > far (far.example:1080)": the servers that were tried last.
   [[nodiscard]] std::string text() const;
+  /// After success: the last server is a service in the path, which speaks with the target itself (`proxy-protocol`).
+  [[nodiscard]] bool ends_at_service() const noexcept;
   /// After success, once.
   void take(protect::Line& into) noexcept { chain_->take(into); }
   /// After success: a session goes this way.

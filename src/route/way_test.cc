@@ -132,6 +132,17 @@ TEST(Way, LeadsThroughTheFirstThatIsAliveAndCountsTheSession) {
   EXPECT_EQ(town.figures(0).sessions, 0U);
 }
 
+TEST(Way, KnowsWhereItEndsAtAServiceInThePath) {
+  Town town;
+  town.serve("192.0.2.1:1080", works);
+  town.serve("192.0.2.2:8080", {});
+  town.use({plan_of("exit", {"socks5://192.0.2.1:1080"}), plan_of("cache", {"proxy-protocol://192.0.2.2:8080"})});
+  ASSERT_EQ(town.go({"exit"}), Reason::none);
+  EXPECT_FALSE(town.way().ends_at_service());
+  ASSERT_EQ(town.go({"cache"}), Reason::none);
+  EXPECT_TRUE(town.way().ends_at_service());
+}
+
 TEST(Way, WhereAServerFailsAnotherTakesItsPlaceWithinTheRequest) {
   const std::vector<std::pair<const char*, Script>> kinds{
       {"closes", {.turns = {}, .end = Script::End::fin}},

@@ -430,6 +430,7 @@ Reason HttpForward::take_origin() {
   origin_via_ = options_of(rule_).via;
   const route::Way* const way = reach_.way();
   origin_route_ = way == nullptr ? std::string() : way->text();
+  origin_is_service_ = way != nullptr && way->ends_at_service();
   passage_ = way == nullptr ? route::Passage() : way->passage();
   if (way != nullptr) return Reason::none;
   const auto client = about_.over_unix ? std::nullopt : std::optional(about_.peer);

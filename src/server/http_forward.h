@@ -159,7 +159,8 @@ class HttpForward final : private ReachOwner {
   std::optional<Target> origin_redirect_;  // under which options it was opened
   std::optional<Cidr> origin_egress_;
   std::vector<std::string> origin_via_;
-  std::string origin_route_;  // as records have it
+  std::string origin_route_;        // as records have it
+  bool origin_is_service_ = false;  // whose word on caches counts
   route::Passage passage_;
   Instant began_;  // the request in hand: its first octet
   Instant idle_since_;

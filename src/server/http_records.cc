@@ -104,6 +104,7 @@ std::unique_ptr<SessionInfo> HttpForward::info() const {
   info->user = asking_user();
   if (admitted_) info->dialled = dialled_;
   if (admitted_) info->route = origin_route_;
+  if (const auto cache = exchange_.cache(); admitted_ && origin_is_service_ && cache) info->cache = wire::name(*cache);
   if (!admitted_ && reach_.way() != nullptr) info->route = reach_.way()->text();
   if (const auto& request = exchange_.request(); request && !request->own) {
     info->command = request->is_connect() ? "connect" : "forward";

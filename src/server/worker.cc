@@ -485,6 +485,7 @@ void Worker::complete(observe::Record& record, const SessionInfo& info) const no
   }
   if (!info.route.empty()) record.route = info.route;
   record.rule = info.rule;
+  record.cache = info.cache;
   if (info.shown != nullptr) {
     if (record.url.empty()) record.url = info.shown->url;
     record.sni = info.shown->server_name;

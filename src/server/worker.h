@@ -138,6 +138,7 @@ struct SessionInfo {
   route::Passage passage;              // likewise
   session::TraceRing trace;
   std::unique_ptr<Shown> shown;
+  std::string_view cache;                                       // as records have it
   policy::RecordDetail detail = policy::RecordDetail::session;  // as the rule has it
   Claim claim;
 };

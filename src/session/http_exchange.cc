@@ -253,6 +253,7 @@ void HttpExchange::on_response(const wire::HttpResponseHead& head) {
   }
   // An origin does not speak for the proxy, and must not ask a client for what it keeps for the proxy.
   if (head.status == 407) return fail(Reason::http_response);
+  cache_ = wire::cache_outcome(head.fields);
   origin_persistent_ = head.persistent;
   // Where the origin goes before it has read the request's body, that body cannot be told from the next request.
   const bool body_lost = !request_done() && (!head.persistent || origin_deaf_);
@@ -331,6 +332,7 @@ void HttpExchange::settled() {
   request_body_.reset();
   response_body_.reset();
   response_tried_ = 0;
+  cache_.reset();
   reason_ = Reason::none;
   reused_ = retried_ = upgrading_ = answered_ = false;
   origin_over_ = origin_deaf_ = origin_strays_ = origin_persistent_ = keeps_origin_ = false;

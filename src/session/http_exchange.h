@@ -23,6 +23,7 @@
 #include "base/reason.h"
 #include "base/secret.h"
 #include "session/http_body.h"
+#include "wire/cache_status.h"
 #include "wire/http_head.h"
 #include "wire/pac.h"
 
@@ -109,6 +110,9 @@ class HttpExchange {
   [[nodiscard]] bool may_reuse() const noexcept;
   /// In phase answering: the connection to the origin can carry another request.
   [[nodiscard]] bool keeps_origin() const noexcept { return keeps_origin_; }
+  /// From the final response's head to `settled`: what it says of caches on its way. Anybody behind this connection may
+  /// have written it.
+  [[nodiscard]] const std::optional<wire::CacheOutcome>& cache() const noexcept { return cache_; }
   /// In phase answering: this is the connection's last answer.
   [[nodiscard]] bool closes() const noexcept { return close_; }
   /// Why the request ended; Reason::none for one that was served.
@@ -161,6 +165,7 @@ class HttpExchange {
   Target target_;
   std::optional<HttpBodyPassage> request_body_;   // from `opened` on
   std::optional<HttpBodyPassage> response_body_;  // from the final response's head on
+  std::optional<wire::CacheOutcome> cache_;
   Reason reason_ = Reason::none;
   bool reused_ = false;
   bool retried_ = false;

@@ -57,6 +57,31 @@ TEST(HttpExchange, ForwardsARequestAndItsResponse) {
   EXPECT_EQ(talk.exchange().phase(), HttpPhase::request);
 }
 
+TEST(HttpExchange, TellsWhatTheFinalResponseSaysOfCaches) {
+  const auto said = [](const std::string& response) -> std::string_view {
+    HttpExchange exchange({});
+    const auto octets = [](const std::string& text) {
+      return ConstBytes(reinterpret_cast<const std::uint8_t*>(text.data()), text.size());
+    };
+    exchange.client_octets(octets(get));
+    exchange.opened(false);
+    EXPECT_FALSE(exchange.cache());
+    exchange.origin_octets(octets(response));
+    EXPECT_EQ(exchange.phase(), HttpPhase::answering);
+    const std::string_view outcome = exchange.cache() ? wire::name(*exchange.cache()) : "";
+    exchange.client_took(exchange.to_client().size());
+    exchange.settled();
+    EXPECT_FALSE(exchange.cache()) << "what one request was told is nothing to the next";
+    return outcome;
+  };
+  const std::string whole = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n";
+  const std::string early = "HTTP/1.1 103 Early Hints\r\nCache-Status: c; hit\r\n\r\n";
+  EXPECT_EQ(said(whole + "Cache-Status: c; hit\r\n\r\n"), "hit");
+  EXPECT_EQ(said(whole + "\r\n"), "");
+  EXPECT_EQ(said(early + whole + "\r\n"), "");
+  EXPECT_EQ(said(early + whole + "Cache-Status: c; fwd=miss\r\n\r\n"), "miss");
+}
+
 TEST(HttpExchange, EveryCutOfBothStreamsGivesTheSame) {
   const std::string post =
       "POST http://a.example/ HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: "
