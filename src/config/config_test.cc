@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "config/keys.h"
-#include "base/loopback.h"
 
 namespace stile::config {
 namespace {
