@@ -73,6 +73,7 @@ void visit(const Record& record, Visitor&& visitor) {
   if (record.duration) visitor.seconds("seconds", whole_micros(*record.duration));
   if (record.reason != Reason::none) word("reason", stile::token(record.reason));
   if (record.drop) word("reason", stile::token(*record.drop));
+  peer("announced_user", record.announced_user);
   word("cache", record.cache);
   peer("url", record.url);
   peer("sni", record.sni);

@@ -43,11 +43,12 @@ struct Record {
   std::optional<std::uint64_t> socket_errors;    // ICMP among them; none ends an association
   std::optional<Duration> duration;              // printed as "seconds"
   Reason reason = Reason::none;
-  std::optional<UdpDrop> drop;  // printed as the reason of Event::drop
-  std::string_view cache;       // "hit", "miss", …: what a service in the path says of a forwarded request
-  std::string_view url;         // "GET http://example.com/", as the client asked: any octets
-  std::string_view sni;         // likewise: the server's name in a TLS ClientHello
-  std::string_view alpn;        // likewise: the protocols that it offers, comma-separated
+  std::optional<UdpDrop> drop;      // printed as the reason of Event::drop
+  std::string_view announced_user;  // whom the proxy in front says that it asks for: any octets, and no proof
+  std::string_view cache;           // "hit", "miss", …: what a service in the path says of a forwarded request
+  std::string_view url;             // "GET http://example.com/", as the client asked: any octets
+  std::string_view sni;             // likewise: the server's name in a TLS ClientHello
+  std::string_view alpn;            // likewise: the protocols that it offers, comma-separated
 };
 
 /// One JSON object and a newline. Printable ASCII only: all else is escaped, and octets that are not UTF-8 become

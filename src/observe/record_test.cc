@@ -35,6 +35,7 @@ Record full_record() {
   record.socket_errors = 4;
   record.duration = 3s + 250ms + 1us;
   record.reason = Reason::fin_client;
+  record.announced_user = "al\nice";
   record.cache = "uri-miss";
   record.url = "GET http://example.com/";
   record.sni = "example.com";
@@ -50,18 +51,19 @@ TEST(Record, JsonHasEveryKeyInTheOrderOfTheDesign) {
       R"("method":"none","command":"connect","target":"example.com:443","address":"[2001:db8::1]:443",)"
       R"("rule":"web","route":"direct","reply":0,"bytes_up":517,"bytes_down":18446744073709551615,)"
       R"("packets_up":1,"packets_down":2,"packets_dropped":3,"socket_errors":4,"seconds":3.250001,"reason":"fin.client",)"
-      R"("cache":"uri-miss","url":"GET http://example.com/","sni":"example.com","alpn":"h2,http/1.1"})"
+      R"("announced_user":"al\nice","cache":"uri-miss","url":"GET http://example.com/","sni":"example.com","alpn":"h2,http/1.1"})"
       "\n");
 }
 
 TEST(Record, TextSaysTheSame) {
-  EXPECT_EQ(to_text(full_record()),
-            "2026-09-21T14:13:20.123456Z session.end session=000000000000002a listener=127.0.0.1:1080 "
-            "client=192.0.2.7:40000 protocol=socks5 user=\"alice\" method=none command=connect "
-            "target=\"example.com:443\" address=[2001:db8::1]:443 rule=\"web\" route=\"direct\" reply=0 bytes_up=517 "
-            "bytes_down=18446744073709551615 packets_up=1 packets_down=2 packets_dropped=3 socket_errors=4 "
-            "seconds=3.250001 reason=fin.client cache=uri-miss url=\"GET http://example.com/\" sni=\"example.com\" "
-            "alpn=\"h2,http/1.1\"\n");
+  EXPECT_EQ(
+      to_text(full_record()),
+      "2026-09-21T14:13:20.123456Z session.end session=000000000000002a listener=127.0.0.1:1080 "
+      "client=192.0.2.7:40000 protocol=socks5 user=\"alice\" method=none command=connect "
+      "target=\"example.com:443\" address=[2001:db8::1]:443 rule=\"web\" route=\"direct\" reply=0 bytes_up=517 "
+      "bytes_down=18446744073709551615 packets_up=1 packets_down=2 packets_dropped=3 socket_errors=4 "
+      "seconds=3.250001 reason=fin.client announced_user=\"al\\x0aice\" cache=uri-miss url=\"GET http://example.com/\" "
+      "sni=\"example.com\" alpn=\"h2,http/1.1\"\n");
 }
 
 TEST(Record, ADropSaysWhy) {
@@ -132,6 +134,7 @@ TEST(Record, HostileNamesStayInsideTheirJsonString) {
     record.url = name;
     record.sni = name;
     record.alpn = name;
+    record.announced_user = name;
     const std::string line = to_json(record);
     EXPECT_EQ(line.find('\n'), line.size() - 1);
     for (const char octet : line.substr(0, line.size() - 1)) {
@@ -141,7 +144,7 @@ TEST(Record, HostileNamesStayInsideTheirJsonString) {
     EXPECT_EQ(parsed["event"], "session.end");
     EXPECT_EQ(parsed["client"], "192.0.2.7:40000");
     EXPECT_LT(line.find("\"client\""), line.find("\"user\""));
-    EXPECT_EQ(parsed.size(), 26U);
+    EXPECT_EQ(parsed.size(), 27U);
   }
 }
 

@@ -185,6 +185,7 @@ void Connection::start_http() {
                         .over_unix = over_unix_,
                         .proxied = session_.proxied() != nullptr,
                         .accountable = accountable(),
+                        .announced_user = std::string(announced_user()),
                         .who = session_.without_credentials(),
                         .session = id_,
                         .began = began_},
@@ -370,8 +371,15 @@ void Connection::connected() {
 }
 
 Traveller Connection::traveller() const {
-  return {
-      .client = over_unix_ ? std::nullopt : std::optional(peer_), .user = session_.identity()->user(), .session = id_};
+  const std::string_view proved = session_.identity()->user();
+  return {.client = over_unix_ ? std::nullopt : std::optional(peer_),
+          .user = proved.empty() ? announced_user() : proved,
+          .session = id_};
+}
+
+std::string_view Connection::announced_user() const noexcept {
+  const wire::ProxyHeader* const proxied = session_.proxied();
+  return proxied == nullptr ? std::string_view() : std::string_view(proxied->user);
 }
 
 // ── through other proxies ───────────────────────────────────────────────────────────────────────────────────────────

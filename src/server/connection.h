@@ -129,6 +129,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   [[nodiscard]] const policy::Options& options_of(int rule) const noexcept override { return policy().options(rule); }
   [[nodiscard]] Reason claim(int rule) override;
   [[nodiscard]] Traveller traveller() const override;
+  [[nodiscard]] std::string_view announced_user() const noexcept;
   [[nodiscard]] bool is_own(const Endpoint& place) const override { return server::is_own(*common_, place); }
 
   // relay::AssociationOwner

@@ -124,6 +124,7 @@ std::unique_ptr<SessionInfo> Connection::info() const {
   } else {
     info->method = name(AuthMethod::none);
   }
+  info->announced_user = announced_user();
   info->dialled = dialled_;
   if (reach_.way() != nullptr) info->route = reach_.way()->text();
   info->listener = listener_;

@@ -347,7 +347,9 @@ Reason HttpForward::claim(int rule) {
 }
 
 Traveller HttpForward::traveller() const {
-  return {.client = about_.over_unix ? std::nullopt : std::optional(about_.peer), .user = who_.user(), .session = id_};
+  return {.client = about_.over_unix ? std::nullopt : std::optional(about_.peer),
+          .user = who_.user().empty() ? std::string_view(about_.announced_user) : who_.user(),
+          .session = id_};
 }
 
 void HttpForward::open() {

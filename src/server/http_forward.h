@@ -34,6 +34,7 @@ struct HttpClient {
   bool over_unix = false;                // and it has no address
   bool proxied = false;                  // a PROXY header named it
   bool accountable = true;               // its mistakes count for `peer`
+  std::string announced_user;            // whom the proxy in front says that it asks for
   Identity who = Identity::anonymous();  // whom a client without credentials is taken for
   std::uint64_t session = 0;
   Instant began{};  // accepted: the first head is due before the handshake's deadline

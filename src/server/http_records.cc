@@ -102,6 +102,7 @@ std::unique_ptr<SessionInfo> HttpForward::info() const {
   info->listener = about_.listener;
   info->protocol = "http";
   info->user = asking_user();
+  info->announced_user = about_.announced_user;
   if (admitted_) info->dialled = dialled_;
   if (admitted_) info->route = origin_route_;
   if (const auto cache = exchange_.cache(); admitted_ && origin_is_service_ && cache) info->cache = wire::name(*cache);

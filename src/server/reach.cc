@@ -158,7 +158,7 @@ void Reach::travel(int rule, const Target& place) {
   }
   const Traveller traveller = owner_.traveller();
   session_text_ = session_text(traveller.session);
-  user_text_ = traveller.user;
+  user_text_ = traveller.user.substr(0, limits::credential_octets_max);
   route::Ask ask{.command = errand_.command, .target = place, .flags = errand_.flags};
   ask.client = traveller.client;
   ask.tlvs = {.authority = target_.host_name() == nullptr ? std::string_view() : target_.host_name()->text(),

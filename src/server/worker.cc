@@ -471,6 +471,7 @@ void Worker::complete(observe::Record& record, const SessionInfo& info) const no
   record.protocol = info.protocol;
   record.command = info.command;
   record.user = info.user;
+  record.announced_user = info.announced_user;
   record.method = info.method;
   // What is not to be recorded is only counted.
   if (is_recorded(record, info)) record.target = info.target;

@@ -127,6 +127,7 @@ struct SessionInfo {
   std::string_view protocol;
   std::string_view command;
   std::string user;
+  std::string announced_user;  // as records have it
   std::string_view method;
   std::string target;
   std::string rule;

@@ -152,6 +152,7 @@ bool read_tlvs(ConstBytes whole, ByteReader& reader, ProxyHeader& header) {
         header.unique_id = as_text(value);
         break;
       case V2Type::user:
+        if (value.size() > limits::credential_octets_max) return false;
         header.user = as_text(value);
         break;
       default:

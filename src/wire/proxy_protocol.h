@@ -43,7 +43,7 @@ struct ProxyHeader {
   std::string authority;                        // TLV 02, the name a client asked TLS for; any octets
   std::string alpn;                             // TLV 01; any octets
   std::string unique_id;                        // TLV 05, at most 128 octets; any octets
-  std::string user;                             // TLV E0, Stile's own: who the client is to the sender; any octets
+  std::string user;                             // TLV E0, Stile's own: who the client is to the sender; at most 255 octets
 
   friend bool operator==(const ProxyHeader&, const ProxyHeader&) = default;
 };

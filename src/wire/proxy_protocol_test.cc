@@ -121,6 +121,7 @@ bool naive_tlvs(const Octets& whole, std::size_t at, ProxyHeader& header) {
     if (whole[at] == 5) header.unique_id = value;
     if (whole[at] == 5 && length > 128) return false;
     if (whole[at] == 0xE0) header.user = value;
+    if (whole[at] == 0xE0 && length > 255) return false;
     if (whole[at] == 3) {
       if (length != 4 || ++checksums > 1) return false;
       Octets zeroed = whole;
@@ -359,6 +360,15 @@ TEST(ProxyHeaderV2, TlvsOfInterest) {
   EXPECT_EQ(header.authority, "proxy.example");
   EXPECT_EQ(header.unique_id, std::string(128, 'u'));
   EXPECT_EQ(header.user, "alice");
+}
+
+TEST(ProxyHeaderV2, AUserHasItsLongest) {
+  for (const std::size_t length : {255U, 256U}) {
+    Octets body(12, 1);
+    append(body, tlv(0xE0, Octets(length, 'a')));
+    const std::string said = describe(decode_proxy_header(version_2(0x21, 0x11, body)));
+    EXPECT_EQ(said.starts_with("malformed"), length == 256) << said;
+  }
 }
 
 TEST(ProxyHeaderV2, WhatIsToldBesidesTheAddressesIsRead) {

@@ -443,7 +443,31 @@ def test_an_announced_session_is_one_session_in_every_record(serve, origin, ca, 
     ends = [node.wait_for_record(event="session.end") for node in chain.nodes()]
     assert {end["client"] for end in ends} == {own}
     assert len({end["session"] for end in ends}) == 1
+    assert not [end for end in ends if "announced_user" in end]
     assert chain.last.wait_for_record(event="session.end")["bytes_up"] == chains.SIZE
+
+
+def test_an_announced_user_is_in_every_record(serve, origin, tmp_path: Path) -> None:
+    """The one who logged in at the first server, as far as the last; neither of the others asks for a login."""
+    users = tmp_path / "users"
+    add_user(users, "alice", "secret")
+    trusted, options = 'proxy_protocol_from = ["127.0.0.0/8"]', 'identity = "announce"'
+    last = serve(config=chains.configuration(listen=trusted))
+    middle = entry_to(serve, url(last.proxy), options=options, listen=trusted)
+    more = f'[users]\nfile = "{users}"\n'
+    entry = entry_to(serve, url(middle.proxy), options=options, listen='auth = ["password"]', more=more)
+    far = origin()
+    client = raw_socks.dial(entry.proxy)
+    client.sendall(b"\x05\x01\x02" + b"\x01\x05alice\x06secret" + raw_socks.request(far.host, far.port))
+    assert raw_socks.receive(client, 4) == b"\x05\x02\x01\x00"
+    assert raw_socks.receive_reply(client).code == 0
+    exchange(client, far.accept())
+    ends = [node.wait_for_record(event="session.end") for node in (entry, middle, last)]
+    assert [(end.get("user"), end.get("announced_user")) for end in ends] == [
+        ("alice", None),
+        (None, "alice"),
+        (None, "alice"),
+    ]
 
 
 def test_nobody_is_announced_unless_told_so(serve, origin) -> None:
