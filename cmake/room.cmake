@@ -33,10 +33,13 @@ function(stile_room name)
   endif()
   target_include_directories(stile_${name} ${scope} ${PROJECT_SOURCE_DIR}/src)
   target_link_libraries(stile_${name} ${scope} ${room_USES} stile_options)
-  if(room_COLD)
-    target_compile_options(stile_${name} PRIVATE $<IF:$<CONFIG:Release>,-O1,-O0>)
-  endif()
   if(sources)
+    if(room_COLD)
+      target_compile_options(stile_${name} PRIVATE $<IF:$<CONFIG:Release>,-O1,-O0>)
+      stile_read_headers_once(stile_${name} cold_room)
+    else()
+      stile_read_headers_once(stile_${name} room)
+    endif()
     # A room's libraries stay its own: no other room sees their headers.
     target_link_libraries(stile_${name} PRIVATE ${room_LIBRARIES})
   endif()
@@ -59,23 +62,32 @@ function(stile_room name)
   endforeach()
 endfunction()
 
-# Tests take longer to optimise than to run; what they test is optimised in full. Most of what is left is reading the same
-# headers again and again: they are compiled once a tree, but where ccache is, which does better and sees each file as it is.
+# Tests take longer to optimise than to run; what they test is optimised in full. (_FORTIFY_SOURCE wants an optimiser.)
 function(stile_test_options target)
-  target_compile_options(${target} PRIVATE $<IF:$<CONFIG:Release>,-O1,-O0>)
+  target_compile_options(${target} PRIVATE -O0 -U_FORTIFY_SOURCE)
+  stile_read_headers_once(${target} test <gtest/gtest.h>)
+endfunction()
+
+# stile_read_headers_once(TARGET KIND [HEADER...])
+# Most of a compiler's work is reading the same headers again and again: they are compiled once a tree for each kind of
+# target (alike in every option, and with these headers besides), but where ccache is, which does better and sees each file
+# as it is.
+function(stile_read_headers_once target kind)
   if(CMAKE_CXX_COMPILER_LAUNCHER)
     return()
   endif()
-  if(NOT TARGET test_headers)
-    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/test_headers.cc CONTENT "int main() {}\n")
-    add_executable(test_headers EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/test_headers.cc)
-    target_link_libraries(test_headers PRIVATE stile_options GTest::gtest_main)
-    target_compile_options(test_headers PRIVATE $<IF:$<CONFIG:Release>,-O1,-O0>)
-    target_precompile_headers(test_headers PRIVATE <gtest/gtest.h> <algorithm> <array> <chrono> <deque> <expected>
-                              <functional> <map> <memory> <optional> <span> <string> <string_view> <utility> <variant>
-                              <vector>)
+  if(NOT TARGET ${kind}_headers)
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/${kind}_headers.cc CONTENT "")
+    add_library(${kind}_headers OBJECT EXCLUDE_FROM_ALL ${PROJECT_BINARY_DIR}/${kind}_headers.cc)
+    get_target_property(options ${target} COMPILE_OPTIONS)
+    if(options)
+      target_compile_options(${kind}_headers PRIVATE ${options})
+    endif()
+    target_link_libraries(${kind}_headers PRIVATE stile_options)
+    target_precompile_headers(${kind}_headers PRIVATE ${ARGN} <algorithm> <array> <chrono> <deque> <expected> <functional>
+                              <map> <memory> <optional> <span> <string> <string_view> <utility> <variant> <vector>)
   endif()
-  target_precompile_headers(${target} REUSE_FROM test_headers)
+  target_precompile_headers(${target} REUSE_FROM ${kind}_headers)
 endfunction()
 
 # A micro-benchmark is run by hand; a test run only sees that it still works.

@@ -25,6 +25,15 @@ def pytest_sessionstart() -> None:
         networks.remove_leftovers()
 
 
+# They do little but wait, for routers that stay silent and probes that leave one a second.
+PATIENT = ("icmp_test", "replies_test", "ping_serve_test")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """The patient ones begin first, while the others have something to do beside them."""
+    items.sort(key=lambda item: item.module.__name__ not in PATIENT)
+
+
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts servers; each is ended and judged after the test, when no client or origin is left."""
