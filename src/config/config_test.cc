@@ -382,7 +382,7 @@ TEST(Tls, FaultsAreLocated) {
 
 TEST(Auth, FaultsAreLocated) {
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['pasword']\n"),
-            "3:9: listen.auth: expected password, pam, command, gssapi, certificate or none\n");
+            "3:9: listen.auth: expected one of none, password, pam, command, certificate, gssapi\n");
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = ['none', 'none']\n"),
             "3:17: listen.auth: none stands twice\n");
   EXPECT_EQ(faults("[[listen]]\naddress = '127.0.0.1:1'\nauth = []\n"), "3:8: listen.auth: the list is empty\n");

@@ -797,6 +797,15 @@ std::string_view word(LogFormat format) noexcept {
   return log_words[static_cast<std::size_t>(format)];
 }
 
+std::string auth_words(std::string_view open, std::string_view close) {
+  std::string words;
+  for (std::size_t i = 0; i < auth_method_count; ++i) {
+    if (i != 0) words += ", ";
+    words += fmt::format("{}{}{}", open, name(static_cast<AuthMethod>(i)), close);
+  }
+  return words;
+}
+
 std::span<const std::string_view> sandbox_words() noexcept {
   return words_of_sandbox;
 }

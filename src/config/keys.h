@@ -1,6 +1,6 @@
-// The one table of configuration keys (keys.cc), and the tables that hold them (tables.cc). The parser's known keys, its
-// "did you mean", what the environment and flags may set, `stile check --effective` and docs/configuration.md are all
-// made from it: a key that is not here does not exist. Pure and immutable. Tested in keys_test.cc.
+// The one table of configuration keys (keys.cc), and the tables that hold them (tables.cc). The parser's known keys,
+// its "did you mean", what the environment and flags may set, `stile check --effective` and docs/configuration.md are
+// all made from it: a key that is not here does not exist. Pure and immutable. Tested in keys_test.cc.
 #pragma once
 
 #include <array>
@@ -125,6 +125,9 @@ void add_table(Config& config, const Table& table);
 /// The words that `sandbox` takes.
 [[nodiscard]] std::span<const std::string_view> sandbox_words() noexcept;
 [[nodiscard]] std::string_view word(Sandbox sandbox) noexcept;
+
+/// The words that `auth` takes, in a row, each between two marks.
+[[nodiscard]] std::string auth_words(std::string_view open = "", std::string_view close = "");
 
 /// Reads one value and stores it; the message of a failure says what is expected. A key of a table that repeats goes
 /// into the last one of `config`, which must be there. Not for `rules`, `expect`, `lists`, `tls` and `hosts`, which are

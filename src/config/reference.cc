@@ -31,7 +31,7 @@ std::string list_text(const Key& key) {
     case KeyType::targets:
       return "list of addresses and networks, each with ports";
     case KeyType::auth:
-      return "list of `\"password\"`, `\"pam\"`, `\"command\"`, `\"gssapi\"`, `\"certificate\"`, `\"none\"`";
+      return "list of " + auth_words("`\"", "\"`");
     case KeyType::program:
       return "path and arguments";
     case KeyType::realms:

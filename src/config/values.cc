@@ -8,8 +8,8 @@
 
 #include "base/assert.h"
 #include "base/duration.h"
-#include "config/keys.h"
 #include "base/loopback.h"
+#include "config/keys.h"
 #include "policy/patterns.h"
 #include "wire/helper_record.h"
 
@@ -305,7 +305,7 @@ std::vector<Cidr>& networks_of(const Key& key, Config& config) {
 
 Stored add_auth(std::string_view text, Config& config) {
   const auto method = auth_method_named(text);
-  if (!method) return std::unexpected("expected password, pam, command, gssapi, certificate or none");
+  if (!method) return std::unexpected("expected one of " + auth_words());
   if (config.listeners.back().auth.admits(*method)) return std::unexpected(fmt::format("{} stands twice", text));
   config.listeners.back().auth.add(*method);
   return {};
