@@ -1,5 +1,5 @@
-// A whole worker in the simulation whose rules lead through upstreams: whom BIND is joined with, and that the worker
-// ends while it still asks after the upstreams' health.
+// A whole worker in the simulation whose rules lead through upstreams: whom BIND is joined with, that reloads
+// which change nothing end nothing, and that the worker ends while it still asks after the upstreams' health.
 #include <gtest/gtest.h>
 
 #include <memory>
@@ -37,7 +37,8 @@ class World : public WorkerRig {
   explicit World(config::Upstream settings, std::string_view rules = "allow anyone to any via exit")
       : WorkerRig(server) {
     auto common = common_of(rules, {{"exit", {.takes_names = true}}});
-    common->upstreams = {plan_of(std::move(settings))};
+    common->reloadable = true;
+    common->upstreams = {plan_of(settings)};
     start_worker(std::move(common), nullptr);
   }
   ~World() {
@@ -51,6 +52,14 @@ class World : public WorkerRig {
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
+  /// As it stands.
+  void reload(std::string_view rules) {
+    auto common = common_of(rules, {{"exit", {.takes_names = true}}});
+    common->generation = 1;
+    common->upstreams = {plan_of({})};
+    worker_->publish(std::move(common));
+    engine_.run_for(1s);
+  }
   [[nodiscard]] engine::SimEngine& engine() { return engine_; }
   [[nodiscard]] Worker& worker() { return *worker_; }
   /// Takes connections, and says nothing.
@@ -169,6 +178,25 @@ TEST(ThroughUpstreams, WhoCameToAnUpstreamIsDecidedHere) {
   EXPECT_EQ(told_of(10, octets({192, 0, 2})), 0);
   EXPECT_EQ(told_of(20, octets({203, 0, 113})), 2) << "whose rule has another way";
   EXPECT_EQ(told_of(7, octets({198, 51, 100})), 2) << "who is denied";
+}
+
+// Of a name that went on as it is no address is known, by which another rule could hold.
+TEST(ThroughUpstreams, AReloadThatChangesNothingEndsNoTunnelByName) {
+  const std::string rules = "allow anyone to any via exit";
+  const std::string by_name = octets({3, 15}) + "www.example.com" + octets({0, 80});
+  const std::string granted = octets({5, 0, 0, 1, 198, 51, 100, 2, 0x20, 0});
+  const std::pair<std::string, std::string> conversations[] = {
+      {"CONNECT www.example.com:80 HTTP/1.1\r\nHost: www.example.com:80\r\n\r\n", "HTTP/1.1 200"},
+      {octets({5, 1, 0, 5, 1, 0}) + by_name, octets({5, 0, 5, 0})}};
+  for (const auto& [request, answer] : conversations) {
+    World world({}, rules);
+    route::ScriptedProxy& proxy = world.serve_at_upstream(
+        {.turns = {{octets({5, 1, 0}), octets({5, 0})}, {octets({5, 1, 0}) + by_name, granted}}});
+    ASSERT_EQ(world.ask(request).substr(0, answer.size()), answer);
+    world.reload("deny anyone to 198.51.100.99\n" + rules);
+    proxy.say("hello");
+    EXPECT_EQ(world.hear(), "hello") << request;
+  }
 }
 
 }  // namespace
