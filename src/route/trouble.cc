@@ -101,7 +101,7 @@ Advice explain(const Trouble& trouble) {
     case Obstacle::dial:
       return dial_advice(trouble.reason);
     case Obstacle::announcement:
-      return {"it closed the connection before it was told who we are", "check that it takes PROXY headers"};
+      return {"it did not take the word of who we are", "check that it takes PROXY headers"};
     case Obstacle::protection:
       return protection_advice(trouble.reason);
     case Obstacle::conversation:
@@ -152,6 +152,12 @@ Reason of_http(std::uint16_t status) noexcept {
   }
 }
 
+/// Nobody came to it while we waited. It is about to say so itself, unless we are a moment earlier.
+bool no_peer_came(const Trouble& trouble) noexcept {
+  return trouble.obstacle == Obstacle::conversation && trouble.failure.fault == ProxyFault::timed_out &&
+         trouble.failure.awaited == session::Awaited::peer;
+}
+
 /// HTTP says with a status that it does not know us; that is no word on the target.
 bool refuses_us(const session::ProxyFailure& failure) noexcept {
   return failure.protocol == wire::ProxyProtocol::http && failure.code == 407;
@@ -176,6 +182,7 @@ Reason reason_of(const Trouble& trouble, std::size_t hops) noexcept {
       return trouble.reason == Reason::no_resources ? Reason::no_resources : Reason::upstream_failed;
   }
   if (last && trouble.failure.fault == ProxyFault::no_such_command) return Reason::upstream_command;
+  if (last && no_peer_came(trouble)) return Reason::bind_timeout;
   if (!last || !trouble.is_answer()) return Reason::upstream_failed;
   switch (trouble.failure.protocol) {
     case wire::ProxyProtocol::socks5:
@@ -200,7 +207,7 @@ std::optional<std::size_t> blamed_hop(const Trouble& trouble, std::size_t hops) 
       if (trouble.reason == Reason::no_resources) return std::nullopt;
       return trouble.hop;
   }
-  if (trouble.failure.fault == ProxyFault::no_such_command) return std::nullopt;
+  if (trouble.failure.fault == ProxyFault::no_such_command || no_peer_came(trouble)) return std::nullopt;
   // It let us in, and is still at it: the target may be slow.
   const bool slow =
       trouble.failure.fault == ProxyFault::timed_out && trouble.failure.awaited != session::Awaited::method;

@@ -90,6 +90,16 @@ TEST(Trouble, ASlowTargetIsNotItsProxysFault) {
   EXPECT_EQ(blamed_hop(silent(Awaited::reply, ProxyProtocol::http), 1), 0U);
 }
 
+// Who waits for a peer behind it stops at the same time as it does, and whoever is first says the same.
+TEST(Trouble, APeerThatNeverCameIsNotTheProxysFault) {
+  for (const ProxyProtocol protocol : {ProxyProtocol::socks4, ProxyProtocol::socks5}) {
+    const Trouble trouble{.obstacle = Obstacle::conversation,
+                          .failure = {.fault = ProxyFault::timed_out, .awaited = Awaited::peer, .protocol = protocol}};
+    EXPECT_EQ(reason_of(trouble, 1), Reason::bind_timeout);
+    EXPECT_EQ(blamed_hop(trouble, 1), std::nullopt);
+  }
+}
+
 TEST(Trouble, EveryObstacleHasItsOwnWords) {
   std::set<std::string> texts;
   for (int i = 1; i <= static_cast<int>(Obstacle::canceled); ++i) {

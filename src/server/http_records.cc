@@ -136,7 +136,8 @@ Grounds HttpForward::grounds() const {
                   .asked = exchange_.target(),
                   .candidate = {},
                   .at = worker_.week_time()};
-  if (admitted_ && !origin_redirect_) grounds.candidate = dialled_.address;
+  // Through other proxies a name may go on as it is: nobody here knows its address then.
+  if (admitted_ && !origin_redirect_ && dialled_.port != 0) grounds.candidate = dialled_.address;
   return grounds;
 }
 

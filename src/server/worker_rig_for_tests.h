@@ -47,9 +47,10 @@ class WorkerRig {
   }
   ~WorkerRig() { EXPECT_EQ(worker_, nullptr) << "end_worker was forgotten"; }
 
-  [[nodiscard]] static std::shared_ptr<Common> common_of(std::string_view rules) {
+  [[nodiscard]] static std::shared_ptr<Common> common_of(std::string_view rules,
+                                                         const policy::Upstreams& upstreams = {}) {
     auto common = std::make_shared<Common>();
-    auto policy = policy::Policy::compile(rules);
+    auto policy = policy::Policy::compile(rules, {}, upstreams);
     EXPECT_TRUE(policy) << (policy ? "" : policy.error().front().message);
     common->policy = std::make_shared<const policy::Policy>(std::move(*policy));
     common->live_sockets = std::make_shared<relay::LiveSockets>();

@@ -81,7 +81,7 @@ std::string request_for(const Script& script, std::size_t number) {
 }
 
 // What the client is told when nothing else goes wrong; -1: the connection just ends.
-int expected_reply(const Script& script) {
+int expected_reply(const Script& script, const Between& between) {
   if (script.login == Login::wrong) return -1;
   switch (script.errand) {
     case Errand::address:
@@ -89,13 +89,15 @@ int expected_reply(const Script& script) {
     case Errand::dead_first:
       return 0;
     case Errand::refused:
-      return 5;
+      return between.by_last[5];
     case Errand::silent:
+      return between.by_last[4];
     case Errand::unknown_name:
-      return 4;
+      return between.by_resolving[4];
     case Errand::denied:
-    case Errand::denied_name:
       return 2;
+    case Errand::denied_name:
+      return between.by_resolving[2];
     case Errand::malformed:
       return 7;
     case Errand::unfinished:
@@ -105,12 +107,14 @@ int expected_reply(const Script& script) {
   return -1;
 }
 
-Script random_script(engine::Prng& prng) {
+Script random_script(engine::Prng& prng, const Between& between) {
   const auto chance = [&](unsigned in) { return prng.next() % in == 0; };
   Script script;
   if (chance(3)) script.version = Version::socks4;
+  if (between.servers && chance(3)) script.version = Version::http;
   script.ipv6 = chance(4);
   script.errand = chance(2) ? Errand::address : static_cast<Errand>(prng.next() % errand_count);
+  if (script.version == Version::http && script.errand >= Errand::malformed) script.errand = Errand::name;
   script.up = random_octets(prng);
   script.down = random_octets(prng);
   if (script.errand < Errand::unfinished && chance(3))
@@ -162,6 +166,7 @@ class Origin final : public Talker {
 
   const Script& script_;
   engine::Socket listener_;
+  engine::Socket late_;  // is turned away
   bool visited_ = false;
   bool begun_ = false;
 };
@@ -194,11 +199,13 @@ Origin::Origin(engine::SimEngine& engine, const Script& script, const Endpoint& 
 void Origin::on_accept(engine::Status) {
   const Bystander bystander(engine_);
   if (!listener_.is_open()) return;
+  engine_.wait(listener_, engine::Interest::readable);
   if (!visited_ && engine_.try_accept(listener_, socket_)) {
     visited_ = true;
     return act();
   }
-  engine_.wait(listener_, engine::Interest::readable);
+  // Somebody between the client and here was lost behind his answer, and another tries in his place.
+  if (visited_ && engine_.try_accept(listener_, late_)) engine_.abort(late_);
 }
 
 void Origin::step() {
@@ -233,6 +240,7 @@ class ConnectConversation final : public Conversation {
  public:
   ConnectConversation(const Surroundings& surroundings, Script script)
       : undisturbed_(surroundings.undisturbed),
+        between_(surroundings.between),
         script_(std::move(script)),
         origin_(surroundings.engine, script_, {origin_of(script_.errand), origin_port(surroundings.number)}),
         client_(surroundings.engine, script_, surroundings.number) {
@@ -255,14 +263,18 @@ class ConnectConversation final : public Conversation {
   [[nodiscard]] std::optional<std::string> complaint_about_records(const std::vector<Ledger::Entry>& records) const;
 
   bool undisturbed_;
+  Between between_;
   Script script_;
   Origin origin_;
   Client client_;
 };
 
 std::optional<std::string> ConnectConversation::complaint(const Ledger& ledger) const {
-  const int expected = code_for(script_.version, expected_reply(script_));
-  if (!is_prefix(client_.payload(), script_.down)) return "I1, I7: the client received what the origin did not send";
+  const int expected = code_for(script_.version, expected_reply(script_, between_));
+  // What HTTP says to a refusal is no payload.
+  const bool refused = script_.version == Version::http && client_.code() != 0;
+  if (!refused && !is_prefix(client_.payload(), script_.down))
+    return "I1, I7: the client received what the origin did not send";
   if (!is_prefix(origin_.seen().octets, script_.up)) return "I1: the origin received what the client did not send";
   if (origin_.visited() && expected != 0) return "I2, I3: an origin was reached that must not be";
   const std::vector<Ledger::Entry> records = ledger.of(client_.local());
@@ -286,7 +298,7 @@ std::optional<std::string> ConnectConversation::complaint(const Ledger& ledger) 
 
 std::optional<std::string> ConnectConversation::complaint_about_records(
     const std::vector<Ledger::Entry>& records) const {
-  const bool granted = expected_reply(script_) == 0;
+  const bool granted = expected_reply(script_, between_) == 0;
   if (records.size() != (granted ? 2U : 1U)) return "I6: " + std::to_string(records.size()) + " records";
   const bool exact = !script_.client_resets && !script_.origin_resets;
   const Ledger::Entry& end = records.back();
@@ -302,7 +314,7 @@ std::optional<std::string> ConnectConversation::complaint_about_records(
 }  // namespace
 
 std::unique_ptr<Conversation> make_connect(const Surroundings& surroundings, engine::Prng& prng) {
-  return std::make_unique<ConnectConversation>(surroundings, random_script(prng));
+  return std::make_unique<ConnectConversation>(surroundings, random_script(prng, surroundings.between));
 }
 
 }  // namespace stile::sim_test

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/session_id.h"
 #include "observe/record.h"
 #include "server/worker.h"
 #include "sim/accounts.h"
@@ -29,6 +30,16 @@ class Ledger final : public server::Reporter {
     std::uint64_t packets_up;
     std::uint64_t packets_down;
     std::string user;
+
+    /// For a failing run.
+    [[nodiscard]] std::string text() const {
+      const char* const kind = event == observe::Event::session_start ? "start"
+                               : event == observe::Event::session_end ? "end"
+                               : event == observe::Event::denied      ? "denied"
+                                                                      : "error";
+      return session_text(session) + " " + (client ? client->to_string() : "nobody") + " " + kind + " " +
+             std::string(token(reason)) + " up " + std::to_string(bytes_up) + " down " + std::to_string(bytes_down);
+    }
   };
   void report(const observe::Record& record) noexcept override {
     if (record.event == observe::Event::drop) {
@@ -55,6 +66,8 @@ class Ledger final : public server::Reporter {
     }
     return found;
   }
+
+  [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
 
   /// An admitted session has one start and then one end; every other one outcome. Of the datagrams that an association
   /// drops, only the first of each reason is recorded.

@@ -23,13 +23,15 @@ std::string name_of(std::string_view who, std::size_t number) {
   return std::string(who) + std::to_string(number) + ".example";
 }
 
-void add_name(resolve::TableResolver& names, const std::string& name, const std::vector<Address>& addresses) {
+void add_name(const Names& names, const std::string& name, const std::vector<Address>& addresses) {
   std::vector<Address> ipv4;
   std::vector<Address> ipv6;
   for (const Address& address : addresses) (address.is_v4() ? ipv4 : ipv6).push_back(address);
-  names.add(std::get<HostName>(*canonical_host(name)),
-            {.ipv4 = resolve::TableResolver::half(ipv4, std::chrono::seconds(60)),
-             .ipv6 = resolve::TableResolver::half(ipv6, std::chrono::seconds(60))});
+  for (resolve::TableResolver* const table : names) {
+    table->add(std::get<HostName>(*canonical_host(name)),
+               {.ipv4 = resolve::TableResolver::half(ipv4, std::chrono::seconds(60)),
+                .ipv6 = resolve::TableResolver::half(ipv6, std::chrono::seconds(60))});
+  }
 }
 
 }  // namespace stile::sim_test

@@ -17,6 +17,7 @@ inline const Address origin_address = Address::v4(192, 0, 2, 10);  // "reserved"
 inline const Address origin_address6 = Address::parse("2001:db8:a::10").value();
 inline const Address other_address = Address::v4(192, 0, 2, 77);  // admitted as well, but not whom anybody asks for
 inline const Address other_address6 = Address::parse("2001:db8:a::77").value();
+inline const Address near_address = Address::v4(203, 0, 113, 20);  // reached by the client's own server in any case
 inline const Address stranger_address = Address::v4(203, 0, 113, 200);  // admitted nowhere
 inline const Address stranger_address6 = Address::parse("2001:db8:f::200").value();
 inline const Address dead_address = Address::v4(192, 0, 2, 66);  // allowed, but nothing answers
@@ -54,7 +55,9 @@ probes: allow anyone from 203.0.113.0/24 to ping 192.0.2.0/24, 198.51.100.2
 [[nodiscard]] bool is_prefix(const std::string& part, const std::string& whole);
 /// Names of the conversation of this number.
 [[nodiscard]] std::string name_of(std::string_view who, std::size_t number);
-/// Resolves `name` to these from the start on.
-void add_name(resolve::TableResolver& names, const std::string& name, const std::vector<Address>& addresses);
+/// What resolves names, for each server there is.
+using Names = std::vector<resolve::TableResolver*>;
+/// All of them resolve `name` to these from the start on.
+void add_name(const Names& names, const std::string& name, const std::vector<Address>& addresses);
 
 }  // namespace stile::sim_test

@@ -1,5 +1,5 @@
-// The client's side of a SOCKS handshake in the simulation: it writes greeting and request at its own pace and reads
-// the replies. What it does then, each command's client says. Tested by what it is for.
+// The client's side of a SOCKS handshake in the simulation, or of HTTP's CONNECT: it writes greeting and request at its
+// own pace and reads the replies. What it does then, each command's client says. Tested by what it is for.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@
 
 namespace stile::sim_test {
 
-enum class Version : std::uint8_t { socks4 = 4, socks5 = 5 };
+enum class Version : std::uint8_t { http = 1, socks4 = 4, socks5 = 5 };
 enum class Command : std::uint8_t { connect = 1, bind = 2, associate = 3 };
 
-/// A request, without SOCKS5's greeting. SOCKS4 takes IPv4 addresses and names only.
+/// A request, without SOCKS5's greeting. SOCKS4 takes IPv4 addresses and names only, HTTP no command but CONNECT.
 [[nodiscard]] std::string request(Version version, Command command, const Address& address, std::uint16_t port);
 [[nodiscard]] std::string request(Version version, Command command, const std::string& name, std::uint16_t port);
 
 struct Reply {
-  int code;  // 0: granted
-  Endpoint bound;
+  int code;        // 0: granted; else REP, CD or HTTP's status, 502 where it is 504: both mean a target out of reach
+  Endpoint bound;  // HTTP has none
 };
 
 class SocksClient : public Talker {

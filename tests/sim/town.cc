@@ -35,19 +35,10 @@ const Kind& random_kind(engine::Prng& prng) {
   return kinds.back();
 }
 
-// The hash is never made: the town's verifier has a table of its own.
-std::shared_ptr<const auth::Users> one_user() {
-  auto users = auth::Users::parse(std::string(user) + ":$2b$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW:");
-  STILE_ASSERT(users.has_value());
-  return std::make_shared<const auth::Users>(std::move(*users));
-}
-
 }  // namespace
 
 Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed)
     : engine_(std::make_unique<engine::SimEngine>(seed, faults)),
-      names_(std::make_unique<resolve::TableResolver>(*engine_)),
-      resolver_(std::make_unique<resolve::CachingResolver>(*engine_, *names_, resolve::CachingResolver::Options{})),
       reloads_(draw_reloads(seed)),
       undisturbed_(undisturbed && std::ranges::all_of(reloads_, &Reload::allows)) {
   engine_->set_route(dead_address, engine::SimBehaviour::silent());
@@ -55,24 +46,12 @@ Town::Town(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed
   engine_->set_path(Cidr{Address::v4(192, 0, 2, 0), 24}, {router, hidden_router});
   engine_->set_own_address(server_endpoint.address);
   engine_->set_own_address(server_endpoint6.address);
-  auto common = std::make_shared<server::Common>();
-  common->limits.drain = std::chrono::seconds(1);
-  common->accounting_interim = std::chrono::seconds(7);
-  common->policy = std::make_shared<const policy::Policy>(
-      std::move(*policy::Policy::compile(seed % 3 == 0 ? metered_rules : rules)));
-  common->own.sockets = {server_endpoint, server_endpoint6};
-  common->live_sockets = std::make_shared<relay::LiveSockets>();
-  common->probe_gate = std::make_shared<server::ProbeGate>();
-  common->users = one_user();
-  common_ = std::move(common);
-  verifier_ = std::make_unique<auth::TableVerifier>(*engine_, std::chrono::milliseconds(300), undisturbed_ ? 0U : 8U);
-  verifier_->add(std::string(user), std::string(password));
-  worker_ = std::make_unique<server::Worker>(*engine_, *resolver_, counters_, &ledger_, common_, verifier_.get());
-  const server::Admission admission{
-      .protocols = {}, .auth = {AuthMethod::none, AuthMethod::password}, .proxy_protocol_from = {}};
-  STILE_ASSERT(worker_->listen(server_endpoint, false, admission).has_value());
-  STILE_ASSERT(worker_->listen(server_endpoint6, false, admission).has_value());
-  worker_->start();
+  server_ = std::make_unique<Node>(*engine_, Node::Settings{.places = {server_endpoint, server_endpoint6},
+                                                            .proxy_protocol_from = {},
+                                                            .rules = std::string(seed % 3 == 0 ? metered_rules : rules),
+                                                            .upstreams = {},
+                                                            .busy_one_in = undisturbed_ ? 0U : 8U});
+  STILE_ASSERT(server_->start());
 }
 
 Town::~Town() = default;
@@ -80,7 +59,8 @@ Town::~Town() = default;
 void Town::add_random(engine::Prng& prng, std::string_view only) {
   const auto named = std::ranges::find(kinds, only, &Kind::name);
   const Kind& kind = named == kinds.end() ? random_kind(prng) : *named;
-  const Surroundings surroundings{*engine_, *names_, conversations_.size(), undisturbed_};
+  const Surroundings surroundings{
+      .engine = *engine_, .names = {&server_->names()}, .number = conversations_.size(), .undisturbed = undisturbed_};
   conversations_.push_back(kind.make(surroundings, prng));
   conversations_.back()->begin();
 }
@@ -103,15 +83,11 @@ void Town::reload(const Reload& reload) {
   engine_->run_for(reload.after);
   const std::string text =
       reload.allows ? "deny anyone from 203.0.113.99 to any\n" + std::string(rules) : "deny anyone to any";
-  auto next = std::make_shared<server::Common>(*common_);
-  ++next->generation;
-  next->policy = std::make_shared<const policy::Policy>(std::move(*policy::Policy::compile(text)));
-  common_ = std::move(next);
-  worker_->publish(common_);
+  server_->reload(text, {});
   if (reload.allows) return;
   engine_->run_for(std::chrono::seconds(1));
-  if (counters_.sessions_open.value() != 0) {
-    lived_on_ = std::to_string(counters_.sessions_open.value()) + " sessions live on that no rule allows";
+  if (server_->sessions_open() != 0) {
+    lived_on_ = std::to_string(server_->sessions_open()) + " sessions live on that no rule allows";
   }
 }
 
@@ -129,7 +105,7 @@ void Town::run() {
     if (!conversations_[i]->done()) never_ended_ += " " + std::to_string(i) + conversations_[i]->state();
   }
   if (engine_->spun()) never_ended_ += " (something completes and waits again for ever)";
-  traces_ = worker_->traces();
+  traces_ = server_->traces();
   for (std::size_t i = 0; i < conversations_.size(); ++i) {
     traces_ += "conversation " + std::to_string(i) + ": " + conversations_[i]->state() + "\n";
   }
@@ -143,19 +119,11 @@ void Town::run() {
 }
 
 void Town::stop_server() {
-  worker_->request_stop();
+  server_->request_stop();
   for (int i = 0; i < 10; ++i) engine_->run_for(std::chrono::minutes(1));
-  worker_.reset();
-  verifier_.reset();
-  engine::Operation closed;
-  struct Nobody {
-    void on_closed(engine::Status) {}
-  } nobody;
-  closed.bind<&Nobody::on_closed>(&nobody);
-  resolver_->close(closed);
+  server_->forget_worker();
+  server_->close_names();
   engine_->run_for(std::chrono::minutes(1));
-  resolver_.reset();
-  names_.reset();
 }
 
 std::optional<std::string> Town::complaint() const {
@@ -163,11 +131,11 @@ std::optional<std::string> Town::complaint() const {
   if (leak_) return "I5: " + *leak_;
   if (!lived_on_.empty()) return "I11: " + lived_on_;
   for (std::size_t i = 0; i < conversations_.size(); ++i) {
-    if (const auto found = conversations_[i]->complaint(ledger_)) {
+    if (const auto found = conversations_[i]->complaint(server_->ledger())) {
       return "conversation " + std::to_string(i) + ": " + *found;
     }
   }
-  return ledger_.complaint();
+  return server_->ledger().complaint();
 }
 
 }  // namespace stile::sim_test

@@ -9,15 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "auth/table_verifier.h"
 #include "engine/prng.h"
 #include "engine/sim/sim_engine.h"
-#include "observe/counters.h"
-#include "resolve/caching_resolver.h"
-#include "resolve/table_resolver.h"
-#include "server/worker.h"
 #include "sim/conversation.h"
-#include "sim/ledger.h"
+#include "sim/node.h"
 
 namespace stile::sim_test {
 
@@ -51,17 +46,11 @@ class Town {
   void stop_server();
 
   std::unique_ptr<engine::SimEngine> engine_;
-  std::unique_ptr<resolve::TableResolver> names_;
-  std::unique_ptr<resolve::CachingResolver> resolver_;
-  observe::Counters counters_;
-  Ledger ledger_;
-  std::shared_ptr<const server::Common> common_;
-  std::unique_ptr<auth::TableVerifier> verifier_;
-  std::unique_ptr<server::Worker> worker_;
   std::vector<std::unique_ptr<Conversation>> conversations_;
   std::string traces_;
   std::vector<Reload> reloads_;
   bool undisturbed_;
+  std::unique_ptr<Node> server_;
   std::string lived_on_;
   std::string never_ended_;
   std::optional<std::string> leak_;
