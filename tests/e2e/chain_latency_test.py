@@ -1,7 +1,7 @@
 """What a hop costs in round trips, and what they cost in time where the road to each hop is long. The round trips are counted
 on the road and judged; the times are printed, and never judged.
 
-    client ─ entry ══ hop 1 ══ hop 2 ══ hop 3 ─ target        ══ is a road of ROAD one way
+    client ─ entry ══ hop 1 ══ hop 2 ══ hop 3 ─ target        ══ is a road of ROAD seconds one way
 """
 
 import statistics
@@ -56,7 +56,7 @@ def build(serve, tmp_path: Path) -> Iterator[Callable[..., Far]]:
 
 
 def seconds_to_connect(proxy: tuple[str, int], host: str, port: int) -> float:
-    """From the request to the reply, and one question of the target's that is answered."""
+    """From the request to the reply. Behind it, the target answers one question."""
     with raw_socks.dial(proxy) as client:
         client.sendall(raw_socks.GREETING)
         assert raw_socks.receive(client, 2) == raw_socks.METHOD_NONE
@@ -79,4 +79,4 @@ def test_round_trips_of_each_hop(build, origin, record_property, count: int, han
     each = 1 if handshake == "pipelined" else 3 if login else 2
     assert way.round_trips() == [[each * (count - number) + 1] * TIMES for number in range(count)]
     called = f"{count} hop{'s' * (count > 1)}, {handshake}{', with a login' * login}"
-    record_property(f"connect through {called}", f"{1000 * statistics.median(times):.0f} ms, the road to each hop {2000 * ROAD:.0f} ms")
+    record_property(f"connect through {called}", f"{1000 * statistics.median(times):.0f} ms, the road to each hop {2000 * ROAD:.0f} ms there and back")

@@ -1,7 +1,6 @@
-"""A relay that stands for a long road: what enters it leaves it after the road's one-way time, in either direction.
+"""A relay that stands for a long road: each octet that enters it leaves it after the road's one-way time, in either direction.
 
-The road's connection costs its round trip as well: the relay answers at once, being near, but who speaks first is heard only
-when a handshake over the road would have been over. One thread turns all of its roads.
+Connecting through it costs nothing, which a real road would ask one more round trip for: the kernel connects, not the relay.
 """
 
 import heapq
@@ -59,28 +58,20 @@ class Delay:
             while self.due and self.due[0][0] <= time.monotonic():
                 heapq.heappop(self.due)[2]()
 
-    def later(self, when: float, what: Callable[[], None]) -> None:
-        heapq.heappush(self.due, (when, next(self.numbers), what))
-
     def accept(self) -> None:
         near, _ = self.listener.accept()
         near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         passage = Passage(near)
         self.passages.append(passage)
-        began = time.monotonic()
-        self.later(began + self.one_way, lambda: self.dial(passage, began))
-
-    def dial(self, passage: Passage, began: float) -> None:
-        """The first packet is there; its answer and what the near end says then are under way for two more lengths."""
         try:
             passage.far = socket.create_connection(self.far, 20)
         except OSError:
-            return passage.near.close()
+            return near.close()
         passage.far.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.carry(passage, passage.near, passage.far, "^", began + 3 * self.one_way)
-        self.carry(passage, passage.far, passage.near, "v", began)
+        self.carry(passage, near, passage.far, "^")
+        self.carry(passage, passage.far, near, "v")
 
-    def carry(self, passage: Passage, source: socket.socket, sink: socket.socket, direction: str, earliest: float) -> None:
+    def carry(self, passage: Passage, source: socket.socket, sink: socket.socket, direction: str) -> None:
         def deliver(octets: bytes) -> None:
             try:
                 sink.sendall(octets) if octets else sink.shutdown(socket.SHUT_WR)
@@ -96,7 +87,7 @@ class Delay:
                 passage.said(direction)
             else:
                 self.selector.unregister(source)
-            self.later(max(time.monotonic() + self.one_way, earliest), lambda: deliver(octets))
+            heapq.heappush(self.due, (time.monotonic() + self.one_way, next(self.numbers), lambda: deliver(octets)))
 
         self.selector.register(source, selectors.EVENT_READ, read)
 
