@@ -30,7 +30,7 @@ TARGETS = {pick: f"10.7.1.{number}" for number, pick in enumerate(PICKS, 1)}  # 
 CLIENTS = 4  # of each pick
 WAITED = 0.5  # seconds: so long takes no request that met a live member at once
 ROUND = 25  # granted requests of each pick until the next step
-HEALTH = 'timeout = "1s"\nfailures = 2\nretry = "1s"\nslow_start = "off"\nprobe = "1s"'
+HEALTH = 'timeout = "2s"\nfailures = 2\nretry = "1s"\nslow_start = "off"\nprobe = "1s"'
 
 TABLE = f"""
 table inet members {{
@@ -117,16 +117,18 @@ class Load:
             self.requests.append(self.ask(pick, time.monotonic()))
 
     def ask(self, pick: str, began: float) -> Request:
-        with socket.create_connection(self.proxy, 60) as client:
-            try:
-                client.sendall(raw_socks.GREETING + raw_socks.request(TARGETS[pick], self.port))
-                raw_socks.receive(client, 2)
-                code, failure = raw_socks.receive_reply(client).code, ""
-            except (OSError, AssertionError) as error:
-                code, failure = -1, repr(error)
-            seconds = time.monotonic() - began
-            if code != 0:
-                return Request(pick, began, seconds, failure or f"reply {code}")
+        try:
+            client = socket.create_connection(self.proxy, 60)
+            client.sendall(raw_socks.GREETING + raw_socks.request(TARGETS[pick], self.port))
+            assert raw_socks.receive(client, 2) == raw_socks.METHOD_NONE
+            code = raw_socks.receive_reply(client).code
+            failure = f"reply {code}" if code else ""
+        except (OSError, AssertionError) as error:
+            failure = repr(error)
+        seconds = time.monotonic() - began
+        if failure:
+            return Request(pick, began, seconds, failure)
+        with client:
             try:
                 client.settimeout(2)
                 return Request(pick, began, seconds, member=raw_socks.receive_all(client).decode())
@@ -210,13 +212,13 @@ def test_no_request_fails_while_one_member_lives(serve, members, far, lone_host,
     hurt, mend = TROUBLES[how]
     one, two, three = members
     load = Load(start_entry(serve, lone_host).proxy, far.port)
-    watch, hurt_at = Watch(load), {}
+    watch = Watch(load)
 
     def fall(member: Member) -> None:
-        hurt_at[member] = time.monotonic()
+        since = time.monotonic()
         hurt(member)
         load.go_on()
-        watch.fall(member, hurt_at[member])
+        watch.fall(member, since)
 
     def comeback(*back: Member) -> None:
         since = time.monotonic()

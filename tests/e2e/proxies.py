@@ -57,7 +57,7 @@ def microsocks(start: Start, folder: Path) -> Ports:
 
 def ssh(start: Start, folder: Path) -> Ports:
     """`ssh -D` and the sshd that it leads to: both are the proxy."""
-    sshd, options = start_sshd(lambda *command: start(*command), folder / "sshd")
+    sshd, options = start_sshd(start, folder / "sshd")
     addresses = ["-D", f"{IPV4}:2003", "-D", f"[{IPV6}]:2003"]
     start("ssh", "-N", *options, "-p", sshd, *addresses, IPV4, ports=[2003])
     return {"socks5": 2003, "socks4": 2003}
