@@ -20,6 +20,14 @@ std::uint64_t key_of(config::Pick pick, const WayKeys& keys) noexcept {
   }
 }
 
+/// Who let us in and then kept us waiting. Its target may be slow, so nobody is blamed for that; but another one may do
+/// better.
+std::optional<std::size_t> late_hop(const Trouble& trouble) noexcept {
+  const bool late =
+      trouble.obstacle == Obstacle::conversation && trouble.failure.fault == session::ProxyFault::timed_out;
+  return late ? std::optional(trouble.hop) : std::nullopt;
+}
+
 }  // namespace
 
 Passage& Passage::operator=(Passage&& other) noexcept {
@@ -68,9 +76,13 @@ void Way::set_out() {
     greeting = std::max(greeting, leg.plan->settings.timeout);
   }
   const Duration first = legs_.front().plan->settings.timeout;
+  // The last one's reply is awaited as long as there is time, or half as long where another could be asked.
+  const Leg& last = legs_.back();
+  const bool replaceable = last.at + 1 < last.order.size();
+  const Duration left = end_ - engine_.now();
   const ChainLimits limits{.dial = {.per_address = first, .total = first},
                            .greeting = greeting,
-                           .conversation = std::max<Duration>(greeting, end_ - engine_.now())};
+                           .conversation = std::max<Duration>(greeting, replaceable ? left / 2 : left)};
   chain_.emplace(engine_, resolver_, std::span(hops).first(legs_.size()), ask_, limits);
   chain_->bind<&Way::on_chain>(this);
   chain_->watch(*this);
@@ -98,7 +110,7 @@ void Way::on_chain(engine::Status) {
   const std::optional<std::size_t> blamed = blamed_hop(trouble, legs_.size());
   learn(blamed);
   if (trouble.obstacle == Obstacle::none) return finish(Reason::none);
-  if (!canceled_ && try_another(blamed)) return set_out();
+  if (!canceled_ && try_another(blamed ? blamed : late_hop(trouble))) return set_out();
   finish(reason_of(trouble, legs_.size()));
 }
 
@@ -118,9 +130,9 @@ void Way::learn(std::optional<std::size_t> blamed) {
 }
 
 // What a client was told of cannot be taken back: behind the first reply to BIND it is one server's.
-bool Way::try_another(std::optional<std::size_t> blamed) {
-  if (!blamed || engine_.now() >= end_ || told_) return false;
-  Leg& leg = legs_[*blamed];
+bool Way::try_another(std::optional<std::size_t> instead_of) {
+  if (!instead_of || engine_.now() >= end_ || told_) return false;
+  Leg& leg = legs_[*instead_of];
   if (leg.at + 1 >= leg.order.size()) return false;
   ++leg.at;
   return true;

@@ -99,7 +99,7 @@ class Way final : private ChainWatch {
   void on_chain(engine::Status status);
   void set_out();
   void learn(std::optional<std::size_t> blamed);
-  [[nodiscard]] bool try_another(std::optional<std::size_t> blamed);
+  [[nodiscard]] bool try_another(std::optional<std::size_t> instead_of);
   void finish(Reason reason) noexcept;
 
   engine::Engine& engine_;

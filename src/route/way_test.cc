@@ -170,6 +170,58 @@ TEST(Way, WhereAServerFailsAnotherTakesItsPlaceWithinTheRequest) {
   EXPECT_EQ(town.figures(0).failures, 1U);
 }
 
+// It may be the target that is slow, but nothing says that it is: half of the time is the next one's.
+TEST(Way, WhoLetsUsInAndNeverAnswersIsLeftForAnotherInTime) {
+  struct Kind {
+    std::string scheme;
+    Script mute;
+    Script answers;
+    std::uint64_t failures;  // SOCKS5 has shown that it works
+  };
+  const std::string connect = "CONNECT 192.0.2.10:80 HTTP/1.1\r\nHost: 192.0.2.10:80\r\n\r\n";
+  const std::string request4 = octets({4, 1, 0, 80, 192, 0, 2, 10, 0});
+  const std::vector<Kind> kinds{
+      {"socks5h", {.turns = {{greeting, octets({5, 0})}, {request + "never", ""}}}, works, 0},
+      {"http", {.turns = {{connect + "never", ""}}}, {.turns = {{connect, "HTTP/1.1 200 OK\r\n\r\n"}}}, 1},
+      {"socks4a", {.turns = {{request4 + "never", ""}}}, {.turns = {{request4, octets({0, 90, 0, 0, 0, 0, 0, 0})}}}, 1},
+  };
+  for (const Kind& kind : kinds) {
+    SCOPED_TRACE(kind.scheme);
+    Town town;
+    town.use({plan_of("exit", {kind.scheme + "://127.0.0.1:1080", kind.scheme + "://127.0.0.2:1080"})});
+    town.serve(one_at, kind.mute);
+    town.serve(two_at, kind.answers);
+    town.start({"exit"});
+    (void)town.engine().run_for(14s);
+    EXPECT_EQ(town.completions(), 0) << "of 30 s";
+    (void)town.engine().run_for(2s);
+    ASSERT_EQ(town.completions(), 1);
+    EXPECT_EQ(town.way().reason(), Reason::none);
+    EXPECT_EQ(town.way().text(), "exit (127.0.0.2:1080)");
+    EXPECT_EQ(town.figures(0).failures, kind.failures);
+    EXPECT_EQ(town.figures(0).under_way, 0U);
+    EXPECT_EQ(town.figures(1).failures, 0U);
+  }
+}
+
+TEST(Way, WhereThereIsNoOtherTheLastOneHasAllOfTheTime) {
+  for (const std::size_t servers : {1U, 2U}) {
+    SCOPED_TRACE(servers);
+    Town town;
+    town.use({plan_of("exit", {both.begin(), both.begin() + static_cast<std::ptrdiff_t>(servers)})});
+    const Script mute{.turns = {{greeting, octets({5, 0})}, {request + "never", ""}}};
+    town.serve(one_at, mute);
+    town.serve(two_at, mute);
+    town.start({"exit"});
+    (void)town.engine().run_for(29s);
+    EXPECT_EQ(town.completions(), 0);
+    (void)town.engine().run_for(2s);
+    ASSERT_EQ(town.completions(), 1);
+    EXPECT_EQ(town.way().reason(), Reason::upstream_failed);
+    EXPECT_EQ(town.figures(0).failures, 0U);
+  }
+}
+
 TEST(Way, AServerThatFailsOftenIsLeftAloneAndTriedAgainLater) {
   Town town;
   config::Upstream settings;
