@@ -349,8 +349,9 @@ std::optional<std::string> BindConversation::complaint_about_visitors(const std:
 std::optional<std::string> BindConversation::complaint_about_replies() const {
   const std::pair expected{expected_first(script_), expected_second(script_)};
   // All servers stop waiting at the same time, and whoever is first says so in his own way.
-  const bool any_refusal = !script_.is_direct() && script_.waits() && !script_.joined() && expected.second > 0;
-  const bool second_fits = any_refusal ? client_.code(1) > 0 : client_.code(1) == expected.second;
+  const bool nobody_came =
+      !script_.is_direct() && script_.waits() && !script_.ended_by_stranger() && expected.second > 0;
+  const bool second_fits = nobody_came ? client_.code(1) > 0 : client_.code(1) == expected.second;
   if (client_.code(0) != expected.first || !second_fits) {
     return "replies " + std::to_string(client_.code(0)) + ", " + std::to_string(client_.code(1)) + " instead of " +
            std::to_string(expected.first) + ", " + std::to_string(expected.second);

@@ -12,10 +12,6 @@
 namespace stile::sim_test {
 namespace {
 
-engine::Prng path_prng(std::uint64_t seed) {
-  return engine::Prng(seed ^ 0x70617468);
-}
-
 // As likely within a millisecond as within two seconds: most of what may go wrong is over soon.
 Duration random_moment(engine::Prng& prng) {
   return std::chrono::microseconds(prng.below(std::uint64_t{1} << (4 + prng.below(18))));
@@ -33,10 +29,7 @@ bool is_an_end_of_its_own(Reason reason) {
 }  // namespace
 
 ChainTown::ChainTown(std::uint64_t seed, const engine::SimFaults& faults, bool undisturbed)
-    : engine_(seed, faults), undisturbed_(undisturbed), path_([seed] {
-        engine::Prng prng = path_prng(seed);
-        return Path(prng);
-      }()) {
+    : engine_(seed, faults), undisturbed_(undisturbed), path_(engine::Prng(seed ^ 0x70617468)) {
   engine_.set_route(dead_address, engine::SimBehaviour::silent());
   engine_.set_own_address(server_endpoint.address);
   build();

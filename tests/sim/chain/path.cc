@@ -15,7 +15,7 @@ std::string upstream_name(std::size_t place) {
 
 }  // namespace
 
-Path::Path(engine::Prng& prng) {
+Path::Path(engine::Prng prng) {
   const auto chance = [&](unsigned in) { return prng.next() % in == 0; };
   const bool binds = chance(2);  // else HTTP, which knows no BIND, may be among them
   for (std::size_t place = 1; place < chain_length; ++place) {

@@ -31,7 +31,7 @@ struct Link {
 
 class Path {
  public:
-  explicit Path(engine::Prng& prng);
+  explicit Path(engine::Prng prng);
 
   /// To the server at that place, counted from 0; not to the first.
   [[nodiscard]] const Link& link_to(std::size_t place) const { return links_[place]; }
