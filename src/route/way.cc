@@ -7,7 +7,6 @@
 #include "base/assert.h"
 
 namespace stile::route {
-namespace {
 
 std::uint64_t key_of(config::Pick pick, const WayKeys& keys) noexcept {
   switch (pick) {
@@ -19,6 +18,8 @@ std::uint64_t key_of(config::Pick pick, const WayKeys& keys) noexcept {
       return keys.source;
   }
 }
+
+namespace {
 
 /// Who let us in and then kept us waiting. Its target may be slow, so nobody is blamed for that; but another one may do
 /// better.
