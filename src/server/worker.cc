@@ -109,6 +109,7 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
   interim_.bind<&Worker::on_interim>(this);
   calendar_.bind<&Worker::on_calendar>(this);
   usage_->attach(engine_);
+  upstreams_.watch(common_->upstream_watch.get());
   upstreams_.use(common_->upstreams);
 }
 
