@@ -12,16 +12,22 @@
 
 namespace stile::admin {
 
-enum class Request : std::uint8_t { reload };
+enum class Request : std::uint8_t { reload, upstreams, counters };
 
 [[nodiscard]] std::string to_line(Request request);
 /// The failure says what is wrong, as part of a sentence.
 [[nodiscard]] std::expected<Request, std::string> parse_request(std::string_view line);
 
-using Answer = std::expected<server::Reloaded, server::ReloadRefusal>;
+/// Of what was asked for: server::Reloaded, UpstreamReport or CounterReport.
+template <class Done>
+using Answer = std::expected<Done, server::Refusal>;
 
-[[nodiscard]] std::string to_line(const Answer& answer);
-/// Nothing that is no answer of ours.
-[[nodiscard]] std::expected<Answer, std::string> parse_answer(std::string_view line);
+[[nodiscard]] std::string to_line(const Answer<server::Reloaded>& answer);
+[[nodiscard]] std::string to_line(const Answer<server::UpstreamReport>& answer);
+[[nodiscard]] std::string to_line(const Answer<server::CounterReport>& answer);
+
+/// Nothing that is no answer of ours. What is missing in one counts as absent or 0.
+template <class Done>
+[[nodiscard]] std::expected<Answer<Done>, std::string> parse_answer(std::string_view line);
 
 }  // namespace stile::admin

@@ -41,18 +41,28 @@ void ControlSocket::begin() {
   thread_ = std::thread([this] { serve(); });
 }
 
+std::string ControlSocket::answer(std::string_view line) {
+  const auto request = parse_request(line);
+  if (!request) {
+    const server::Refusal refusal{.bad_configuration = false, .messages = {request.error()}};
+    return to_line(Answer<server::Reloaded>(std::unexpected(refusal)));
+  }
+  switch (*request) {
+    case Request::reload:
+      return to_line(control_.reload());
+    case Request::upstreams:
+      return to_line(control_.upstreams());
+    case Request::counters:
+      break;
+  }
+  return to_line(control_.counters());
+}
+
 void ControlSocket::serve() {
   const sys::LineLimits limits{.clients_max = limits::admin_connections_max,
                                .octets_max = limits::admin_request_octets_max,
                                .wait = limits::admin_wait};
-  sys::serve_lines(listening_, stop_.descriptor(), limits, [this](std::string_view line) {
-    const auto request = parse_request(line);
-    if (!request) {
-      return to_line(
-          Answer(std::unexpected(server::ReloadRefusal{.bad_configuration = false, .messages = {request.error()}})));
-    }
-    return to_line(control_.reload());
-  });
+  sys::serve_lines(listening_, stop_.descriptor(), limits, [this](std::string_view line) { return answer(line); });
 }
 
 }  // namespace stile::admin

@@ -1,11 +1,13 @@
 // The control socket: a Unix-domain socket at which a running server is asked things. Its own thread; what is asked
-// goes to server/control.h, one request after another. Tested in tests/e2e/reload_test.py.
+// goes to server/control.h, one request after another. Tested in tests/e2e/reload_test.py and
+// tests/e2e/upstreams_test.py.
 #pragma once
 
 #include <expected>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "server/control.h"
@@ -32,6 +34,7 @@ class ControlSocket final : public server::Attendant {
  private:
   ControlSocket(sys::UnixListener listener, sys::UniqueFd listening, sys::Notification stop, server::Control& control);
   void serve();
+  [[nodiscard]] std::string answer(std::string_view line);
 
   sys::UnixListener listener_;
   sys::UniqueFd listening_;

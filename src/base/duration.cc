@@ -43,6 +43,24 @@ std::optional<Duration> parse_duration(std::string_view text) noexcept {
   return std::nullopt;
 }
 
+std::string rough_text(Duration duration) {
+  STILE_ASSERT(duration >= Duration::zero());
+  struct Step {
+    std::int64_t seconds;
+    char name;
+  };
+  constexpr std::array steps{Step{86'400, 'd'}, Step{3'600, 'h'}, Step{60, 'm'}, Step{1, 's'}};
+  const std::int64_t seconds = std::chrono::floor<std::chrono::seconds>(duration).count();
+  for (std::size_t i = 0; i + 1 < steps.size(); ++i) {
+    if (seconds < steps[i].seconds) continue;
+    std::string text = std::to_string(seconds / steps[i].seconds) + steps[i].name;
+    const std::int64_t rest = seconds % steps[i].seconds / steps[i + 1].seconds;
+    if (rest > 0) text += ' ' + std::to_string(rest) + steps[i + 1].name;
+    return text;
+  }
+  return std::to_string(seconds) + 's';
+}
+
 std::string to_text(Duration duration) {
   const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(duration);
   STILE_ASSERT(microseconds == duration && duration >= Duration::zero());

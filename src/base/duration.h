@@ -14,6 +14,9 @@ namespace stile {
 /// Units: us, ms, s, m, h, d. Nothing when the text is anything else, or is longer than a year.
 [[nodiscard]] std::optional<Duration> parse_duration(std::string_view text) noexcept;
 
+/// For people, who want two figures at most, rounded down: "0s", "59s", "3m 20s", "2h 5m", "3d 4h".
+[[nodiscard]] std::string rough_text(Duration duration);
+
 /// The shortest text that parse_duration reads back as `duration`, which is a whole number of microseconds.
 [[nodiscard]] std::string to_text(Duration duration);
 

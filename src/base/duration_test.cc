@@ -40,5 +40,13 @@ TEST(Duration, PrintsWhatItReads) {
   EXPECT_EQ(to_text(1000ms), "1s");
 }
 
+TEST(Duration, PeopleGetTwoFiguresAtMost) {
+  const std::pair<Duration, std::string_view> texts[] = {
+      {0s, "0s"},          {999ms, "0s"},        {59'999ms, "59s"},   {60s, "1m"},       {200s, "3m 20s"},
+      {3'599s, "59m 59s"}, {3'600s, "1h"},       {3'659s, "1h"},      {7'500s, "2h 5m"}, {24h, "1d"},
+      {24h + 59min, "1d"}, {76h + 59s, "3d 4h"}, {9'999h, "416d 15h"}};
+  for (const auto& [duration, text] : texts) EXPECT_EQ(rough_text(duration), text);
+}
+
 }  // namespace
 }  // namespace stile

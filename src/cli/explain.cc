@@ -212,8 +212,61 @@ const policy::Explanation& deciding(const Answers& answers) {
   return allowed == answers.by_address.end() ? answers.by_address.back() : *allowed;
 }
 
-std::string as_json(const Answers& answers, const std::string& file) {
+/// The way of what was allowed, where the rule says `via`.
+struct ExplainedWay {
+  std::vector<const config::Upstream*> upstreams;  // the one that is met first in front
+  bool name_goes_on = false;                       // it is not looked up here
+};
+
+std::optional<ExplainedWay> way_of(const policy::Explanation& explanation, const Answers& answers,
+                                   const config::Config& config) {
+  const policy::Verdict& verdict = explanation.verdict;
+  if (verdict.decision != policy::Verdict::Decision::allow || config.policy == nullptr) return std::nullopt;
+  const policy::Options& options = config.policy->options(verdict.rule);
+  if (options.via.empty()) return std::nullopt;
+  ExplainedWay way;
+  for (const std::string& name : options.via) {
+    way.upstreams.push_back(&*std::ranges::find(config.upstreams, name, &config::Upstream::name));
+  }
+  way.name_goes_on = answers.by_address.empty() && answers.query.target->host_name() != nullptr;
+  return way;
+}
+
+std::string_view pick_word(const config::Upstream& upstream) {
+  return config::pick_words[static_cast<std::size_t>(upstream.pick)];
+}
+
+Json way_json(const ExplainedWay& way) {
+  Json hops = Json::array();
+  for (const config::Upstream* const upstream : way.upstreams) {
+    Json hop = {{"upstream", upstream->name}, {"pick", pick_word(*upstream)}, {"servers", Json::array()}};
+    for (const wire::ProxyUrl& url : upstream->servers) hop["servers"].push_back(url.to_string());
+    hops.push_back(std::move(hop));
+  }
+  return hops;
+}
+
+std::string way_text(const ExplainedWay& way, const Target& target) {
+  std::string text;
+  for (const config::Upstream* const upstream : way.upstreams) {
+    text += fmt::format("  through {}: ", upstream->name);
+    for (std::size_t i = 0; i < upstream->servers.size(); ++i) {
+      text += (i == 0 ? "" : ", ") + upstream->servers[i].to_string();
+    }
+    if (upstream->servers.size() > 1) text += fmt::format(" ({})", pick_word(*upstream));
+    text += '\n';
+  }
+  if (target.host_name() == nullptr) return text;
+  return text + fmt::format("  name    {}\n", way.name_goes_on ? "goes on as it is, and is not looked up here"
+                                                               : "is looked up here, and its address goes on");
+}
+
+std::string as_json(const Answers& answers, const config::Config& config, const std::string& file) {
   Json object = to_json(deciding(answers), file);
+  if (const auto way = way_of(deciding(answers), answers, config)) {
+    object["via"] = way_json(*way);
+    object["name_goes_on"] = way->name_goes_on;
+  }
   for (std::size_t i = 0; i < answers.addresses.size(); ++i) {
     Json each = to_json(answers.by_address[i], file);
     each["address"] = answers.addresses[i].to_string();
@@ -223,15 +276,19 @@ std::string as_json(const Answers& answers, const std::string& file) {
   return object.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
-std::string as_text(const Answers& answers, const std::string& file) {
+std::string as_text(const Answers& answers, const config::Config& config, const std::string& file) {
+  const auto way_text_of = [&](const policy::Explanation& explanation) {
+    const auto way = way_of(explanation, answers, config);
+    return way ? way_text(*way, *answers.query.target) : std::string();
+  };
   if (answers.by_address.empty()) {
     const std::string fault = answers.lookup_fault.empty() ? "" : fmt::format("  lookup  {}\n", answers.lookup_fault);
-    return policy::to_text(answers.by_name, answers.query, file) + fault;
+    return policy::to_text(answers.by_name, answers.query, file, way_text_of(answers.by_name)) + fault;
   }
   std::string text;
   for (std::size_t i = 0; i < answers.addresses.size(); ++i) {
     text += fmt::format("{} is {}: ", to_string(answers.query.target->host), answers.addresses[i].to_string());
-    text += policy::to_text(answers.by_address[i], answers.query, file);
+    text += policy::to_text(answers.by_address[i], answers.query, file, way_text_of(answers.by_address[i]));
   }
   return text;
 }
@@ -293,7 +350,8 @@ int run_explain(const Arguments& arguments, const Environment& environment) {
   const Identity client = client_of(*request, *settings);
   const Answers answers = answers_to(*request, client, settings->config);
   const std::string& file = settings->file;
-  return print(Answer{arguments.has("--json") ? as_json(answers, file) : as_text(answers, file)});
+  return print(Answer{arguments.has("--json") ? as_json(answers, settings->config, file)
+                                              : as_text(answers, settings->config, file)});
 }
 
 }  // namespace stile::cli

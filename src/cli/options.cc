@@ -10,9 +10,9 @@ constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "a
 constexpr std::array<std::string_view, 3> sandbox_choices{"best-effort", "required", "off"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 15> page_choices{"serve",  "helper", "check", "explain",     "fmt",
-                                                        "import", "reload", "user",  "usage",       "connect",
-                                                        "ping",   "trace",  "bench", "completions", "man"};
+constexpr std::array<std::string_view, 17> page_choices{
+    "serve", "helper", "check",   "explain", "fmt",   "import", "reload",      "upstreams", "counters",
+    "user",  "usage",  "connect", "ping",    "trace", "bench",  "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -138,12 +138,12 @@ constexpr std::array explain_flags{
     help};
 constexpr std::array fmt_flags{
     config, Flag{.name = "--check", .help = "change nothing; fail where the file is not laid out"}, help};
-constexpr std::array reload_flags{config,
-                                  Flag{.name = "--socket",
-                                       .value = "unix:/PATH",
-                                       .help = "ask the server at this control socket",
-                                       .default_text = "the file's [admin] socket"},
-                                  json, help};
+constexpr std::array control_flags{config,
+                                   Flag{.name = "--socket",
+                                        .value = "unix:/PATH",
+                                        .help = "ask the server at this control socket",
+                                        .default_text = "the file's [admin] socket"},
+                                   json, help};
 constexpr std::array usage_flags{
     Flag{.name = "--by",
          .value = "WHAT",
@@ -293,7 +293,29 @@ constexpr Command command_rows[] = {
          "it is not good, and 1 when the server cannot be asked.",
      .example =
          "stile reload --config /etc/stile/stile.toml\nstile reload --socket unix:/run/stile/control.sock --json",
-     .flags = reload_flags},
+     .flags = control_flags},
+    {.name = "upstreams",
+     .summary = "show the upstreams of the running server, and how they are",
+     .description =
+         "Asks the server, at its control socket ([admin] socket), what it knows of each server of each [[upstream]]: "
+         "whether it is up, in slow-start, untried, half-open or down and for how long, the sessions that go through "
+         "it, "
+         "the attempts that opened it and those that failed, how long a handshake takes, and why the last attempt "
+         "failed. Each worker learns for itself; sums are over all of them, and where they do not agree on a state it "
+         "says how many see which. Exits with 0 when the server answered and 1 when it cannot be asked.",
+     .example = "stile upstreams --config /etc/stile/stile.toml\n"
+                "stile upstreams --socket unix:/run/stile/control.sock --json | jq '.servers[] | select(.states.down)'",
+     .flags = control_flags},
+    {.name = "counters",
+     .summary = "show what the running server has counted",
+     .description =
+         "Asks the server, at its control socket ([admin] socket), for its counters since the start, the sums over all "
+         "workers: connections, sessions and octets, how requests and sessions ended, datagrams that were dropped, the "
+         "cache of names, and what was asked of each resolver. Exits with 0 when the server answered and 1 when it "
+         "cannot be asked.",
+     .example = "stile counters --config /etc/stile/stile.toml\n"
+                "stile counters --socket unix:/run/stile/control.sock --json | jq .counters.sessions_open",
+     .flags = control_flags},
     {.name = "user",
      .summary = "manage the users that log in with a password",
      .description =

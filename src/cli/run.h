@@ -17,6 +17,8 @@ namespace stile::cli {
 [[nodiscard]] int run_fmt(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_import(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_reload(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_upstreams(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_counters(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_user(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_usage(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_connect(const Arguments& arguments, const Environment& environment);

@@ -10,6 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "cli/table.h"
+
 namespace stile::cli {
 namespace {
 
@@ -120,18 +122,6 @@ std::string size_text(std::uint64_t octets) {
   return fmt::format("{:.{}f} {}", value, decimals, units[unit]);
 }
 
-std::string printable(std::string_view text) {
-  std::string out;
-  for (const char octet : text) {
-    if (octet >= 0x20 && octet <= 0x7e && octet != '\\') {
-      out += octet;
-    } else {
-      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(octet));
-    }
-  }
-  return out;
-}
-
 Usage total_of(const std::vector<Usage>& rows) {
   return std::accumulate(rows.begin(), rows.end(), Usage{}, [](Usage sum, const Usage& row) {
     sum.sessions += row.sessions;
@@ -141,9 +131,7 @@ Usage total_of(const std::vector<Usage>& rows) {
   });
 }
 
-using Line = std::array<std::string, 5>;
-
-Line line_of(std::string first, const Usage& row) {
+TableLine line_of(std::string first, const Usage& row) {
   return {std::move(first), fmt::format("{}", row.sessions), size_text(row.octets_up), size_text(row.octets_down),
           size_text(row.octets_up + row.octets_down)};
 }
@@ -180,22 +168,12 @@ std::optional<UsageKey> usage_key_named(std::string_view text) noexcept {
 }
 
 std::string usage_table(UsageKey by, const std::vector<Usage>& rows) {
-  std::vector<Line> lines{{std::string(name(by)), "sessions", "up", "down", "total"}};
+  std::vector<TableLine> lines{{std::string(name(by)), "sessions", "up", "down", "total"}};
   for (const Usage& row : rows) {
     lines.push_back(line_of(row.name.empty() ? std::string(nameless(by)) : printable(row.name), row));
   }
   lines.push_back(line_of("total", total_of(rows)));
-  std::array<std::size_t, 5> widths{};
-  for (const Line& line : lines) {
-    for (std::size_t i = 0; i < line.size(); ++i) widths[i] = std::max(widths[i], line[i].size());
-  }
-  std::string text;
-  for (const Line& line : lines) {
-    text += fmt::format("{:<{}}", line[0], widths[0]);
-    for (std::size_t i = 1; i < line.size(); ++i) text += fmt::format("  {:>{}}", line[i], widths[i]);
-    text += '\n';
-  }
-  return text;
+  return table_text(lines, "lrrrr");
 }
 
 std::string usage_json(UsageKey by, const observe::Period& period, const std::vector<Usage>& rows) {

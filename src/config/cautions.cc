@@ -9,6 +9,7 @@
 #include "base/loopback.h"
 #include "policy/futile.h"
 #include "policy/rules.h"
+#include "wire/proxy_command.h"
 
 namespace stile::config {
 namespace {
@@ -42,29 +43,6 @@ void add_quota_cautions(const Config& config, std::vector<ConfigError>& cautions
                         fmt::format("'{}': its quota begins anew whenever the server starts (name a [accounting] file, "
                                     "from which the server knows what was used)",
                                     set.infos[i].name)});
-  }
-}
-
-/// SOCKS5 alone knows datagrams.
-bool carries_datagrams(const Config& config, std::string_view upstream) {
-  const auto found = std::ranges::find(config.upstreams, upstream, &Upstream::name);
-  return found != config.upstreams.end() && std::ranges::any_of(found->servers, [](const wire::ProxyUrl& server) {
-           return server.protocol == wire::ProxyProtocol::socks5;
-         });
-}
-
-void add_datagram_cautions(const Config& config, std::vector<ConfigError>& cautions) {
-  const policy::RuleSet& set = config.policy->rule_set();
-  for (std::size_t i = 0; i < set.rules.size(); ++i) {
-    if (!set.rules[i].allow || !set.rules[i].commands.contains(policy::Command::udp)) continue;
-    for (const std::string& upstream : config.policy->options(static_cast<int>(i)).via) {
-      if (carries_datagrams(config, upstream)) continue;
-      cautions.push_back(
-          {config.policy_rules_line + set.infos[i].line - 1, 1,
-           fmt::format("'{}': datagrams do not get through '{}', none of whose servers is SOCKS5, and are "
-                       "dropped (give udp a rule with another 'via')",
-                       set.infos[i].name, upstream)});
-    }
   }
 }
 
@@ -145,6 +123,68 @@ void add_password_cautions(const Config& config, std::vector<ConfigError>& cauti
   }
 }
 
+const Upstream& upstream_named(const Config& config, std::string_view name) {
+  return *std::ranges::find(config.upstreams, name, &Upstream::name);  // rules name none that there is not
+}
+
+// One of them is found out only when it is its turn, and then fails the request.
+const wire::ProxyUrl* server_without(const Upstream& upstream, wire::Command command) {
+  const auto found = std::ranges::find_if(upstream.servers, [&](const wire::ProxyUrl& url) {
+    const bool no_names = url.protocol == wire::ProxyProtocol::socks4 && !url.resolves_names;
+    return !wire::has_command(url.protocol, command) || (command == wire::Command::resolve && no_names);
+  });
+  return found == upstream.servers.end() ? nullptr : &*found;
+}
+
+struct Carried {
+  policy::Command command;
+  wire::Command asked;  // of the proxy
+  bool by_every_hop;    // else by the last one, to which the others connect
+};
+// CONNECT is known to every proxy.
+constexpr std::array carried{Carried{policy::Command::udp, wire::Command::udp_associate, true},
+                             Carried{policy::Command::bind, wire::Command::bind, false},
+                             Carried{policy::Command::ping, wire::Command::ping, false},
+                             Carried{policy::Command::resolve, wire::Command::resolve, false}};
+
+void add_way_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  const policy::RuleSet& set = config.policy->rule_set();
+  for (std::size_t i = 0; i < set.rules.size(); ++i) {
+    const policy::Rule& rule = set.rules[i];
+    const std::vector<std::string>& via = rule.options.via;
+    for (const Carried& each : carried) {
+      if (!rule.allow || via.empty() || !rule.commands.contains(each.command)) continue;
+      for (std::size_t hop = each.by_every_hop ? 0 : via.size() - 1; hop < via.size(); ++hop) {
+        const wire::ProxyUrl* const server = server_without(upstream_named(config, via[hop]), each.asked);
+        if (server == nullptr) continue;
+        cautions.push_back({config.policy_rules_line + set.infos[i].line - 1, 1,
+                            fmt::format("'{}': {} does not go through upstream '{}', whose server {} cannot be asked "
+                                        "for it (give {} a rule of its own, or the upstream servers of SOCKS5)",
+                                        set.infos[i].name, policy::name(each.command), via[hop], server->to_string(),
+                                        policy::name(each.command))});
+        break;
+      }
+    }
+  }
+}
+
+void add_unused_upstream_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  const auto is_used = [&](const std::string& name) {
+    return config.policy != nullptr &&
+           std::ranges::any_of(config.policy->rule_set().rules, [&](const policy::Rule& rule) {
+             return std::ranges::find(rule.options.via, name) != rule.options.via.end();
+           });
+  };
+  for (std::size_t i = 0; i < config.upstreams.size(); ++i) {
+    const std::string& name = config.upstreams[i].name;
+    if (is_used(name)) continue;
+    const auto origin = config.origins.find(fmt::format("upstream[{}].name", i));
+    cautions.push_back(
+        {origin == config.origins.end() ? 0 : origin->second.line, 1,
+         fmt::format("no rule leads through upstream '{}' (write 'via {}' behind one, or take it out)", name, name)});
+  }
+}
+
 // Where no rule says who may go where, only local clients may go anywhere.
 void add_useless_login_cautions(const Config& config, std::vector<ConfigError>& cautions) {
   for (const Listener& listener : config.listeners) {
@@ -187,11 +227,12 @@ std::vector<ConfigError> cautions(const Config& config) {
   if (config.policy != nullptr) {
     add_rule_cautions(config, cautions);
     add_quota_cautions(config, cautions);
-    add_datagram_cautions(config, cautions);
+    add_way_cautions(config, cautions);
   } else {
     add_loopback_cautions(config, cautions);
     add_useless_login_cautions(config, cautions);
   }
+  add_unused_upstream_cautions(config, cautions);
   add_password_cautions(config, cautions);
   add_socket_file_cautions(config, cautions);
   add_balancer_cautions(config, cautions);

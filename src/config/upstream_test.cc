@@ -141,5 +141,60 @@ TEST(Upstream, EveryFaultIsToldWithItsPlace) {
             "hash-user, hash-target\n");
 }
 
+/// What `stile check` warns of, with its line.
+std::string warnings(const std::string& rules, const std::string& upstreams) {
+  const auto config = parse("[policy]\nrules = \"" + rules + "\"\n" + upstreams);
+  if (!config) return "not accepted: " + config.error().at(0).message;
+  std::string all;
+  for (const ConfigError& one : cautions(*config)) all += std::to_string(one.line) + ": " + one.message + "\n";
+  return all;
+}
+
+std::string upstream_of(const std::string& name, const std::string& servers) {
+  return "[[upstream]]\nname = \"" + name + "\"\nservers = [" + servers + "]\n";
+}
+
+TEST(Upstream, OneThatNoRuleUsesIsWarnedOf) {
+  const std::string exit = upstream_of("exit", "'socks5h://192.0.2.1'");
+  EXPECT_EQ(warnings("allow alice to any:443", exit),
+            "4: no rule leads through upstream 'exit' (write 'via exit' behind one, or take it out)\n");
+  EXPECT_EQ(warnings("allow alice to any:443 via exit", exit), "");
+  const auto config = parse(exit);
+  ASSERT_TRUE(config.has_value());
+  std::string all;
+  for (const ConfigError& one : cautions(*config)) all += std::to_string(one.line) + ": " + one.message + "\n";
+  EXPECT_NE(all.find("2: no rule leads through upstream 'exit'"), std::string::npos) << "nor is there any\n" << all;
+}
+
+TEST(Upstream, ARuleWhoseCommandItsServersDoNotKnowIsWarnedOf) {
+  const std::string socks5 = upstream_of("one", "'socks5h://192.0.2.1'");
+  const auto warned = [&](const std::string& commands, const std::string& servers) {
+    std::string rest =
+        warnings("r: allow alice to " + commands + " public via one > two", socks5 + upstream_of("two", servers));
+    std::string about;
+    for (const std::string command : {"udp", "bind", "ping", "resolve"}) {
+      const std::string line = "2: 'r': " + command + " does not go through upstream 'two', whose server ";
+      const std::size_t at = rest.find(line);
+      if (at == std::string::npos) continue;
+      about += (about.empty() ? "" : " ") + command;
+      rest.erase(at, rest.find('\n', at) + 1 - at);
+    }
+    return about + rest;
+  };
+  const std::string all = "tcp udp bind ping resolve";
+  EXPECT_EQ(warned(all, "'socks5h://192.0.2.2'"), "") << "whether the proxy grants them only it can say";
+  EXPECT_EQ(warned(all, "'socks5+tls://192.0.2.2'"), "");
+  EXPECT_EQ(warned(all, "'socks4a://192.0.2.2'"), "udp ping");
+  EXPECT_EQ(warned(all, "'socks4://192.0.2.2'"), "udp ping resolve");
+  EXPECT_EQ(warned(all, "'http://192.0.2.2'"), "udp bind ping resolve");
+  EXPECT_EQ(warned("tcp", "'http://192.0.2.2'"), "");
+  EXPECT_EQ(warned(all, "'socks5h://192.0.2.2', 'http://192.0.2.3'"), "udp bind ping resolve") << "one is enough";
+  const std::string behind = upstream_of("two", "'http://192.0.2.2'") + socks5;
+  EXPECT_EQ(warnings("r: allow alice to udp bind public via two > one", behind),
+            "2: 'r': udp does not go through upstream 'two', whose server http://192.0.2.2:1080 cannot be asked for it "
+            "(give udp a rule of its own, or the upstream servers of SOCKS5)\n")
+      << "datagrams pass every hop; the others connect";
+}
+
 }  // namespace
 }  // namespace stile::config

@@ -154,7 +154,7 @@ Explanation explain(const Policy& policy, const Query& query, const OwnAddresses
   return explanation;
 }
 
-std::string to_text(const Explanation& explanation, const Query& query, std::string_view file) {
+std::string to_text(const Explanation& explanation, const Query& query, std::string_view file, std::string_view more) {
   std::string text = decision_text(explanation, query) + "\n";
   text += "  asked   " + std::string(name(query.command)) + " " +
           (has_port(query.command) ? query.target->to_string() : to_string(query.target->host)) + " by " +
@@ -162,6 +162,7 @@ std::string to_text(const Explanation& explanation, const Query& query, std::str
   for (const Facet& facet : explanation.facets) text += "  address " + facet_text(facet) + "\n";
   if (explanation.rule) text += "  rule    " + rule_text(*explanation.rule, file) + "\n";
   for (const std::string& option : explanation.options) text += "  option  " + option + "\n";
+  text += more;
   if (!explanation.near_misses.empty()) text += "  came close:\n";
   for (const NearMiss& near_miss : explanation.near_misses) {
     text += "    " + rule_text(near_miss.rule, file) + "\n      " + near_miss.detail + "\n";

@@ -35,6 +35,8 @@ struct Explanation {
 [[nodiscard]] Explanation explain(const Policy& policy, const Query& query, const OwnAddresses& own);
 
 /// Lines of text for a person, each ended by a newline. `file` is where the rules stand; empty: they say "line N".
-[[nodiscard]] std::string to_text(const Explanation& explanation, const Query& query, std::string_view file = "");
+/// `more`: whole lines of who knows more about what the rule's options mean, which come behind them.
+[[nodiscard]] std::string to_text(const Explanation& explanation, const Query& query, std::string_view file = "",
+                                  std::string_view more = "");
 
 }  // namespace stile::policy

@@ -357,6 +357,7 @@ void CaresResolver::on_reply(std::unique_ptr<Attempt> attempt, int status, Const
   if (!servers_.empty()) {
     note(*attempt, status);
     figures_.failures += failed ? 1 : 0;
+    figures_.silences += status == ARES_ETIMEOUT ? 1 : 0;
     if (failed && options_.failures != nullptr) options_.failures->add();
   }
   const auto exchange = exchanges_.find(attempt->id);

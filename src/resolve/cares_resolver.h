@@ -37,6 +37,7 @@ class CaresResolver final : public Backend {
   struct Figures {
     std::uint64_t questions = 0;
     std::uint64_t failures = 0;
+    std::uint64_t silences = 0;  // of these, those for which the time ran out
   };
 
   /// `engine` outlives the resolver. Fails where resolv.conf cannot be read or memory is short.

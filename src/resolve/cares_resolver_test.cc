@@ -538,6 +538,7 @@ TEST_F(CaresResolverTest, AServerThatWasSilentIsAskedLast) {
   const CaresResolver::Figures figures = resolver_->figures();
   EXPECT_EQ(figures.questions, 10U);
   EXPECT_EQ(figures.failures, 2U);
+  EXPECT_EQ(figures.silences, 2U);
 }
 
 TEST_F(CaresResolverTest, WhereAllAreSilentTheirOrderStays) {
@@ -562,6 +563,7 @@ TEST_F(CaresResolverTest, FiguresAreCountedElsewhereToo) {
   EXPECT_EQ(failures.value(), 2U);
   EXPECT_EQ(resolver_->figures().questions, 4U);
   EXPECT_EQ(resolver_->figures().failures, 2U);
+  EXPECT_EQ(resolver_->figures().silences, 0U) << "a refusal is an answer in time";
 }
 
 TEST_F(CaresResolverTest, CloseWithQuestionsInFlight) {

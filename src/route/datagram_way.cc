@@ -72,13 +72,13 @@ void DatagramWay::next() {
 
 void DatagramWay::hop_met(std::size_t hop, Duration latency) noexcept {
   Leg& leg = legs_[hop];
-  if (leg.attempt) (void)leg.upstream->group.succeeded(*std::exchange(leg.attempt, {}), engine_.now(), latency);
+  if (leg.attempt) leg.upstream->succeeded(*std::exchange(leg.attempt, {}), engine_.now(), latency);
 }
 
 void DatagramWay::on_chain(engine::Status) {
   const Trouble trouble = chain_->trouble();
   const std::optional<std::size_t> blamed = blamed_hop(trouble, leg_ + 1);
-  learn(blamed);
+  learn(blamed, trouble);
   if (state_ == State::closing) {
     chain_.reset();
     return close_when_quiet();
@@ -116,13 +116,13 @@ bool DatagramWay::associated() {
 }
 
 /// As a Way does.
-void DatagramWay::learn(std::optional<std::size_t> blamed) {
+void DatagramWay::learn(std::optional<std::size_t> blamed, const Trouble& trouble) {
   const Instant now = engine_.now();
   for (std::size_t i = 0; i <= leg_; ++i) {
     Leg& leg = legs_[i];
     UpstreamGroup& group = leg.upstream->group;
     if (blamed == i) {
-      (void)group.failed(leg.attempt ? *leg.attempt : group.begin(leg.member(), now), now);
+      leg.upstream->failed(leg.attempt ? *leg.attempt : group.begin(leg.member(), now), now, trouble, i);
     } else if (leg.attempt) {
       group.abandoned(*leg.attempt, now);
     }

@@ -97,7 +97,7 @@ class DatagramWay final : private ChainWatch {
   void next();
   void on_chain(engine::Status status);
   [[nodiscard]] bool associated();
-  void learn(std::optional<std::size_t> blamed);
+  void learn(std::optional<std::size_t> blamed, const Trouble& trouble);
   [[nodiscard]] bool try_another(std::size_t leg);
   void opened();
   void on_stream(Leg& leg);

@@ -194,6 +194,15 @@ Reason reason_of(const Trouble& trouble, std::size_t hops) noexcept {
   }
 }
 
+Reason cause_of(const Trouble& trouble) noexcept {
+  return trouble.reason == Reason::none ? Reason::upstream_failed : trouble.reason;
+}
+
+std::string cause_text(const Trouble& trouble, std::size_t hop) {
+  const std::string why = explain(trouble).why;
+  return trouble.hop == hop ? why : "the proxy in front of it says: " + why;
+}
+
 std::optional<std::size_t> blamed_hop(const Trouble& trouble, std::size_t hops) noexcept {
   switch (trouble.obstacle) {
     case Obstacle::none:

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "base/reason.h"
 #include "session/proxy_failure.h"
@@ -46,6 +47,13 @@ struct Trouble {
 /// as there is a code for it (protocol reference, section 4), Reason::upstream_failed for whatever else is in the way.
 /// Reason::client_reset: canceled.
 [[nodiscard]] Reason reason_of(const Trouble& trouble, std::size_t hops) noexcept;
+
+/// What became of the server at `hop`, in the terms of records: Reason::upstream_failed where it was reached and did
+/// not let us through.
+[[nodiscard]] Reason cause_of(const Trouble& trouble) noexcept;
+/// The same in words, without what to do, as part of a sentence about that server; a proxy in front of it may have
+/// said so.
+[[nodiscard]] std::string cause_text(const Trouble& trouble, std::size_t hop);
 
 /// The hop that is to blame, so that another server may be tried in its place; absent where that would change nothing.
 [[nodiscard]] std::optional<std::size_t> blamed_hop(const Trouble& trouble, std::size_t hops) noexcept;

@@ -109,5 +109,16 @@ TEST(Trouble, EveryObstacleHasItsOwnWords) {
   }
 }
 
+TEST(Trouble, OfAServerItsCauseIsToldAndWhoSaysSo) {
+  const Trouble dead{.obstacle = Obstacle::dial, .reason = Reason::dial_refused};
+  EXPECT_EQ(cause_of(dead), Reason::dial_refused);
+  EXPECT_EQ(cause_text(dead, 0), "nobody listens there");
+  const Trouble silent{.obstacle = Obstacle::conversation, .failure = {.fault = ProxyFault::timed_out}};
+  EXPECT_EQ(cause_of(silent), Reason::upstream_failed) << "it was reached";
+  EXPECT_EQ(cause_text(silent, 0), "it did not answer in time");
+  EXPECT_EQ(cause_text(answered(5, ProxyProtocol::socks5, 0), 1),
+            "the proxy in front of it says: the target refuses the connection");
+}
+
 }  // namespace
 }  // namespace stile::route

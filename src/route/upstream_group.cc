@@ -296,6 +296,7 @@ UpstreamGroup::Member& UpstreamGroup::end(const Attempt& attempt) noexcept {
 bool UpstreamGroup::succeeded(const Attempt& attempt, Instant now, Duration latency) noexcept {
   STILE_ASSERT(latency >= Duration::zero());
   Member& member = end(attempt);
+  ++member.successes;
   latency = std::min<Duration>(latency, latency_max);
   if (!member.latency || latency >= *member.latency) {
     member.latency = latency;  // a rise counts at once, so that who is in trouble is spared at once
@@ -439,6 +440,7 @@ UpstreamGroup::Figures UpstreamGroup::figures(std::size_t index, Instant now) co
                   .sessions = member.sessions,
                   .under_way = member.under_way,
                   .attempts = member.attempts,
+                  .successes = member.successes,
                   .failures = member.failures,
                   .falls = member.falls,
                   .consecutive_failures = member.consecutive_failures};

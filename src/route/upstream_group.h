@@ -110,6 +110,7 @@ class UpstreamGroup {
     std::uint64_t sessions = 0;
     std::uint64_t under_way = 0;  // attempts
     std::uint64_t attempts = 0;   // in all, probes included; likewise the following
+    std::uint64_t successes = 0;
     std::uint64_t failures = 0;
     std::uint64_t falls = 0;  // times that it went down from being alive
     int consecutive_failures = 0;
@@ -123,6 +124,7 @@ class UpstreamGroup {
     std::uint64_t sessions = 0;
     std::uint64_t under_way = 0;
     std::uint64_t attempts = 0;
+    std::uint64_t successes = 0;
     std::uint64_t failures = 0;
     std::uint64_t falls = 0;
     std::uint64_t turn = 0;  // the number of the last order that it led

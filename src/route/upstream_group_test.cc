@@ -94,6 +94,7 @@ TEST(UpstreamGroup, takes_a_member_down_after_failures_in_a_row_alone) {
   EXPECT_EQ(rig.state(0), MemberState::down);
   EXPECT_EQ(rig.figures(0).falls, 1U);
   EXPECT_EQ(rig.figures(0).since, rig.now());
+  EXPECT_EQ(rig.figures(0).successes, 10U);
   EXPECT_EQ(rig.figures(0).failures, 23U);
   EXPECT_EQ(rig.figures(0).attempts, 33U);
 }

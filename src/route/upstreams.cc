@@ -33,8 +33,25 @@ UpstreamPlan::~UpstreamPlan() {
   }
 }
 
-UpstreamState::UpstreamState(std::shared_ptr<const UpstreamPlan> of, Instant now)
-    : plan(std::move(of)), group(plan->settings.pick, identities_of(*plan), health_of(plan->settings), now) {}
+UpstreamState::UpstreamState(std::shared_ptr<const UpstreamPlan> of, Instant now, UpstreamWatch* watch)
+    : plan(std::move(of)),
+      group(plan->settings.pick, identities_of(*plan), health_of(plan->settings), now),
+      watch_(watch),
+      failures_(group.size()),
+      down_since_(group.size()) {}
+
+void UpstreamState::succeeded(const Attempt& attempt, Instant now, Duration latency) noexcept {
+  if (!group.succeeded(attempt, now, latency)) return;
+  down_since_[attempt.member].reset();
+  if (watch_ != nullptr) watch_->came_back(*plan, attempt.member, now);
+}
+
+void UpstreamState::failed(const Attempt& attempt, Instant now, const Trouble& trouble, std::size_t hop) {
+  failures_[attempt.member] = Failure{.trouble = trouble, .hop = hop, .at = now};
+  if (!group.failed(attempt, now)) return;
+  down_since_[attempt.member] = now;
+  if (watch_ != nullptr) watch_->went_down(*plan, attempt.member, now, cause_text(trouble, hop));
+}
 
 /// One server is met, without a session.
 class Upstreams::Probe {
@@ -65,9 +82,9 @@ class Upstreams::Probe {
     const Trouble& trouble = chain_.trouble();
     const Instant now = owner_.engine_.now();
     if (trouble.obstacle == Obstacle::none) {
-      (void)state_->group.succeeded(attempt_, now, now - began_);
+      state_->succeeded(attempt_, now, now - began_);
     } else if (blamed_hop(trouble, 1)) {
-      (void)state_->group.failed(attempt_, now);
+      state_->failed(attempt_, now, trouble, 0);
     } else {
       state_->group.abandoned(attempt_, now);
     }
@@ -97,7 +114,7 @@ void Upstreams::use(const UpstreamPlans& plans) {
     if (state != nullptr && state->plan->settings == plan->settings) {
       state->plan = plan;  // its files may say something else
     } else {
-      state = std::make_shared<UpstreamState>(plan, engine_.now());
+      state = std::make_shared<UpstreamState>(plan, engine_.now(), watch_);
     }
     states.push_back(std::move(state));
   }
@@ -113,11 +130,21 @@ std::shared_ptr<UpstreamState> Upstreams::find(std::string_view name) const noex
 
 std::vector<ServerFigures> Upstreams::figures() const {
   std::vector<ServerFigures> figures;
+  const Instant now = engine_.now();
   for (const auto& state : states_) {
     for (std::size_t i = 0; i < state->group.size(); ++i) {
-      figures.push_back({.upstream = state->plan->settings.name,
-                         .server = state->plan->hops[i].url.to_string(),
-                         .figures = state->group.figures(i, engine_.now())});
+      ServerFigures one{.upstream = state->plan->settings.name,
+                        .server = state->plan->hops[i].url.to_string(),
+                        .figures = state->group.figures(i, now),
+                        .down = {},
+                        .last_failure = {}};
+      if (const auto& since = state->down_since(i)) one.down = now - *since;
+      if (const auto& failure = state->last_failure(i)) {
+        one.last_failure = ServerFigures::Failure{.reason = cause_of(failure->trouble),
+                                                  .why = cause_text(failure->trouble, failure->hop),
+                                                  .ago = now - failure->at};
+      }
+      figures.push_back(std::move(one));
     }
   }
   return figures;

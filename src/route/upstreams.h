@@ -3,21 +3,25 @@
 // configuration asks for probes, each worker sends its own.
 // A reload replaces the plans; an upstream that is what it was keeps what was learnt, and whoever is under way through
 // another goes on with the old one.
-// Threading: one engine's thread. Tested in way_test.cc on the simulation.
+// Threading: one engine's thread. Tested in upstreams_test.cc, and in way_test.cc on the simulation.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/reason.h"
+#include "base/time.h"
 #include "config/upstream.h"
 #include "engine/engine.h"
 #include "resolve/resolver.h"
 #include "route/chain.h"
+#include "route/trouble.h"
 #include "route/upstream_group.h"
 
 namespace stile::route {
@@ -35,19 +39,59 @@ struct UpstreamPlan {
 };
 using UpstreamPlans = std::vector<std::shared_ptr<const UpstreamPlan>>;
 
+/// Who is told when a server goes down, as one worker sees it, and when it comes back. On the engine's thread, which
+/// may not be kept waiting.
+class UpstreamWatch {
+ public:
+  virtual ~UpstreamWatch() = default;
+  /// `why`: part of a sentence.
+  virtual void went_down(const UpstreamPlan& plan, std::size_t server, Instant now, std::string why) noexcept = 0;
+  virtual void came_back(const UpstreamPlan& plan, std::size_t server, Instant now) noexcept = 0;
+};
+
 /// What one worker knows of it.
-struct UpstreamState {
-  UpstreamState(std::shared_ptr<const UpstreamPlan> of, Instant now);
+class UpstreamState {
+ public:
+  /// `watch` outlives it; null: nobody is told.
+  UpstreamState(std::shared_ptr<const UpstreamPlan> of, Instant now, UpstreamWatch* watch);
+
+  /// What came of an attempt, as the group is told it.
+  void succeeded(const Attempt& attempt, Instant now, Duration latency) noexcept;
+  /// `hop`: at which of the way's hops the server stands.
+  void failed(const Attempt& attempt, Instant now, const Trouble& trouble, std::size_t hop);
+
+  /// Why the last attempt at a server failed that failed by its fault.
+  struct Failure {
+    Trouble trouble;
+    std::size_t hop = 0;
+    Instant at{};
+  };
+  [[nodiscard]] const std::optional<Failure>& last_failure(std::size_t server) const { return failures_[server]; }
+  /// When it went down, if it is: trials that failed since then count as one time with it.
+  [[nodiscard]] const std::optional<Instant>& down_since(std::size_t server) const { return down_since_[server]; }
 
   std::shared_ptr<const UpstreamPlan> plan;
   UpstreamGroup group;
+
+ private:
+  UpstreamWatch* watch_;
+  std::vector<std::optional<Failure>> failures_;  // one a server, likewise the following
+  std::vector<std::optional<Instant>> down_since_;
 };
 
-/// One line of `stile upstreams`.
+/// What one worker knows of one server.
 struct ServerFigures {
+  struct Failure {
+    Reason reason = Reason::none;  // cause_of
+    std::string why;               // cause_text
+    Duration ago{};
+  };
+
   std::string upstream;
   std::string server;  // without a login
   UpstreamGroup::Figures figures;
+  std::optional<Duration> down;  // for so long already
+  std::optional<Failure> last_failure;
 };
 
 class Upstreams {
@@ -58,6 +102,8 @@ class Upstreams {
   /// After `stop`, with its completions run (asserted).
   ~Upstreams();
 
+  /// Who is told of servers of what is used from then on; outlives this. Null, as at first: nobody.
+  void watch(UpstreamWatch* watch) noexcept { watch_ = watch; }
   /// From now on, these.
   void use(const UpstreamPlans& plans);
   /// nullptr: there is none of that name, any longer.
@@ -80,6 +126,7 @@ class Upstreams {
 
   engine::Engine& engine_;
   resolve::Resolver& resolver_;
+  UpstreamWatch* watch_ = nullptr;
   std::vector<std::shared_ptr<UpstreamState>> states_;
   std::vector<std::unique_ptr<Probe>> probes_;
   engine::Timer timer_;

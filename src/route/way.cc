@@ -103,26 +103,26 @@ void Way::cancel() noexcept {
 
 void Way::hop_met(std::size_t hop, Duration latency) noexcept {
   Leg& leg = legs_[hop];
-  if (leg.attempt) (void)leg.upstream->group.succeeded(*std::exchange(leg.attempt, {}), engine_.now(), latency);
+  if (leg.attempt) leg.upstream->succeeded(*std::exchange(leg.attempt, {}), engine_.now(), latency);
 }
 
 void Way::on_chain(engine::Status) {
   const Trouble trouble = chain_->trouble();
   const std::optional<std::size_t> blamed = blamed_hop(trouble, legs_.size());
-  learn(blamed);
+  learn(blamed, trouble);
   if (trouble.obstacle == Obstacle::none) return finish(Reason::none);
   if (!canceled_ && try_another(blamed ? blamed : late_hop(trouble))) return set_out();
   finish(reason_of(trouble, legs_.size()));
 }
 
 /// Those in front of the one to blame have shown that they work; those behind it have shown nothing.
-void Way::learn(std::optional<std::size_t> blamed) {
+void Way::learn(std::optional<std::size_t> blamed, const Trouble& trouble) {
   const Instant now = engine_.now();
   for (std::size_t i = 0; i < legs_.size(); ++i) {
     Leg& leg = legs_[i];
     UpstreamGroup& group = leg.upstream->group;
     if (blamed == i) {
-      (void)group.failed(leg.attempt ? *leg.attempt : group.begin(leg.member(), now), now);
+      leg.upstream->failed(leg.attempt ? *leg.attempt : group.begin(leg.member(), now), now, trouble, i);
     } else if (leg.attempt) {
       group.abandoned(*leg.attempt, now);
     }

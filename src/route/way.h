@@ -100,7 +100,7 @@ class Way final : private ChainWatch {
   void hop_met(std::size_t hop, Duration latency) noexcept override;
   void on_chain(engine::Status status);
   void set_out();
-  void learn(std::optional<std::size_t> blamed);
+  void learn(std::optional<std::size_t> blamed, const Trouble& trouble);
   [[nodiscard]] bool try_another(std::optional<std::size_t> instead_of);
   void finish(Reason reason) noexcept;
 

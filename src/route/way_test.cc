@@ -87,6 +87,10 @@ class Town {
   [[nodiscard]] UpstreamGroup::Figures figures(std::size_t server) const {
     return upstreams_.figures()[server].figures;
   }
+  [[nodiscard]] std::string why(std::size_t server) const {
+    const auto failure = upstreams_.figures()[server].last_failure;
+    return failure ? failure->why : "";
+  }
   [[nodiscard]] Way& way() { return *way_; }
   [[nodiscard]] int completions() const { return completions_; }
   [[nodiscard]] engine::SimEngine& engine() { return rig_.engine; }
@@ -286,6 +290,8 @@ TEST(Way, OfAChainTheHopThatFailsIsReplaced) {
   EXPECT_EQ(town.figures(0).failures, 0U) << "near";
   EXPECT_EQ(town.figures(1).failures, 1U) << "far, the first server";
   EXPECT_EQ(town.figures(2).failures, 1U) << "and the second";
+  EXPECT_EQ(town.why(1), "the proxy in front of it says: the target refuses the connection");
+  EXPECT_EQ(town.why(0), "");
 }
 
 TEST(Way, ProbesFindOutWithoutASession) {
@@ -298,6 +304,7 @@ TEST(Way, ProbesFindOutWithoutASession) {
   town.serve(two_at, works);
   (void)town.engine().run_for(5s);
   EXPECT_EQ(town.figures(0).state, MemberState::down);
+  EXPECT_EQ(town.why(0), "nobody listens there");
   EXPECT_EQ(town.figures(1).state, MemberState::up);
   ScriptedProxy& second = town.serve(two_at, works);
   ScriptedProxy& first = town.serve(one_at, works);

@@ -4,8 +4,8 @@
 #include <array>
 #include <utility>
 
-#include "base/session_id.h"
 #include "base/loopback.h"
+#include "base/session_id.h"
 #include "server/decision.h"
 #include "server/http_forward.h"
 #include "server/outside.h"

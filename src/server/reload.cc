@@ -37,7 +37,7 @@ struct Adoption {
 
 }  // namespace
 
-std::expected<Reloaded, ReloadRefusal> Server::reload() {
+std::expected<Reloaded, Refusal> Server::reload() {
   ReloadRequest request{.answered = false, .answer = {}};
   std::unique_lock lock(requests_mutex_);
   if (takes_requests_) {
@@ -46,7 +46,7 @@ std::expected<Reloaded, ReloadRefusal> Server::reload() {
     request_answered_.wait(lock, [&] { return request.answered; });
     return std::move(request.answer);
   }
-  return std::unexpected(ReloadRefusal{.bad_configuration = false, .messages = {"the server is shutting down"}});
+  return std::unexpected(shutting_down());
 }
 
 void Server::answer_requests() {
@@ -65,7 +65,7 @@ void Server::answer_requests() {
 }
 
 // The service manager is told whichever way it was asked for.
-std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
+std::expected<Reloaded, Refusal> Server::reload_now() {
   manager_->reloading();
   auto reloaded = try_reload();
   if (signals_seen_ == 0) manager_->ready(serving());
@@ -82,15 +82,15 @@ void Server::on_hangup() {
 }
 
 // Read, checked, every new listener open: only then anything changes, and then for everybody.
-std::expected<Reloaded, ReloadRefusal> Server::try_reload() {
+std::expected<Reloaded, Refusal> Server::try_reload() {
   const auto refuse = [](std::string why) {
-    return std::unexpected(ReloadRefusal{.bad_configuration = false, .messages = {std::move(why)}});
+    return std::unexpected(Refusal{.bad_configuration = false, .messages = {std::move(why)}});
   };
-  if (signals_seen_ > 0 || crews_ended_.load() > 0) return refuse("the server is shutting down");
+  if (signals_seen_ > 0 || crews_ended_.load() > 0) return std::unexpected(shutting_down());
   if (load_ == nullptr) return refuse("there is no configuration file to read again; start with --config");
   auto next = load_();
   if (!next) {
-    return std::unexpected(ReloadRefusal{.bad_configuration = true, .messages = std::move(next.error())});
+    return std::unexpected(Refusal{.bad_configuration = true, .messages = std::move(next.error())});
   }
   if (auto lacking = helper_lacks(next->config)) return refuse(std::move(*lacking));
   auto changes = prepare_listeners(next->config);
@@ -101,6 +101,7 @@ std::expected<Reloaded, ReloadRefusal> Server::try_reload() {
   remember_quotas();
   tls_ = std::move(next->tls);
   upstreams_ = std::move(next->upstreams);
+  news_->use(upstreams_);
   const Worker::Enforced enforced = put_in_force(std::move(*changes));
   reloaded.ended = enforced.ended;
   reloaded.kept = enforced.kept;
@@ -122,14 +123,14 @@ std::optional<std::string> Server::helper_lacks(const config::Config& next) cons
   return std::nullopt;
 }
 
-std::expected<ListenerChanges, ReloadRefusal> Server::prepare_listeners(const config::Config& next) const {
+std::expected<ListenerChanges, Refusal> Server::prepare_listeners(const config::Config& next) const {
   ListenerChanges changes;
   std::vector<Bound> left = listening_;
   for (const config::Listener& listener : next.listeners) {
     const auto same = [&](const Bound& bound) { return bound.listener.where() == listener.where(); };
     if (const auto bound = std::ranges::find_if(left, same); bound != left.end()) {
       if (bound->listener.file != listener.file) {
-        return std::unexpected(ReloadRefusal{
+        return std::unexpected(Refusal{
             .bad_configuration = false,
             .messages = {fmt::format("the mode or owner of {} changes only at the next start", listener.where())}});
       }
@@ -143,10 +144,9 @@ std::expected<ListenerChanges, ReloadRefusal> Server::prepare_listeners(const co
     if (!opened && listener.optional && opened.error().missing) continue;
     if (!opened) {
       const ListenRefusal& refusal = opened.error();
-      return std::unexpected(
-          ReloadRefusal{.bad_configuration = false,
-                        .messages = {fmt::format("{}: {}{}", refusal.what, refusal.why,
-                                                 refusal.cure.empty() ? "" : " (" + refusal.cure + ")")}});
+      return std::unexpected(Refusal{.bad_configuration = false,
+                                     .messages = {fmt::format("{}: {}{}", refusal.what, refusal.why,
+                                                              refusal.cure.empty() ? "" : " (" + refusal.cure + ")")}});
     }
     changes.added.push_back(std::move(*opened));
   }

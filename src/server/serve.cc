@@ -159,6 +159,7 @@ bool Server::prepare() {
   signals_ = std::move(*signals);
   worker_ended_ = std::move(*ended);
   asked_ = std::move(*asked);
+  news_ = std::make_shared<UpstreamNews>(upstreams_, [this] { asked_->notify(); });
   if (!sys::raise_descriptor_limit()) diagnostics_.warning("cannot raise the limit of open files");
   // The monitor first: what changes between it and the dump is then reported.
   if (auto monitor = sys::OwnAddressMonitor::create()) own_monitor_ = std::move(*monitor);
@@ -476,6 +477,7 @@ void Server::supervise() {
       if (not_enclosed_ && enclosure_->is_required()) {
         for (const auto& crew : crews_) crew->worker->request_stop();
       }
+      tell_news();
       answer_requests();
     } else {
       own_monitor_->drain();
@@ -581,6 +583,7 @@ std::shared_ptr<const Common> Server::common() const {
   if (accounting_ != nullptr) common->accounting_interim = config_.accounting.interim;
   common->proxy_protocol_to = config_.proxy_protocol_to;
   common->upstreams = upstreams_;
+  common->upstream_watch = news_;
   common->users = users_;
   common->today = std::chrono::floor<std::chrono::days>(std::chrono::system_clock::now()).time_since_epoch().count();
   common->penalties = penalties_;

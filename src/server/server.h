@@ -1,6 +1,6 @@
 // A whole server in this process: what its main thread owns, from the start to the end. Its members are defined by
-// office: serve.cc starts, supervises and ends it, reload.cc puts another configuration in force. The main thread's,
-// but for reload(). Tested in tests/e2e.
+// office: serve.cc starts, supervises and ends it, reload.cc puts another configuration in force, looking.cc says how
+// it is. The main thread's, but for what Control has. Tested in tests/e2e.
 #pragma once
 
 #include <atomic>
@@ -29,6 +29,7 @@
 #include "server/heartbeat.h"
 #include "server/listening.h"
 #include "server/serve.h"
+#include "server/upstream_news.h"
 #include "server/worker.h"
 #include "sys/file_keeper.h"
 #include "sys/main_loop.h"
@@ -40,8 +41,18 @@ namespace stile::server {
 /// What the main thread is asked by others.
 struct ReloadRequest {
   bool answered = false;
-  std::expected<Reloaded, ReloadRefusal> answer;
+  std::expected<Reloaded, Refusal> answer;
 };
+
+/// What the workers were asked by others.
+template <class Answer>
+struct Asked {
+  std::size_t workers = 0;
+  std::vector<Answer> answers;  // of those that were in time
+};
+
+/// To whoever asks too late.
+[[nodiscard]] Refusal shutting_down();
 
 /// What a reload does to listeners, each prepared before anything changes.
 struct ListenerChanges {
@@ -55,8 +66,10 @@ class Server final : public Control {
   Server(Configuration configuration, LoadConfiguration load);
   /// As serve() of serve.h.
   int run(const Attend& attend);
-  /// From any thread but the main one.
-  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload() override;
+  // From any thread but the main one, which answers the first, and the workers', which answer the others.
+  [[nodiscard]] std::expected<Reloaded, Refusal> reload() override;
+  [[nodiscard]] std::expected<UpstreamReport, Refusal> upstreams() override;
+  [[nodiscard]] std::expected<CounterReport, Refusal> counters() override;
 
  private:
   // serve.cc
@@ -92,12 +105,17 @@ class Server final : public Control {
   // reload.cc
   void answer_requests();
   void on_hangup();
-  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload_now();
-  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> try_reload();
+  [[nodiscard]] std::expected<Reloaded, Refusal> reload_now();
+  [[nodiscard]] std::expected<Reloaded, Refusal> try_reload();
   [[nodiscard]] std::optional<std::string> helper_lacks(const config::Config& next) const;
-  [[nodiscard]] std::expected<ListenerChanges, ReloadRefusal> prepare_listeners(const config::Config& next) const;
+  [[nodiscard]] std::expected<ListenerChanges, Refusal> prepare_listeners(const config::Config& next) const;
   [[nodiscard]] std::vector<std::string> fixed_until_restart(const config::Config& next) const;
   Worker::Enforced put_in_force(ListenerChanges changes);
+
+  // looking.cc
+  template <class Answer, class Ask>
+  [[nodiscard]] std::expected<Asked<Answer>, Refusal> ask_workers(Ask ask);
+  void tell_news();
 
   config::Config config_;
   std::shared_ptr<const auth::Users> users_;
@@ -131,6 +149,7 @@ class Server final : public Control {
   std::shared_ptr<relay::LiveSockets> live_sockets_ = std::make_shared<relay::LiveSockets>();
   std::shared_ptr<ProbeGate> probe_gate_ = std::make_shared<ProbeGate>();
   std::shared_ptr<Usage> usage_;
+  std::shared_ptr<UpstreamNews> news_;
   SpentSince spent_since_;  // absent: no accounts are kept
   std::vector<Cidr> own_addresses_;
   std::optional<sys::SignalQueue> signals_;

@@ -110,6 +110,7 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
   calendar_.bind<&Worker::on_calendar>(this);
   upstreams_quiet_.bind<&Worker::on_upstreams_quiet>(this);
   usage_->attach(engine_);
+  upstreams_.watch(common_->upstream_watch.get());
   upstreams_.use(common_->upstreams);
 }
 

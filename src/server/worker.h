@@ -94,6 +94,7 @@ struct Common {
   std::array<Duration, auth_method_count> login_cache{};  // by who judges: how long a login need not be judged again
   std::string pam_service;
   route::UpstreamPlans upstreams;
+  std::shared_ptr<route::UpstreamWatch> upstream_watch;  // one for all workers; absent: nobody is told
   protect::GssRules gssapi;
   Duration accounting_interim = Duration::zero();  // how often open sessions are accounted for; zero: never
   bool log_query = false;                          // the URLs in records keep their query

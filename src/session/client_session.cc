@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "session/client_table.h"
+#include "wire/proxy_command.h"
 
 namespace stile::session {
 namespace {
@@ -24,13 +25,6 @@ constexpr Awaited awaited_in(ClientPhase phase) {
     default:
       return Awaited::method;
   }
-}
-
-/// SOCKS4 knows three of the commands, HTTP one.
-constexpr bool has(wire::ProxyProtocol protocol, wire::Command command) {
-  if (protocol == wire::ProxyProtocol::http) return command == wire::Command::connect;
-  return protocol == wire::ProxyProtocol::socks5 || command == wire::Command::connect ||
-         command == wire::Command::bind || command == wire::Command::resolve;
 }
 
 }  // namespace
@@ -67,7 +61,7 @@ ClientSession::Actions ClientSession::handle(const Event& event) {
 // ── greeting, RFC 1928 section 3 ────────────────────────────────────────────────────────────────────────────────────
 
 void ClientSession::on_connected(const Event&, Actions& actions) {
-  if (!has(request_.protocol, request_.command)) return fail(ProxyFault::no_such_command, 0, actions);
+  if (!wire::has_command(request_.protocol, request_.command)) return fail(ProxyFault::no_such_command, 0, actions);
   if (request_.protocol != wire::ProxyProtocol::socks5) return send_request(actions);
   request_.pipelined ? send_all(actions) : send_greeting(actions);
 }

@@ -20,7 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t answer_octets_max = 1024 * 1024;
+constexpr std::size_t answer_octets_max = 16 * 1024 * 1024;
 
 struct Client {
   UniqueFd fd;
@@ -126,15 +126,15 @@ Result<std::string> ask_line(const std::string& path, std::string_view line) {
     request.erase(0, static_cast<std::size_t>(sent));
   }
   std::string answer;
-  std::array<char, 4096> buffer;
-  while (answer.find('\n') == std::string::npos) {
+  std::array<char, 16 * 1024> buffer;
+  for (;;) {
     const ssize_t count = retry([&] { return ::recv(fd->get(), buffer.data(), buffer.size(), 0); });
     if (count == -1) return last_error();
     if (count == 0 || answer.size() > answer_octets_max) return std::unexpected(make_error(ECONNRESET));
-    answer.append(buffer.data(), static_cast<std::size_t>(count));
+    const std::string_view part(buffer.data(), static_cast<std::size_t>(count));
+    answer.append(part.substr(0, part.find('\n')));
+    if (part.contains('\n')) return answer;
   }
-  answer.resize(answer.find('\n'));
-  return answer;
 }
 
 }  // namespace stile::sys
