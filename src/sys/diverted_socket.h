@@ -1,0 +1,36 @@
+// Sockets that take what was meant for others: of a network whose every address is local, with a kernel that diverts
+// connections to one of them (nftables tproxy, Linux Documentation/networking/tproxy.rst). They are opened inside that
+// network and may be used from outside of it. Non-blocking. Threading: one thread a socket. Tested in
+// private_network_test.cc.
+#pragma once
+
+#include <cstddef>
+
+#include "base/address.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "sys/unique_fd.h"
+
+namespace stile::sys {
+
+/// A listener to which connections to any address may be diverted: those accepted tell it as their own address
+/// (IP_TRANSPARENT; needs CAP_NET_ADMIN in the network).
+[[nodiscard]] Result<UniqueFd> open_diverted_listener(const Endpoint& local);
+
+/// A datagram socket that tells which address each datagram was sent to.
+[[nodiscard]] Result<UniqueFd> open_addressed_datagrams(const Endpoint& local);
+
+struct AddressedDatagram {
+  Endpoint from;
+  Address called;
+  std::size_t octets = 0;
+};
+
+/// The next datagram, cut to `room`; would_block where none waits.
+[[nodiscard]] Result<AddressedDatagram> receive_addressed(int fd, MutableBytes room) noexcept;
+
+/// To `to`, from the address that it called.
+[[nodiscard]] Result<void> answer_addressed(int fd, const Address& called, const Endpoint& to,
+                                            ConstBytes octets) noexcept;
+
+}  // namespace stile::sys
