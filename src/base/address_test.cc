@@ -7,6 +7,8 @@
 #include <random>
 #include <string>
 
+#include "base/loopback.h"
+
 namespace stile {
 namespace {
 
@@ -270,6 +272,15 @@ TEST(Target, Text) {
   EXPECT_EQ((Target{.host = canonical_host("Example.com").value(), .port = 80}).to_string(), "example.com:80");
   EXPECT_EQ((Target{.host = canonical_host("::1").value(), .port = 80}).to_string(), "[::1]:80");
   EXPECT_EQ((Target{.host = canonical_host("192.0.2.1").value(), .port = 0}).to_string(), "192.0.2.1:0");
+}
+
+TEST(Loopback, IsWhatOnlyThisHostReaches) {
+  for (const char* text : {"127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1"}) {
+    EXPECT_TRUE(is_loopback(Address::parse(text).value())) << text;
+  }
+  for (const char* text : {"0.0.0.0", "::", "126.255.255.255", "128.0.0.0", "::2", "::ffff:0.0.0.0"}) {
+    EXPECT_FALSE(is_loopback(Address::parse(text).value())) << text;
+  }
 }
 
 }  // namespace

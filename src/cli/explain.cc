@@ -10,7 +10,7 @@
 #include "base/number.h"
 #include "cli/lookup.h"
 #include "cli/run.h"
-#include "config/loopback.h"
+#include "base/loopback.h"
 #include "policy/explain.h"
 #include "policy/match.h"
 #include "policy/option_values.h"
@@ -244,7 +244,7 @@ void place_in_file(policy::RuleInfo& rule, const config::Config& config) {
 policy::Explanation explanation_of(const config::Config& config, const policy::Query& query) {
   const policy::OwnAddresses own = own_addresses_of(config);
   const policy::Policy built_in =
-      config::is_loopback(query.source) ? policy::Policy::loopback_preset() : policy::Policy::deny_all();
+      is_loopback(query.source) ? policy::Policy::loopback_preset() : policy::Policy::deny_all();
   policy::Explanation explanation = policy::explain(config.policy != nullptr ? *config.policy : built_in, query, own);
   if (explanation.rule) place_in_file(*explanation.rule, config);
   for (policy::NearMiss& miss : explanation.near_misses) place_in_file(miss.rule, config);

@@ -8,20 +8,15 @@
 #include <string_view>
 #include <utility>
 
-#include "base/limits.h"
-#include "base/secret.h"
+#include "cli/proxy_files.h"
 #include "policy/words.h"
 #include "protect/gss.h"
 #include "protect/tls.h"
-#include "sys/trusted_file.h"
 #include "wire/helper_record.h"
 #include "wire/proxy_url.h"
 
 namespace stile::cli {
 namespace {
-
-constexpr std::size_t password_file_octets_max = 4'096;
-constexpr std::size_t password_octets_max = 255;  // RFC 1929 section 2
 
 struct Given {
   std::string url;
@@ -37,57 +32,26 @@ std::optional<Given> given_url(const Arguments& arguments, const Environment& en
   return std::nullopt;
 }
 
-std::string in_parentheses(std::string_view cure) {
-  return cure.empty() ? std::string() : fmt::format(" ({})", cure);
-}
-
-std::expected<std::string, std::string> text_of(const std::string& path, std::size_t octets_max,
-                                                sys::Secrecy secrecy = sys::Secrecy::none) {
-  auto text = sys::read_trusted_file(path, octets_max, secrecy);
-  if (text) return *std::move(text);
+std::unexpected<std::string> unusable(std::string_view what, std::string_view why, std::string_view cure) {
   return std::unexpected(
-      fmt::format("stile: cannot read {}: {}{}", path, text.error().why, in_parentheses(text.error().cure)));
-}
-
-std::expected<std::string, std::string> password_in(const std::string& path) {
-  const auto text = text_of(path, password_file_octets_max);
-  if (!text) return text;
-  std::string password = text->substr(0, text->find_first_of("\r\n"));
-  if (password.empty() || password.size() > password_octets_max) {
-    return std::unexpected(fmt::format("stile: cannot use {}: its first line is no password (1 to 255 octets)", path));
-  }
-  return password;
+      fmt::format("stile: cannot use {}: {}{}", what, why, cure.empty() ? "" : fmt::format(" ({})", cure)));
 }
 
 constexpr std::string_view tls_flags[] = {"--ca", "--certificate", "--key"};
 
 /// What the flags name, as one value for the library.
 std::expected<std::shared_ptr<const protect::TlsClient>, std::string> tls_for(const Arguments& arguments) {
-  const auto ca = arguments.value("--ca");
-  const auto certificate = arguments.value("--certificate");
-  const auto key = arguments.has("--key") ? arguments.value("--key") : certificate;
-  protect::TlsClientTexts texts;
-  if (ca) {
-    auto text = text_of(*ca, limits::tls_file_octets_max);
-    if (!text) return std::unexpected(std::move(text.error()));
-    texts.ca = *std::move(text);
-  }
-  if (certificate) {
-    auto shown = text_of(*certificate, limits::tls_file_octets_max);
-    if (!shown) return std::unexpected(std::move(shown.error()));
-    auto secret = text_of(*key, limits::tls_file_octets_max, sys::Secrecy::secret);
-    if (!secret) return std::unexpected(std::move(secret.error()));
-    texts.own = protect::TlsOwnTexts{.certificate = *std::move(shown), .key = Secret(*secret)};
-    wipe({reinterpret_cast<std::uint8_t*>(secret->data()), secret->size()});
-  }
-  auto client = protect::TlsClient::create(texts);
+  ProxyTlsFiles files{.ca = arguments.value("--ca").value_or(""),
+                      .certificate = arguments.value("--certificate").value_or(""),
+                      .key = {}};
+  files.key = arguments.value("--key").value_or(files.certificate);
+  auto client = tls_client_of(files);
   if (client) return *std::move(client);
   const protect::TlsFault& fault = client.error();
-  const auto& file = fault.file == protect::TlsFile::client_ca ? ca
-                     : fault.file == protect::TlsFile::key     ? key
-                                                               : certificate;
-  return std::unexpected(
-      fmt::format("stile: cannot use {}: {}{}", file.value_or("TLS"), fault.why, in_parentheses(fault.cure)));
+  const std::string& file = fault.file == protect::TlsFile::client_ca ? files.ca
+                            : fault.file == protect::TlsFile::key     ? files.key
+                                                                      : files.certificate;
+  return unusable(file.empty() ? "TLS" : file, fault.why, fault.cure);
 }
 
 std::expected<void, std::string> add_gssapi(route::Hop& proxy, const Arguments& arguments) {
@@ -157,7 +121,7 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
           "socks5h://USER@HOST:PORT)");
     }
     auto password = password_in(*path);
-    if (!password) return std::unexpected(std::move(password.error()));
+    if (!password) return unusable(*path, password.error().why, password.error().cure);
     url->password = *std::move(password);
   }
   choice.proxy = {.url = *std::move(url), .clear_password_allowed = arguments.has("--clear-password")};

@@ -101,6 +101,10 @@ TEST(ProxyChoice, ThePasswordMayComeFromAFile) {
   EXPECT_FALSE(chosen({"--via", "socks5h://alice@h", "--password-file", "/nowhere"}));
   ::chmod(file.path().c_str(), 0666);
   EXPECT_FALSE(chosen({"--via", "socks5h://alice@h", "--password-file", file.path()})) << "anybody may write it";
+  ::chmod(file.path().c_str(), 0644);
+  const auto read_by_all = chosen({"--via", "socks5h://alice@h", "--password-file", file.path()});
+  ASSERT_FALSE(read_by_all);
+  EXPECT_NE(read_by_all.error().find(file.path()), std::string::npos) << read_by_all.error();
 }
 
 TEST(ProxyChoice, AnEmptyOrEndlessPasswordIsRefused) {

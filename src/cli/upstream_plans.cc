@@ -6,17 +6,12 @@
 #include <optional>
 #include <utility>
 
-#include "base/limits.h"
-#include "base/secret.h"
+#include "cli/proxy_files.h"
 #include "cli/settings.h"
 #include "protect/tls.h"
-#include "sys/trusted_file.h"
 
 namespace stile::cli {
 namespace {
-
-constexpr std::size_t password_file_octets_max = 1024;
-constexpr std::size_t password_octets_max = 255;
 
 /// Reads the files of one upstream; the first fault is kept.
 class Loader {
@@ -51,50 +46,35 @@ class Loader {
                                        cure.empty() ? "" : fmt::format(" ({})", cure))};
   }
 
-  std::string read(std::string_view key, const std::string& path, std::size_t octets_max, sys::Secrecy secrecy) {
-    if (path.empty()) return {};
-    auto text = sys::read_trusted_file(beside(file_, path), octets_max, secrecy);
-    if (text) return *std::move(text);
-    fail(key, path, text.error().why, text.error().cure);
-    return {};
-  }
+  [[nodiscard]] std::string at(const std::string& path) const { return path.empty() ? path : beside(file_, path); }
 
   std::string read_password() {
     const std::string& path = settings_.password_file;
-    std::string text = read("password_file", path, password_file_octets_max, sys::Secrecy::secret);
-    std::string password = text.substr(0, text.find_first_of("\r\n"));
-    wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
-    if (!path.empty() && (password.empty() || password.size() > password_octets_max)) {
-      fail("password_file", path, "its first line is no password", "write 1 to 255 octets there");
-    }
-    return password;
+    if (path.empty()) return {};
+    auto password = password_in(at(path));
+    if (password) return *std::move(password);
+    fail("password_file", path, password.error().why, password.error().cure);
+    return {};
   }
 
   std::shared_ptr<const protect::TlsClient> make_tls() {
     const auto has_tls = [](const wire::ProxyUrl& url) { return url.protection == wire::ProxyProtection::tls; };
     if (std::ranges::none_of(settings_.servers, has_tls)) return nullptr;
-    protect::TlsClientTexts texts;
-    if (!settings_.ca.empty()) texts.ca = read("ca", settings_.ca, limits::tls_file_octets_max, sys::Secrecy::none);
-    if (!settings_.certificate.empty()) {
-      std::string certificate =
-          read("certificate", settings_.certificate, limits::tls_file_octets_max, sys::Secrecy::none);
-      std::string key = read("key", settings_.key, limits::tls_file_octets_max, sys::Secrecy::secret);
-      texts.own = protect::TlsOwnTexts{.certificate = std::move(certificate), .key = Secret(key)};
-      wipe({reinterpret_cast<std::uint8_t*>(key.data()), key.size()});
-    }
-    if (fault_) return nullptr;
-    auto client = protect::TlsClient::create(texts);
+    auto client =
+        tls_client_of({.ca = at(settings_.ca), .certificate = at(settings_.certificate), .key = at(settings_.key)});
     if (client) return *std::move(client);
     const protect::TlsFault& fault = client.error();
-    const bool ca = fault.file == protect::TlsFile::client_ca;
-    const bool key = fault.file == protect::TlsFile::key;
-    fail(ca    ? "ca"
-         : key ? "key"
-               : "certificate",
-         ca    ? settings_.ca
-         : key ? settings_.key
-               : settings_.certificate,
-         fault.why, fault.cure);
+    switch (fault.file) {
+      case protect::TlsFile::client_ca:
+        fail("ca", settings_.ca, fault.why, fault.cure);
+        break;
+      case protect::TlsFile::key:
+        fail("key", settings_.key, fault.why, fault.cure);
+        break;
+      default:
+        fail("certificate", settings_.certificate, fault.why, fault.cure);
+        break;
+    }
     return nullptr;
   }
 

@@ -91,24 +91,13 @@ ProbeOptions ping(std::uint32_t count = 0) {
   return {.target = Address::v4(192, 0, 2, 10), .count = count};
 }
 
-class ProbeTest : public testing::Test {
+class ProbeTest : public route::ProxyTest {
  protected:
+  using ProxyTest::serve;
   /// A proxy that grants and says `lines`.
   ScriptedProxy& serve(const std::string& lines, Script::End end = Script::End::stay) {
     return serve({.turns = {{greeting, octets({5, 0})}, {ping_request, granted + lines}}, .end = end});
   }
-  ScriptedProxy& serve(Script script) {
-    proxy_ = std::make_unique<ScriptedProxy>(rig_.engine, Endpoint{Address::v4(127, 0, 0, 1), 1080}, std::move(script));
-    return *proxy_;
-  }
-  void TearDown() override {
-    if (proxy_) proxy_->close_all();
-    (void)rig_.engine.run_until_idle();
-    proxy_.reset();
-  }
-
-  ClientRig rig_;
-  std::unique_ptr<ScriptedProxy> proxy_;
 };
 
 TEST_F(ProbeTest, ShowsEveryLineAndEndsWithTheStream) {

@@ -6,7 +6,7 @@
 #include <tuple>
 
 #include "config/config.h"
-#include "config/loopback.h"
+#include "base/loopback.h"
 #include "policy/futile.h"
 #include "policy/rules.h"
 

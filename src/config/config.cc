@@ -9,7 +9,7 @@
 
 #include "base/duration.h"
 #include "config/keys.h"
-#include "config/loopback.h"
+#include "base/loopback.h"
 #include "policy/unopened.h"
 
 namespace stile::config {

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "config/keys.h"
-#include "config/loopback.h"
 
 namespace stile::config {
 namespace {
@@ -584,11 +583,6 @@ TEST(Cautions, BelievingEverybodyIsNamed) {
   EXPECT_EQ(places("['10.0.0.5', '0.0.0.0/0']"), 3);
   EXPECT_EQ(places("'::/0'"), 3);
   EXPECT_EQ(places("['10.0.0.5', '10.0.0.0/8']"), 0);
-}
-
-TEST(Exposures, MappedLoopbackIsLoopback) {
-  EXPECT_TRUE(is_loopback(Address::parse("::ffff:127.0.0.1").value()));
-  EXPECT_FALSE(is_loopback(Address::parse("::ffff:0.0.0.0").value()));
 }
 
 TEST(Exposures, TheMessageNamesTheListenerAndBothCures) {

@@ -1,6 +1,6 @@
-// The one table of configuration keys. The parser's known keys, its "did you mean", what the environment and flags may
-// set, `stile check --effective` and docs/configuration.md are all made from it: a key that is not here does not exist.
-// Pure and immutable. Tested in keys_test.cc.
+// The one table of configuration keys (keys.cc), and the tables that hold them (tables.cc). The parser's known keys, its
+// "did you mean", what the environment and flags may set, `stile check --effective` and docs/configuration.md are all
+// made from it: a key that is not here does not exist. Pure and immutable. Tested in keys_test.cc.
 #pragma once
 
 #include <array>

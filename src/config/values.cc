@@ -9,7 +9,7 @@
 #include "base/assert.h"
 #include "base/duration.h"
 #include "config/keys.h"
-#include "config/loopback.h"
+#include "base/loopback.h"
 #include "policy/patterns.h"
 #include "wire/helper_record.h"
 

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "resolve/caching_resolver.h"
+#include "resolve/name_server_for_tests.h"
 #include "sys/net_probe.h"
 #include "sys/sockaddr.h"
 #include "sys/unique_fd.h"
@@ -115,66 +116,31 @@ class Dnsmasq {
   std::uint16_t port_ = 0;
 };
 
-/// A DNS server on the loop under test that answers every question in one way, or not at all.
-class OddServer {
+/// Answers every question in one way, or not at all.
+class OddServer final : public NameServerForTests {
  public:
   enum class Way : std::uint8_t { silent, rcode, soa, garbage };
 
   OddServer(EpollEngine& engine, Way way, std::uint8_t rcode, const Endpoint& local)
-      : engine_(engine), way_(way), rcode_(rcode) {
-    socket_.bind<&OddServer::on_ready>(this);
-    STILE_ASSERT(engine_.open_udp(socket_, local));
-    engine_.wait(socket_, engine::Interest::readable);
-  }
-  ~OddServer() { STILE_ASSERT(!socket_.is_open()); }
-  OddServer(const OddServer&) = delete;
-  OddServer& operator=(const OddServer&) = delete;
-
-  void close() { engine_.close(socket_); }
-  [[nodiscard]] std::string address() const { return engine_.local_endpoint(socket_)->to_string(); }
-  [[nodiscard]] int questions() const { return questions_; }
+      : NameServerForTests(engine, local), way_(way), rcode_(rcode) {}
 
  private:
-  void on_ready(Status status) {
-    if (status == Status::canceled) return;
-    std::array<std::uint8_t, 1500> room{};
-    engine::Datagram datagram{.payload = room};
-    while (engine_.receive_datagrams(socket_, std::span(&datagram, 1)).value_or(0) == 1) {
-      ++questions_;
-      if (way_ != Way::silent) answer(datagram);
-      datagram.payload = room;
-    }
-    engine_.wait(socket_, engine::Interest::readable);
-  }
-
-  void answer(engine::Datagram question) {
-    std::vector<std::uint8_t> octets(question.payload.begin(), question.payload.end());
-    if (way_ == Way::garbage) {
-      octets.resize(2);
-    } else {
-      octets[2] = 0x81;  // a response, recursion desired
-      octets[3] = static_cast<std::uint8_t>(0x80 | rcode_);
-      // The question, without the OPT record behind it.
-      std::size_t end = 12;
-      while (octets[end] != 0) end += octets[end] + 1U;
-      octets.resize(end + 5);
-      octets[10] = octets[11] = 0;
-    }
+  std::optional<Octets> answer(const Octets& question) override {
+    if (way_ == Way::silent) return std::nullopt;
+    if (way_ == Way::garbage) return Octets(question.begin(), question.begin() + 2);
+    Octets octets = response(question);
+    octets[3] |= rcode_;
     if (way_ == Way::soa) {
       octets[9] = 1;
-      const std::vector<std::uint8_t> soa{0xC0, 12, 0, 6, 0, 1, 0, 0, 14, 16, 0, 22, 0, 0, 0, 0, 0,
-                                          1,    0,  0, 0, 2, 0, 0, 0, 3,  0,  0, 0,  4, 0, 0, 0, 77};
+      const Octets soa{0xC0, 12, 0, 6, 0, 1, 0, 0, 14, 16, 0, 22, 0, 0, 0, 0, 0,
+                       1,    0,  0, 0, 2, 0, 0, 0, 3,  0,  0, 0,  4, 0, 0, 0, 77};
       octets.insert(octets.end(), soa.begin(), soa.end());
     }
-    question.payload = octets;
-    EXPECT_EQ(engine_.send_datagrams(socket_, std::span(&question, 1)), 1U);
+    return octets;
   }
 
-  EpollEngine& engine_;
-  engine::Socket socket_;
   Way way_;
   std::uint8_t rcode_;
-  int questions_ = 0;
 };
 
 class CaresResolverTest : public testing::Test {
@@ -243,7 +209,7 @@ class CaresResolverTest : public testing::Test {
 
   std::string odd(OddServer::Way way, std::uint8_t rcode = 0, const Endpoint& local = loopback(0)) {
     odd_servers_.push_back(std::make_unique<OddServer>(*engine_, way, rcode, local));
-    return odd_servers_.back()->address();
+    return odd_servers_.back()->where().to_string();
   }
 
   void use(CaresResolver::Options options) {
@@ -523,7 +489,7 @@ TEST_F(CaresResolverTest, NamedServersTakeThePlaceOfResolvConf) {
   const std::string path = testing::TempDir() + "stile-resolv-test-" + std::to_string(::getpid());
   std::ofstream(path) << "nameserver 127.0.0.1\n";
   odd(OddServer::Way::rcode, rcode_nxdomain);
-  use({.servers = servers_of(odd_servers_[0]->address()), .resolv_conf_path = path, .port = 1});
+  use({.servers = servers_of(odd_servers_[0]->where().to_string()), .resolv_conf_path = path, .port = 1});
   std::remove(path.c_str());
   EXPECT_EQ(reason_of("a.test"), Reason::dns_not_found);
   EXPECT_EQ(odd_servers_[0]->questions(), 2);
@@ -577,7 +543,7 @@ TEST_F(CaresResolverTest, AServerThatWasSilentIsAskedLast) {
 TEST_F(CaresResolverTest, WhereAllAreSilentTheirOrderStays) {
   odd(OddServer::Way::silent);
   odd(OddServer::Way::silent);
-  use({.servers = servers_of(odd_servers_[0]->address() + "," + odd_servers_[1]->address()),
+  use({.servers = servers_of(odd_servers_[0]->where().to_string() + "," + odd_servers_[1]->where().to_string()),
        .try_time = 100ms,
        .total = 250ms});
   for (int i = 1; i < 3; ++i) {

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "resolve/name_server_for_tests.h"
+
 namespace stile::resolve {
 namespace {
 
@@ -20,54 +22,24 @@ HostName host(const std::string& text) {
   return std::get<HostName>(canonical_host(text).value());
 }
 
-/// On the loop under test: A records with `address` for every name, and nothing of another type.
-class Answering {
+/// A records with an address of its own for every name, and nothing of another type.
+class Answering final : public NameServerForTests {
  public:
-  Answering(EpollEngine& engine, std::uint8_t address) : engine_(engine), address_(address) {
-    socket_.bind<&Answering::on_ready>(this);
-    STILE_ASSERT(engine_.open_udp(socket_, {.address = Address::v4(127, 0, 0, 1), .port = 0}));
-    engine_.wait(socket_, engine::Interest::readable);
-  }
-  ~Answering() { STILE_ASSERT(!socket_.is_open()); }
-  Answering(const Answering&) = delete;
-  Answering& operator=(const Answering&) = delete;
+  Answering(EpollEngine& engine, std::uint8_t address)
+      : NameServerForTests(engine, {.address = Address::v4(127, 0, 0, 1), .port = 0}), address_(address) {}
 
-  void close() { engine_.close(socket_); }
-  [[nodiscard]] DnsServer where() const { return *engine_.local_endpoint(socket_); }
-
-  int questions = 0;
   bool silent = false;
 
  private:
-  void on_ready(Status status) {
-    if (status == Status::canceled) return;
-    std::array<std::uint8_t, 1500> room{};
-    engine::Datagram datagram{.payload = room};
-    while (engine_.receive_datagrams(socket_, std::span(&datagram, 1)).value_or(0) == 1) {
-      ++questions;
-      if (!silent) answer(datagram);
-      datagram.payload = room;
-    }
-    engine_.wait(socket_, engine::Interest::readable);
+  std::optional<Octets> answer(const Octets& question) override {
+    if (silent) return std::nullopt;
+    Octets octets = response(question);
+    if (!asks_for_a(question)) return octets;
+    octets[7] = 1;
+    octets.insert(octets.end(), {0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, address_});
+    return octets;
   }
 
-  void answer(engine::Datagram question) {
-    std::vector<std::uint8_t> octets(question.payload.begin(), question.payload.end());
-    std::size_t end = 12;
-    while (octets[end] != 0) end += octets[end] + 1U;
-    const bool is_a = octets[end + 2] == 1;
-    octets.resize(end + 5);
-    octets[2] = 0x81;
-    octets[3] = 0x80;
-    octets[7] = is_a ? 1 : 0;
-    octets[10] = octets[11] = 0;
-    if (is_a) octets.insert(octets.end(), {0xC0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, address_});
-    question.payload = octets;
-    EXPECT_EQ(engine_.send_datagrams(socket_, std::span(&question, 1)), 1U);
-  }
-
-  EpollEngine& engine_;
-  engine::Socket socket_;
   std::uint8_t address_;
 };
 
@@ -147,7 +119,7 @@ TEST_F(NameServiceTest, WhatStaysTheSameIsKept) {
   EXPECT_EQ(ask("a.corp.example"), "192.0.2.3");
   EXPECT_EQ(ask("a.example"), "192.0.2.2");
   EXPECT_EQ(questions(), (std::vector<std::uint64_t>{2, 2}));
-  EXPECT_EQ(one_.questions, 2);
+  EXPECT_EQ(one_.questions(), 2);
 
   // The same servers for more names.
   moved.suffixes.push_back(host("a.example"));

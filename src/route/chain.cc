@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/loopback.h"
 #include "protect/gss_initiation.h"
 
 namespace stile::route {
@@ -11,12 +12,6 @@ namespace {
 
 using session::ClientPhase;
 using session::ClientSession;
-
-bool is_on_this_host(const Address& address) noexcept {
-  static const auto ipv4 = Cidr::parse("127.0.0.0/8");
-  static const auto ipv6 = Cidr::parse("::1");
-  return ipv4->contains(address) || ipv6->contains(address);
-}
 
 std::string_view text_of(const std::optional<std::string>& text) noexcept {
   return text ? std::string_view(*text) : std::string_view();
@@ -93,7 +88,7 @@ void Chain::on_resolved(engine::Status) {
 
 void Chain::proxy_found(std::span<const Address> addresses) {
   const wire::ProxyUrl& url = hop(0).url;
-  const bool afar = !std::ranges::all_of(addresses, is_on_this_host);
+  const bool afar = !std::ranges::all_of(addresses, is_loopback);
   const bool in_clear = url.protection == wire::ProxyProtection::none;
   if (url.password && in_clear && afar && !hop(0).clear_password_allowed) return fail(Obstacle::clear_password);
   for (const Address& address : addresses) candidates_.push_back({address, url.server.port});

@@ -89,22 +89,7 @@ class Customer {
 const Ask to_literal{.command = wire::Command::connect, .target = target_of("192.0.2.10")};
 const Ask to_name{.command = wire::Command::connect, .target = target_of("example.com")};
 
-class ChainTest : public testing::Test {
- protected:
-  /// A proxy at 127.0.0.1:1080 that follows `script`.
-  ScriptedProxy& serve(Script script, std::string_view at = "127.0.0.1:1080") {
-    proxy_ = std::make_unique<ScriptedProxy>(rig_.engine, Endpoint::parse(at).value(), std::move(script));
-    return *proxy_;
-  }
-  void TearDown() override {
-    if (proxy_) proxy_->close_all();
-    (void)rig_.engine.run_until_idle();
-    proxy_.reset();
-  }
-
-  ClientRig rig_;
-  std::unique_ptr<ScriptedProxy> proxy_;
-};
+class ChainTest : public ProxyTest {};
 
 TEST_F(ChainTest, HandsOverTheStreamWithNothingReadOfIt) {
   ScriptedProxy& proxy = serve(plain(granted + "SSH-2.0"));

@@ -177,6 +177,23 @@ class SeeThroughTls final : public protect::TlsClient {
           .tls = std::make_shared<const SeeThroughTls>()};
 }
 
+/// One proxy at 127.0.0.1:1080, unless a test says where else.
+class ProxyTest : public testing::Test {
+ protected:
+  ScriptedProxy& serve(Script script, std::string_view at = "127.0.0.1:1080") {
+    proxy_ = std::make_unique<ScriptedProxy>(rig_.engine, Endpoint::parse(at).value(), std::move(script));
+    return *proxy_;
+  }
+  void TearDown() override {
+    if (proxy_) proxy_->close_all();
+    (void)rig_.engine.run_until_idle();
+    proxy_.reset();
+  }
+
+  ClientRig rig_;
+  std::unique_ptr<ScriptedProxy> proxy_;
+};
+
 [[nodiscard]] inline Target target_of(std::string_view host, std::uint16_t port = 80) {
   return {.host = canonical_host(host).value(), .port = port};
 }

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "config/loopback.h"
+#include "base/loopback.h"
 
 namespace stile::server {
 namespace {
@@ -54,7 +54,7 @@ std::string who_may(const config::Config& config, const config::Listener& listen
   if (password) shown.push_back("a password");
   const std::string proof = fmt::format("{}", fmt::join(shown, " or "));
   if (config.policy == nullptr) {
-    const bool local = listener.is_unix() || config::is_loopback(listener.address.address);
+    const bool local = listener.is_unix() || is_loopback(listener.address.address);
     if (!local) return "nobody, since there is no [policy]";
     if (shown.empty()) return "clients on this host, without authentication";
     return fmt::format("clients on this host, with {}{}", none ? "or without " : "", proof);
@@ -84,7 +84,7 @@ std::vector<Shortcoming> missing_egress(const policy::Policy& policy, const std:
   std::vector<Shortcoming> missing;
   for (std::size_t i = 0; i < policy.rules().size(); ++i) {
     const std::optional<Cidr>& egress = policy.options(static_cast<int>(i)).egress;
-    if (!egress || config::is_loopback(egress->base)) continue;
+    if (!egress || is_loopback(egress->base)) continue;
     if (std::ranges::any_of(local, [&](const Cidr& one) { return one.contains(*egress); })) continue;
     const bool prefix = *egress != Cidr::host(egress->base);
     const std::string address = prefix ? egress->to_string() : egress->base.to_string();

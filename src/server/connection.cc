@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "base/session_id.h"
-#include "config/loopback.h"
+#include "base/loopback.h"
 #include "server/decision.h"
 #include "server/http_forward.h"
 #include "server/outside.h"
@@ -130,7 +130,7 @@ void Connection::perform(const session::Authorise& action, Next& next) {
 /// Counts the session, unless a ceiling is reached. Limits of a source and a user hold for sources that are not
 /// loopback and for those who proved who they are (security reference, 1.2).
 Reason Connection::enter() {
-  const bool on_this_host = over_unix_ || config::is_loopback(peer_.address);
+  const bool on_this_host = over_unix_ || is_loopback(peer_.address);
   const Holder holder{.listener = worker_.sessions_of(listener_),
                       .source = on_this_host ? std::nullopt : std::optional(peer_.address),
                       .user = session_.identity()->user(),
@@ -539,7 +539,7 @@ std::optional<relay::AssociationRequest> Connection::association_request(const T
   if (over_unix_) {
     // Any user of this host could send first, so the client says where from (protocol reference, 3.3).
     const Address* const address = claimed == nullptr ? nullptr : claimed->address();
-    if (address == nullptr || !config::is_loopback(*address) || claimed->port == 0) return std::nullopt;
+    if (address == nullptr || !is_loopback(*address) || claimed->port == 0) return std::nullopt;
     request.client = *address;
     request.claimed_port = claimed->port;
     if (!address->is_v4()) request.local = *address;

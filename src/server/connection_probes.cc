@@ -2,7 +2,7 @@
 #include <array>
 #include <utility>
 
-#include "config/loopback.h"
+#include "base/loopback.h"
 #include "server/connection.h"
 #include "server/ping_run.h"
 #include "server/trace_run.h"
@@ -72,7 +72,7 @@ Reason Connection::open_probes(const Address& address, const Address& source) {
 // Limits of a user or a source hold for those who proved who they are, and for sources that are not loopback.
 std::string Connection::pace() const {
   if (const std::string_view user = session_.identity()->user(); !user.empty()) return "user " + std::string(user);
-  return config::is_loopback(peer_.address) ? std::string() : peer_.address.to_string();
+  return is_loopback(peer_.address) ? std::string() : peer_.address.to_string();
 }
 
 void Connection::perform(const session::StartProbes& action, Next& next) {

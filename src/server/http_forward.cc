@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "config/loopback.h"
+#include "base/loopback.h"
 
 namespace stile::server {
 namespace {
@@ -333,7 +333,7 @@ policy::Verdict HttpForward::decide(const Target& target, const std::optional<Ad
 /// Counts the request in hand as a session, as server/Connection does it.
 Reason HttpForward::enter() {
   if (claim_.is_held()) return Reason::none;  // it is tried again
-  const bool on_this_host = about_.over_unix || config::is_loopback(about_.peer.address);
+  const bool on_this_host = about_.over_unix || is_loopback(about_.peer.address);
   const Holder holder{.listener = worker_.sessions_of(about_.listener),
                       .source = on_this_host ? std::nullopt : std::optional(about_.peer.address),
                       .user = who_.user()};

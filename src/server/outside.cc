@@ -1,13 +1,13 @@
 #include "server/outside.h"
 
-#include "config/loopback.h"
+#include "base/loopback.h"
 #include "policy/classes.h"
 #include "wire/proxy_protocol.h"
 
 namespace stile::server {
 
 std::optional<Address> advertised_for(const config::Outside& outside, const Address& own) {
-  if (config::is_loopback(own)) return std::nullopt;
+  if (is_loopback(own)) return std::nullopt;
   return outside.advertised(own.family());
 }
 

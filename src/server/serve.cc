@@ -31,7 +31,7 @@
 #include "server/helper_plan.h"
 #include "server/listening.h"
 #include "server/name_settings.h"
-#include "server/worker.h"
+#include "server/server.h"
 #include "sys/errno_table.h"
 #include "sys/file_keeper.h"
 #include "sys/icmp_socket.h"
@@ -102,61 +102,7 @@ observe::RecordFormat record_format(config::LogFormat format) {
   return sys::is_terminal(sys::standard_output) ? observe::RecordFormat::text : observe::RecordFormat::json;
 }
 
-/// One worker with everything it stands on, in the order of construction.
-struct Crew {
-  std::unique_ptr<engine::EpollEngine> engine;
-  observe::Counters counters;
-  std::unique_ptr<resolve::NameService> names;
-  std::unique_ptr<auth::PoolVerifier> passwords;
-  std::unique_ptr<auth::HelperVerifier> helper;  // absent where no listener needs one
-  std::unique_ptr<auth::MethodVerifier> verifier;
-  std::unique_ptr<Worker> worker;
-  std::thread thread;
-
-  void listen(const Bound& bound, const Admission& admission, sys::UniqueFd descriptor);
-  /// On the worker's thread: until everything ended and nothing is pending in the engine.
-  void run() {
-    worker->run();
-    engine::Operation names_closed;
-    names_closed.bind<&Crew::on_names_closed>(this);
-    names->close(names_closed);
-    engine->run();
-  }
-
- private:
-  void on_names_closed(engine::Status) { engine->stop(); }
-};
-
-/// What the main thread is asked by others.
-struct ReloadRequest {
-  bool answered = false;
-  std::expected<Reloaded, ReloadRefusal> answer;
-};
-
-/// What the workers say of a new configuration; shared, since a worker may outlast the wait.
-struct Adoption {
-  std::mutex mutex;
-  std::condition_variable said;
-  std::size_t workers = 0;  // that have said it
-  Worker::Enforced sum;
-  std::optional<Error> names_fault;  // why some of them still ask as before
-
-  void add(const Worker::Enforced& enforced, const Result<void>& names) {
-    const std::scoped_lock lock(mutex);
-    ++workers;
-    if (!names) names_fault = names.error();
-    sum.ended += enforced.ended;
-    sum.kept += enforced.kept;
-    said.notify_one();
-  }
-};
-
-/// What a reload does to listeners, each prepared before anything changes.
-struct ListenerChanges {
-  std::vector<OpenedListener> added;
-  std::vector<Bound> kept;  // as configured anew
-  std::vector<Bound> removed;
-};
+}  // namespace
 
 Admission admission_of(const config::Config& config, const TlsServers& tls, const config::Listener& listener) {
   const auto server = tls.find(listener.tls);
@@ -168,102 +114,14 @@ Admission admission_of(const config::Config& config, const TlsServers& tls, cons
           .pac = config::pac_of(config, listener)};
 }
 
-class Server final : public Control {
- public:
-  Server(Configuration configuration, LoadConfiguration load)
-      : config_(std::move(configuration.config)),
-        users_(std::move(configuration.users)),
-        tls_(std::move(configuration.tls)),
-        upstreams_(std::move(configuration.upstreams)),
-        files_(std::move(configuration.files)),
-        load_(std::move(load)) {}
-  int run(const Attend& attend);
-  // From any thread but the main one.
-  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload() override;
-
- private:
-  bool prepare();
-  bool meet_manager();
-  bool start_helper();
-  bool fork_helper(bool by_ticket);
-  [[nodiscard]] bool helper_is_a_unit() const noexcept { return !config_.helper.socket.empty(); }
-  bool start_file_keeper();
-  bool build_engines();
-  bool open_listeners();
-  bool enclose();
-  bool keep_records();
-  bool open_helper_office();
-  bool open_accounting();
-  void remember_quotas();
-  bool recruit();
-  void listen();
-  void hand_over(OpenedListener& opened);
-  void forget_secrets();
-  [[nodiscard]] bool enclose_worker();
-  void banner();
-  void work();
-  void supervise();
-  void beat();
-  [[nodiscard]] std::string serving() const;
-  int farewell();
-  void end_helper();
-  void refresh_own_addresses();
-  void on_signal(int signal);
-  void on_hangup();
-  void answer_requests();
-  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> reload_now();
-  [[nodiscard]] std::expected<Reloaded, ReloadRefusal> try_reload();
-  [[nodiscard]] std::expected<ListenerChanges, ReloadRefusal> prepare_listeners(const config::Config& next) const;
-  [[nodiscard]] std::vector<std::string> fixed_until_restart(const config::Config& next) const;
-  Worker::Enforced put_in_force(ListenerChanges changes);
-  [[nodiscard]] std::shared_ptr<const Common> common() const;
-
-  config::Config config_;
-  std::shared_ptr<const auth::Users> users_;
-  TlsServers tls_;
-  route::UpstreamPlans upstreams_;
-  std::shared_ptr<auth::Penalties> penalties_ = std::make_shared<auth::Penalties>();
-  std::unique_ptr<auth::LoginOffice> office_;  // outlives the crews' verifiers
-  std::vector<std::string> files_;             // from which the configuration was read
-  LoadConfiguration load_;
-  std::optional<sys::ServiceManager> manager_;
-  std::optional<Heartbeat> heartbeat_;  // where the manager asks for it
-  std::optional<Enclosure> enclosure_;
-  std::string enclosed_;                          // in a line
-  std::unique_ptr<sys::FileKeeper> file_keeper_;  // absent: no sandbox
-  std::uint64_t generation_ = 0;
-  observe::Diagnostics diagnostics_;
-  std::optional<auth::StartedHelper> helper_;  // absent: no listener needs one, or it is a unit
-  std::unique_ptr<auth::HelperOffice>
-      helper_office_;  // absent: no listener needs one; holds the helper's socket, tells diagnostics_
-  std::unique_ptr<observe::RecordSink> sink_;
-  std::unique_ptr<observe::Accounting> accounting_;  // absent: no accounts are kept
-  std::unique_ptr<SinkReporter> reporter_;
-  std::unique_ptr<const auth::DigestKey> digest_key_;  // until office_ has it
-  std::vector<std::unique_ptr<Crew>> crews_;
-  std::vector<OpenedListener> opened_;  // until the crews have them
-  std::vector<Bound> listening_;
-  std::shared_ptr<const policy::Policy> loopback_preset_ =
-      std::make_shared<const policy::Policy>(policy::Policy::loopback_preset());
-  std::shared_ptr<const policy::Policy> deny_all_ = std::make_shared<const policy::Policy>(policy::Policy::deny_all());
-  std::shared_ptr<relay::LiveSockets> live_sockets_ = std::make_shared<relay::LiveSockets>();
-  std::shared_ptr<ProbeGate> probe_gate_ = std::make_shared<ProbeGate>();
-  std::shared_ptr<Usage> usage_ = std::make_shared<Usage>(local_periods);
-  SpentSince spent_since_;  // absent: no accounts are kept
-  std::vector<Cidr> own_addresses_;
-  std::optional<sys::SignalQueue> signals_;
-  std::optional<sys::OwnAddressMonitor> own_monitor_;
-  std::optional<sys::Notification> worker_ended_;
-  std::optional<sys::Notification> asked_;
-  std::mutex requests_mutex_;
-  std::condition_variable request_answered_;
-  std::vector<ReloadRequest*> requests_;  // under requests_mutex_, as what they point to
-  bool takes_requests_ = true;            // under requests_mutex_
-  std::atomic<std::size_t> crews_ended_{0};
-  std::atomic<bool> not_enclosed_{false};  // a worker could not give up what it should
-  int signals_seen_ = 0;
-  Duration next_beat_{};  // as of sys::monotonic_now()
-};
+Server::Server(Configuration configuration, LoadConfiguration load)
+    : config_(std::move(configuration.config)),
+      users_(std::move(configuration.users)),
+      tls_(std::move(configuration.tls)),
+      upstreams_(std::move(configuration.upstreams)),
+      files_(std::move(configuration.files)),
+      load_(std::move(load)),
+      usage_(std::make_shared<Usage>(local_periods)) {}
 
 // Up to the enclosure there is one thread, because each thread is enclosed for itself; behind it everything is opened
 // with the rights that are left, so that what a reload opens once more can be opened then.
@@ -351,22 +209,22 @@ bool Server::keep_records() {
 // A process is copied while it has one thread, no signal blocked, and nothing open that the copy should not have.
 bool Server::start_helper() {
   if (!config::needs_helper(config_)) return true;
-  const bool by_ticket = admits(config_, AuthMethod::gssapi);
+  by_ticket_ = admits(config_, AuthMethod::gssapi);
   auto missing = not_built_in(config_, AuthMethod::gssapi);
   if (!missing && !helper_is_a_unit()) missing = not_built_in(config_, AuthMethod::pam);
   if (missing) {
     diagnostics_.error(missing->what, missing->why, missing->cure);
     return false;
   }
-  if (!helper_is_a_unit() && !fork_helper(by_ticket)) return false;
-  if (by_ticket) protect::prepare_gssapi();
+  if (!helper_is_a_unit() && !fork_helper()) return false;
+  if (by_ticket_) protect::prepare_gssapi();
   return true;
 }
 
-bool Server::fork_helper(bool by_ticket) {
+bool Server::fork_helper() {
   auth::HelperPlan plan = plan_helper(config_);
   plan.forget = [this] { forget_secrets(); };
-  if (!by_ticket) plan.accept = nullptr;
+  if (!by_ticket_) plan.accept = nullptr;
   auto started = auth::start_helper(plan);
   if (!started) {
     diagnostics_.error("cannot start the authentication helper", sys::describe(started.error()));
@@ -538,14 +396,6 @@ void Server::listen() {
   for (OpenedListener& opened : opened_) hand_over(opened);
   opened_.clear();
   for (const auto& crew : crews_) crew->worker->publish(common());
-}
-
-// Before the workers' threads run, or on each of them.
-void Crew::listen(const Bound& bound, const Admission& admission, sys::UniqueFd descriptor) {
-  engine::Socket socket;
-  engine->take(socket, std::move(descriptor), engine::EpollEngine::Role::listener);
-  if (bound.listener.is_unix()) return worker->listen_local(socket, bound.where(), admission);
-  worker->listen_at(socket, bound.endpoint, admission);
 }
 
 void Server::hand_over(OpenedListener& opened) {
@@ -746,181 +596,6 @@ std::shared_ptr<const Common> Server::common() const {
   for (const auto& crew : crews_) common->counters.push_back(&crew->counters);
   return common;
 }
-
-// ── reload ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-std::expected<Reloaded, ReloadRefusal> Server::reload() {
-  ReloadRequest request{.answered = false, .answer = {}};
-  std::unique_lock lock(requests_mutex_);
-  if (takes_requests_) {
-    requests_.push_back(&request);
-    asked_->notify();
-    request_answered_.wait(lock, [&] { return request.answered; });
-    return std::move(request.answer);
-  }
-  return std::unexpected(ReloadRefusal{.bad_configuration = false, .messages = {"the server is shutting down"}});
-}
-
-void Server::answer_requests() {
-  std::vector<ReloadRequest*> requests;
-  {
-    const std::scoped_lock lock(requests_mutex_);
-    requests.swap(requests_);
-  }
-  for (ReloadRequest* const request : requests) {
-    auto answer = reload_now();
-    const std::scoped_lock lock(requests_mutex_);
-    request->answer = std::move(answer);
-    request->answered = true;
-    request_answered_.notify_all();
-  }
-}
-
-// The service manager is told whichever way it was asked for.
-std::expected<Reloaded, ReloadRefusal> Server::reload_now() {
-  manager_->reloading();
-  auto reloaded = try_reload();
-  if (signals_seen_ == 0) manager_->ready(serving());
-  return reloaded;
-}
-
-void Server::on_hangup() {
-  const auto reloaded = reload_now();
-  if (!reloaded) {
-    for (const std::string& message : reloaded.error().messages) diagnostics_.error("cannot reload", message);
-    return;
-  }
-  for (const std::string& note : reloaded->notes) diagnostics_.warning(note);
-}
-
-// Read, checked, every new listener open: only then anything changes, and then for everybody.
-std::expected<Reloaded, ReloadRefusal> Server::try_reload() {
-  const auto refuse = [](std::string why) {
-    return std::unexpected(ReloadRefusal{.bad_configuration = false, .messages = {std::move(why)}});
-  };
-  if (signals_seen_ > 0 || crews_ended_.load() > 0) return refuse("the server is shutting down");
-  if (load_ == nullptr) return refuse("there is no configuration file to read again; start with --config");
-  auto next = load_();
-  if (!next) {
-    return std::unexpected(ReloadRefusal{.bad_configuration = true, .messages = std::move(next.error())});
-  }
-  if (config::needs_helper(next->config) && helper_office_ == nullptr) {
-    return refuse(
-        "a listener's `auth` says pam, command or gssapi, and their helper comes with the start of the server only; "
-        "restart it");
-  }
-  auto changes = prepare_listeners(next->config);
-  if (!changes) return std::unexpected(std::move(changes.error()));
-  Reloaded reloaded{.generation = ++generation_, .ended = 0, .kept = 0, .notes = fixed_until_restart(next->config)};
-  config_ = std::move(next->config);
-  users_ = std::move(next->users);
-  remember_quotas();
-  tls_ = std::move(next->tls);
-  upstreams_ = std::move(next->upstreams);
-  const Worker::Enforced enforced = put_in_force(std::move(*changes));
-  reloaded.ended = enforced.ended;
-  reloaded.kept = enforced.kept;
-  diagnostics_.notice(fmt::format("reloaded (generation {}): {} sessions live on, {} were ended", reloaded.generation,
-                                  reloaded.kept, reloaded.ended));
-  return reloaded;
-}
-
-std::expected<ListenerChanges, ReloadRefusal> Server::prepare_listeners(const config::Config& next) const {
-  ListenerChanges changes;
-  std::vector<Bound> left = listening_;
-  for (const config::Listener& listener : next.listeners) {
-    const auto same = [&](const Bound& bound) { return bound.listener.where() == listener.where(); };
-    if (const auto bound = std::ranges::find_if(left, same); bound != left.end()) {
-      if (bound->listener.file != listener.file) {
-        return std::unexpected(ReloadRefusal{
-            .bad_configuration = false,
-            .messages = {fmt::format("the mode or owner of {} changes only at the next start", listener.where())}});
-      }
-      bound->listener = listener;
-      changes.kept.push_back(std::move(*bound));
-      left.erase(bound);
-      continue;
-    }
-    std::vector<sys::GivenSocket> none;
-    auto opened = open_listener(listener, crews_.size(), none, std::nullopt);
-    if (!opened && listener.optional && opened.error().missing) continue;
-    if (!opened) {
-      const ListenRefusal& refusal = opened.error();
-      return std::unexpected(
-          ReloadRefusal{.bad_configuration = false,
-                        .messages = {fmt::format("{}: {}{}", refusal.what, refusal.why,
-                                                 refusal.cure.empty() ? "" : " (" + refusal.cure + ")")}});
-    }
-    changes.added.push_back(std::move(*opened));
-  }
-  changes.removed = std::move(left);
-  return changes;
-}
-
-std::vector<std::string> Server::fixed_until_restart(const config::Config& next) const {
-  std::vector<std::string> notes;
-  if (next.workers != config_.workers) notes.emplace_back("'workers' takes effect at the next start");
-  if (next.log != config_.log) notes.emplace_back("'log' takes effect at the next start");
-  if (next.engine.spin != config_.engine.spin) notes.emplace_back("'engine.spin' takes effect at the next start");
-  if (!helper_is_a_unit() && next.command.program != config_.command.program) {
-    notes.emplace_back("'command.program' takes effect at the next start");
-  }
-  if (next.helper.socket != config_.helper.socket) notes.emplace_back("'helper.socket' takes effect at the next start");
-  const config::Accounting& accounts = next.accounting;
-  if (next.user != config_.user || next.sandbox != config_.sandbox) {
-    notes.emplace_back("'user' and 'sandbox' take effect at the next start");
-  }
-  if (accounts.file != config_.accounting.file || accounts.refuse_new != config_.accounting.refuse_new) {
-    notes.emplace_back("'accounting.file' and 'accounting.on_failure' take effect at the next start");
-  }
-  return notes;
-}
-
-// Each worker does all of it in one turn of its loop.
-Worker::Enforced Server::put_in_force(ListenerChanges changes) {
-  listening_ = changes.kept;
-  for (const OpenedListener& opened : changes.added) listening_.push_back(opened.bound);
-  // A socket file is removed by its last owner, which no worker may be: it could not.
-  const std::vector<Bound> until_all_have_closed = changes.removed;
-  for (Bound& bound : changes.kept) bound.file.reset();
-  for (Bound& bound : changes.removed) bound.file.reset();
-  for (OpenedListener& opened : changes.added) opened.bound.file.reset();
-  const auto removed = std::make_shared<const std::vector<Bound>>(std::move(changes.removed));
-  const auto kept = std::make_shared<const std::vector<Bound>>(std::move(changes.kept));
-  const auto added = std::make_shared<std::vector<OpenedListener>>(std::move(changes.added));
-  const auto adoption = std::make_shared<Adoption>();
-  const auto config = std::make_shared<const config::Config>(config_);
-  const auto tls = std::make_shared<const TlsServers>(tls_);
-  const auto names = std::make_shared<const resolve::NameSettings>(name_settings(config_));
-  for (std::size_t i = 0; i < crews_.size(); ++i) {
-    crews_[i]->worker->perform(
-        [crew = crews_[i].get(), i, removed, kept, added, adoption, config, tls, names, common = common()] {
-          for (OpenedListener& opened : *added) {
-            crew->listen(opened.bound, admission_of(*config, *tls, opened.bound.listener),
-                         std::move(opened.descriptors[i]));
-          }
-          for (const Bound& bound : *kept)
-            crew->worker->admit(bound.where(), admission_of(*config, *tls, bound.listener));
-          for (const Bound& bound : *removed) crew->worker->close_listener(bound.where());
-          const auto named = crew->names->adopt(*names);
-          adoption->add(crew->worker->adopt(common), named);
-        });
-  }
-  {
-    std::unique_lock lock(adoption->mutex);
-    adoption->said.wait(lock, [&] { return adoption->workers == crews_.size(); });
-  }
-  // Entries for records that are gone would never be found; now that nobody adds any, nothing is left of them.
-  office_->cache.clear();
-  if (helper_office_ != nullptr) helper_office_->forget_all();
-  if (adoption->names_fault) {
-    diagnostics_.warning("names are asked of the resolvers of before", sys::describe(*adoption->names_fault),
-                         "reload once more");
-  }
-  return adoption->sum;
-}
-
-}  // namespace
 
 int serve(Configuration configuration, LoadConfiguration load, const Attend& attend) {
   return Server(std::move(configuration), std::move(load)).run(attend);

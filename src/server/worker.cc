@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "auth/authenticator.h"
-#include "config/loopback.h"
+#include "base/loopback.h"
 #include "server/accept_batch.h"
 #include "server/connection.h"
 #include "server/decision.h"
@@ -71,11 +71,6 @@ struct Worker::Listener {
 
 const policy::Policy& Common::policy_for(const Address& local, const Address& client, bool proxied) const noexcept {
   if (policy != nullptr) return *policy;
-  static const Cidr loopback_v4{Address::v4(127, 0, 0, 0), 8};
-  static const Cidr loopback_v6 = *Cidr::parse("::1/128");
-  const auto is_loopback = [](const Address& address) {
-    return loopback_v4.contains(address) || loopback_v6.contains(address);
-  };
   return !proxied && is_loopback(local) && is_loopback(client) ? *loopback_preset : *deny_all;
 }
 
@@ -85,7 +80,7 @@ std::optional<Identity> Common::renewed(const Identity& who) const {
 }
 
 bool Common::forgives(const Address& client) const noexcept {
-  return config::is_loopback(client) ||
+  return is_loopback(client) ||
          std::ranges::any_of(limits.penalty_exempt, [&](const Cidr& network) { return network.contains(client); });
 }
 

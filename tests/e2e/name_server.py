@@ -21,12 +21,16 @@ class NameServer:
     def __init__(self, host: str, names: dict[str, Answer], port: int = 53) -> None:
         self.names = names
         self.asked: list[tuple[str, int]] = []
-        self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((host, port))
+        self.socket = self.opened(host, port)
         self.socket.settimeout(0.1)
         self.closed = False
         self.thread = threading.Thread(target=self.serve, daemon=True)
         self.thread.start()
+
+    def opened(self, host: str, port: int) -> socket.socket:
+        opened = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        opened.bind((host, port))
+        return opened
 
     def serve(self) -> None:
         while not self.closed:
@@ -65,14 +69,8 @@ class NameServer:
 class StreamNameServer(NameServer):
     """The same by TCP alone: each message behind its length (RFC 1035, section 4.2.2)."""
 
-    def __init__(self, host: str, names: dict[str, Answer], port: int = 53) -> None:
-        self.names = names
-        self.asked = []
-        self.socket = socket.create_server((host, port))
-        self.socket.settimeout(0.1)
-        self.closed = False
-        self.thread = threading.Thread(target=self.serve, daemon=True)
-        self.thread.start()
+    def opened(self, host: str, port: int) -> socket.socket:
+        return socket.create_server((host, port))
 
     def serve(self) -> None:
         while not self.closed:

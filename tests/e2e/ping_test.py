@@ -242,6 +242,7 @@ def test_a_password_never_shows(origin, tmp_path) -> None:
     assert b"sentinel" not in words and b"alice:********@" in words
     assert "sentinel" not in out + err and "warning: a password on the command line" in err
     (tmp_path / "password").write_text("sentinel\n")
+    (tmp_path / "password").chmod(0o600)
     proxy = ScriptedProxy(method=b"\x05\x02", login=(16, b"\x01\x01"))
     run = stile("ping", "--via", url(origin(proxy), user="alice@"), "--password-file", tmp_path / "password", HOST)
     assert proxy.credentials == b"\x01\x05alice\x08sentinel"

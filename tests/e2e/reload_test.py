@@ -33,9 +33,11 @@ def with_control(tmp_path: Path, text: str) -> str:
 class Reloadable:
     """A server with a control socket, and its file."""
 
-    def __init__(self, serve, tmp_path: Path, rules: str, more: str = "", **options) -> None:
+    def __init__(
+        self, serve, tmp_path: Path, rules: str, more: str = "", listeners: str = LISTENER, **options
+    ) -> None:
         self.folder = tmp_path
-        self.server: Server = serve(config=self.text(LISTENER + policy(rules, more)), **options)
+        self.server: Server = serve(config=self.text(listeners + policy(rules, more)), **options)
         self.file = self.server.config_file
 
     def text(self, text: str) -> str:
@@ -250,6 +252,23 @@ def test_what_takes_a_restart_is_said(serve, tmp_path) -> None:
     reloadable = Reloadable(serve, tmp_path, ALL)
     reloadable.write(ALL, listeners="workers = 3\n" + LISTENER)
     assert "'workers' takes effect at the next start" in reloadable.reload().stdout
+
+
+def test_kerberos_comes_with_the_start_alone(serve, tmp_path) -> None:
+    """A helper that began without it could only fail each ticket."""
+    program = tmp_path / "ask"
+    program.write_text("#!/bin/sh\nexec cat\n")
+    program.chmod(0o755)
+    methods = LISTENER + 'auth = ["command"]\n' + f'[command]\nprogram = ["{program}"]\n'
+    reloadable = Reloadable(serve, tmp_path, ALL, listeners=methods)
+    keytab = tmp_path / "socks.keytab"
+    keytab.touch()
+    reloadable.write(ALL, listeners=methods.replace('"]\n[', '", "gssapi"]\n[') + f'[gssapi]\nkeytab = "{keytab}"\n')
+    run = reloadable.reload()
+    assert run.returncode != 0
+    assert "what Kerberos needs comes with the start" in run.stderr
+    reloadable.write(NOTHING, listeners=methods)
+    assert reloadable.reloaded()["generation"] == 1
 
 
 def test_the_control_socket_is_for_its_group(serve, tmp_path) -> None:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/loopback.h"
 #include "engine/socket_state.h"
 #include "sys/errno_table.h"
 
@@ -18,13 +19,6 @@ constexpr Duration spurious_delay_max = std::chrono::milliseconds{5};
 constexpr std::uint8_t spuriously_ready = 1;
 
 enum : std::uint64_t { trace_wait = 1, trace_timer, trace_octets };
-
-bool is_loopback(const Address& address) noexcept {
-  const ConstBytes octets = address.octets();
-  if (address.is_v4()) return octets[0] == 127;
-  return std::all_of(octets.begin(), octets.end() - 1, [](std::uint8_t octet) { return octet == 0; }) &&
-         octets.back() == 1;
-}
 
 SimBehaviour icmp_behaviour(int errno_value, Family family, std::uint8_t type, std::uint8_t code) noexcept {
   // A router of the documentation prefixes sends it.

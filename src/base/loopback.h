@@ -1,9 +1,11 @@
-// Which listeners only this host can reach. Pure; tested in config_test.cc through exposures().
+// What only this host can reach. Pure; tested in address_test.cc.
 #pragma once
+
+#include <cstdint>
 
 #include "base/address.h"
 
-namespace stile::config {
+namespace stile {
 
 /// 127.0.0.0/8 and ::1. An unspecified address is not: it means every address of the host.
 [[nodiscard]] inline bool is_loopback(const Address& address) noexcept {
@@ -12,4 +14,4 @@ namespace stile::config {
   return ipv4.contains(address) || address == Address::v6(one);
 }
 
-}  // namespace stile::config
+}  // namespace stile

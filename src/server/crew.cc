@@ -1,0 +1,22 @@
+#include "server/crew.h"
+
+#include <utility>
+
+namespace stile::server {
+
+void Crew::run() {
+  worker->run();
+  engine::Operation names_closed;
+  names_closed.bind<&Crew::on_names_closed>(this);
+  names->close(names_closed);
+  engine->run();
+}
+
+void Crew::listen(const Bound& bound, const Admission& admission, sys::UniqueFd descriptor) {
+  engine::Socket socket;
+  engine->take(socket, std::move(descriptor), engine::EpollEngine::Role::listener);
+  if (bound.listener.is_unix()) return worker->listen_local(socket, bound.where(), admission);
+  worker->listen_at(socket, bound.endpoint, admission);
+}
+
+}  // namespace stile::server
