@@ -34,7 +34,7 @@ class NameServer::Datagrams {
       if (!received) break;
       const auto answer = server_.answers_.answer(ConstBytes(room).first(received->octets));
       // One that does not go is asked for again.
-      if (!answer.empty()) (void)sys::answer_addressed(fd_.get(), received->called, received->from, answer);
+      if (!answer.empty()) (void)sys::answer_addressed(fd_.get(), received->called.address, received->from, answer);
     }
     server_.engine_.wait(watch_, engine::Interest::readable);
   }

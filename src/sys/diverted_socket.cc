@@ -17,7 +17,9 @@
 namespace stile::sys {
 namespace {
 
-// As the kernel has them; netinet/in.h of glibc 2.36 lacks the second.
+// Of the kernel's linux/in.h and linux/in6.h, which do not go with netinet/in.h.
+constexpr int ip_original_address = 20;
+constexpr int ipv6_original_address = 74;
 constexpr int ip_transparent = 19;
 constexpr int ipv6_transparent = 75;
 
@@ -46,31 +48,26 @@ Result<void> bind_to(int fd, const Endpoint& local) noexcept {
   return {};
 }
 
-/// Room for the one control message that these sockets give and take.
+/// Room for what these sockets tell beside a datagram, its address and what was lost before it, and for what they are
+/// told.
 union Control {
   cmsghdr header;  // aligns it
-  std::array<char, CMSG_SPACE(sizeof(in6_pktinfo))> octets;
+  std::array<char, CMSG_SPACE(sizeof(sockaddr_in6)) + CMSG_SPACE(sizeof(std::uint32_t))> octets;
 };
+static_assert(sizeof(in6_pktinfo) <= sizeof(sockaddr_in6));
 
-Address called_address(msghdr& message) noexcept {
+Endpoint called_endpoint(msghdr& message) noexcept {
   for (const cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
        part = CMSG_NXTHDR(&message, const_cast<cmsghdr*>(part))) {
-    if (part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_PKTINFO) {
-      in_pktinfo info;
-      std::memcpy(&info, CMSG_DATA(part), sizeof info);
-      std::array<std::uint8_t, 4> octets;
-      std::memcpy(octets.data(), &info.ipi_addr, octets.size());
-      return Address::v4(octets);
-    }
-    if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO) {
-      in6_pktinfo info;
-      std::memcpy(&info, CMSG_DATA(part), sizeof info);
-      std::array<std::uint8_t, 16> octets;
-      std::memcpy(octets.data(), &info.ipi6_addr, octets.size());
-      return Address::v6(octets);
-    }
+    const bool v4 = part->cmsg_level == IPPROTO_IP && part->cmsg_type == ip_original_address;
+    const bool v6 = part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == ipv6_original_address;
+    if (v4 || v6) return endpoint_of(CMSG_DATA(part), v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
   }
   return {};
+}
+
+Result<void> make_transparent(int fd, const Address& local) noexcept {
+  return local.is_v4() ? set(fd, IPPROTO_IP, ip_transparent) : set(fd, IPPROTO_IPV6, ipv6_transparent);
 }
 
 template <class Info>
@@ -86,10 +83,7 @@ void put(cmsghdr& part, int level, int type, const Info& info) noexcept {
 Result<UniqueFd> open_diverted_listener(const Endpoint& local) {
   auto fd = open_socket(local.address, SOCK_STREAM);
   if (!fd) return fd;
-  const bool v4 = local.address.is_v4();
-  if (auto done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? ip_transparent : ipv6_transparent); !done) {
-    return std::unexpected(done.error());
-  }
+  if (auto done = make_transparent(fd->get(), local.address); !done) return std::unexpected(done.error());
   if (auto done = set_stream_options(fd->get()); !done) return std::unexpected(done.error());
   if (auto done = bind_to(fd->get(), local); !done) return std::unexpected(done.error());
   if (::listen(fd->get(), SOMAXCONN) == -1) return last_error();
@@ -100,10 +94,12 @@ Result<UniqueFd> open_addressed_datagrams(const Endpoint& local) {
   auto fd = open_socket(local.address, SOCK_DGRAM);
   if (!fd) return fd;
   const bool v4 = local.address.is_v4();
-  if (auto done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_PKTINFO : IPV6_RECVPKTINFO); !done) {
-    return std::unexpected(done.error());
-  }
-  if (auto done = bind_to(fd->get(), local); !done) return std::unexpected(done.error());
+  const int told = v4 ? ip_original_address : ipv6_original_address;
+  auto done = make_transparent(fd->get(), local.address);
+  if (done) done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, told);
+  if (done) done = set_datagram_options(fd->get());
+  if (done) done = bind_to(fd->get(), local);
+  if (!done) return std::unexpected(done.error());
   return fd;
 }
 
@@ -122,7 +118,7 @@ Result<AddressedDatagram> receive_addressed(int fd, MutableBytes room) noexcept 
   if (received < 0) return last_error();
   from.length = message.msg_namelen;
   return AddressedDatagram{
-      .from = from.endpoint(), .called = called_address(message), .octets = static_cast<std::size_t>(received)};
+      .from = from.endpoint(), .called = called_endpoint(message), .octets = static_cast<std::size_t>(received)};
 }
 
 Result<void> answer_addressed(int fd, const Address& called, const Endpoint& to, ConstBytes octets) noexcept {
@@ -147,6 +143,23 @@ Result<void> answer_addressed(int fd, const Address& called, const Endpoint& to,
     message.msg_controllen = CMSG_SPACE(sizeof info);
   }
   if (retry([&] { return ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); }) < 0) return last_error();
+  return {};
+}
+
+Result<UniqueFd> open_packet_source(Family family) {
+  const int domain = family == Family::ipv4 ? AF_INET : AF_INET6;
+  UniqueFd fd(::socket(domain, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_RAW));  // headers come with it
+  if (!fd) return last_error();
+  return fd;
+}
+
+Result<void> send_packet(int fd, const Address& to, ConstBytes packet) noexcept {
+  const SocketAddress address(Endpoint{to, 0});
+  if (retry([&] {
+        return ::sendto(fd, packet.data(), packet.size(), MSG_DONTWAIT, &address.generic, address.length);
+      }) < 0) {
+    return last_error();
+  }
   return {};
 }
 

@@ -17,20 +17,26 @@ namespace stile::sys {
 /// (IP_TRANSPARENT; needs CAP_NET_ADMIN in the network).
 [[nodiscard]] Result<UniqueFd> open_diverted_listener(const Endpoint& local);
 
-/// A datagram socket that tells which address each datagram was sent to.
+/// A datagram socket to which datagrams may be diverted, and which tells where each was sent to.
 [[nodiscard]] Result<UniqueFd> open_addressed_datagrams(const Endpoint& local);
 
 struct AddressedDatagram {
   Endpoint from;
-  Address called;
+  Endpoint called;
   std::size_t octets = 0;
 };
 
 /// The next datagram, cut to `room`; would_block where none waits.
 [[nodiscard]] Result<AddressedDatagram> receive_addressed(int fd, MutableBytes room) noexcept;
 
-/// To `to`, from the address that it called.
+/// To `to`, from the address that it called; the port is the socket's.
 [[nodiscard]] Result<void> answer_addressed(int fd, const Address& called, const Endpoint& to,
                                             ConstBytes octets) noexcept;
+
+/// A socket that sends whole packets, in the name of any address (raw(7); needs CAP_NET_RAW in the network).
+[[nodiscard]] Result<UniqueFd> open_packet_source(Family family);
+
+/// would_block where there is no room.
+[[nodiscard]] Result<void> send_packet(int fd, const Address& to, ConstBytes packet) noexcept;
 
 }  // namespace stile::sys

@@ -28,7 +28,7 @@ namespace {
 using Step = PrivateNetworkRefusal::Step;
 using Opening = PrivateNetworkPlan::Opening;
 
-constexpr std::size_t openings_max = 8;
+constexpr std::size_t openings_max = 16;
 constexpr std::size_t identities_octets_max = 64 * 1024;
 
 /// What the keeper tells: that it awaits its identity, that all is done (with the sockets beside it), or what failed.
@@ -36,7 +36,7 @@ struct Word {
   enum class Kind : std::uint8_t { awaits_identity, done, failed };
   Kind kind = Kind::failed;
   Step step = Step::process;
-  std::uint8_t open = 0;  // a bit for each opening
+  std::uint16_t open = 0;  // a bit for each opening
   int os_code = 0;
   std::array<char, 256> told{};
 };
@@ -102,7 +102,7 @@ class Keeper {
     for (std::size_t i = 0; i < opened_.size(); ++i) {
       if (!opened_[i]) continue;
       descriptors.push_back(opened_[i].get());
-      word_.open = static_cast<std::uint8_t>(word_.open | (1U << i));
+      word_.open = static_cast<std::uint16_t>(word_.open | (1U << i));
     }
     word_.kind = Word::Kind::done;
     if (!tell(socket_, word_, descriptors)) return 1;
@@ -147,10 +147,21 @@ class Keeper {
     return fail(Step::rules, make_error(0));
   }
 
+  static Result<UniqueFd> open_one(const Opening& opening) {
+    switch (opening.kind) {
+      case Opening::Kind::diverted_listener:
+        return open_diverted_listener(opening.local);
+      case Opening::Kind::addressed_datagrams:
+        return open_addressed_datagrams(opening.local);
+      case Opening::Kind::packet_source:
+        break;
+    }
+    return open_packet_source(opening.local.address.family());
+  }
+
   bool open() {
     for (const Opening& opening : plan_.openings) {
-      auto fd = opening.kind == Opening::Kind::diverted_listener ? open_diverted_listener(opening.local)
-                                                                 : open_addressed_datagrams(opening.local);
+      auto fd = open_one(opening);
       if (!fd && opening.local.address.is_v4()) return fail(Step::sockets, fd.error());
       opened_.push_back(fd ? std::move(*fd) : UniqueFd());
     }

@@ -24,14 +24,14 @@ namespace stile::sys {
 struct PrivateNetworkPlan {
   /// A socket to open inside.
   struct Opening {
-    enum class Kind : std::uint8_t { diverted_listener, addressed_datagrams };
+    enum class Kind : std::uint8_t { diverted_listener, addressed_datagrams, packet_source };
     Kind kind;
-    Endpoint local;
+    Endpoint local;  // of a packet source: the family alone
   };
 
   std::vector<Address> addresses;  // its own, one of each family at most; the first one must be possible
   std::string rules;               // packet_rules.h
-  std::vector<Opening> openings;   // at most 8 (asserted)
+  std::vector<Opening> openings;   // at most 16 (asserted)
 };
 
 /// What could not be done. Up to `identity` it is this system's word on whether its users may have a network at all.

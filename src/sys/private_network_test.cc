@@ -29,7 +29,7 @@ PrivateNetworkPlan plan() {
               "table inet t { chain c { type filter hook prerouting priority mangle; policy accept;\n"
               "ip daddr { 127.0.0.0/8, 198.18.0.1 } accept\n"
               "meta nfproto ipv4 meta l4proto tcp tproxy ip to 198.18.0.1:7000 accept\n"
-              "} }\n",
+              "}\n}\n",
           .openings = {{Kind::diverted_listener, {own, 7000}},
                        {Kind::addressed_datagrams, {Address{}, 53}},
                        {Kind::addressed_datagrams, {*Address::parse("::"), 53}}}};
@@ -127,15 +127,15 @@ TEST_F(PrivateNetworkTest, DatagramsTellWhomTheyWereSentTo) {
     ASSERT_TRUE(got);
     EXPECT_EQ(got->octets, 4U);
     EXPECT_EQ(got->called.to_string(), called);
-    EXPECT_TRUE(answer_addressed(fd.get(), got->called, got->from, ConstBytes(room).first(2)));
+    EXPECT_TRUE(answer_addressed(fd.get(), got->called.address, got->from, ConstBytes(room).first(2)));
     EXPECT_EQ(receive_addressed(fd.get(), room).error().kind, ErrorKind::would_block);
   };
   // Connected sockets: an answer from another address would not reach them.
   EXPECT_EQ(run("exec 3<>/dev/udp/203.0.113.9/53; echo abc >&3; head -c2 <&3",
-                [&] { answer(network_->sockets[1], "203.0.113.9"); }),
+                [&] { answer(network_->sockets[1], "203.0.113.9:53"); }),
             "ab");
   EXPECT_EQ(run("exec 3<>/dev/udp/2001:db8::9/53; echo abc >&3; head -c2 <&3",
-                [&] { answer(network_->sockets[2], "2001:db8::9"); }),
+                [&] { answer(network_->sockets[2], "[2001:db8::9]:53"); }),
             "ab");
 }
 
