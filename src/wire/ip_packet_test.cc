@@ -27,7 +27,9 @@ void expect_right_sums(const Octets& whole, std::size_t header) {
   const std::size_t length = whole.size() - header;
   pseudo.insert(pseudo.begin(), {0, 17, static_cast<std::uint8_t>(length >> 8), static_cast<std::uint8_t>(length)});
   EXPECT_EQ(sum_of(pseudo), 0xFFFF);
-  if (header == 20) EXPECT_EQ(sum_of({whole.begin(), whole.begin() + 20}), 0xFFFF);
+  if (header == 20) {
+    EXPECT_EQ(sum_of({whole.begin(), whole.begin() + 20}), 0xFFFF);
+  }
 }
 
 TEST(IpPacket, Ipv4OctetForOctet) {

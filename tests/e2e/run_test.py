@@ -131,6 +131,7 @@ def compiled(folder: Path, program: str) -> list[str]:
         (folder / "fetch.go").write_text(GO)
         go = ENVIRONMENT | {"CGO_ENABLED": "0", "GOCACHE": f"{folder}/cache", "GOPATH": f"{folder}/path"}
         subprocess.run(["go", "build", "-o", folder / "fetch", folder / "fetch.go"], check=True, env=go)
+        (folder / "fetch").chmod(0o755)
         return [f"{folder}/fetch", url]
     if program == "java":
         (folder / "Fetch.java").write_text(JAVA)
