@@ -154,6 +154,10 @@ inline constexpr std::size_t udp_sends_pending_max = 512;    // datagrams that o
 // its turn. Memory is taken only by what waits, and of all sockets by no more than net.ipv4.udp_mem.
 inline constexpr std::size_t udp_socket_octets = 1 * MiB;
 
+// Datagrams through other proxies. One that opens a way waits with others, as for a name (udp_waiting_*).
+inline constexpr auto udp_way_pause = 250ms;                       // behind a way that failed or broke
+inline constexpr std::size_t udp_way_heads_octets_max = 64 * KiB;  // headers of one batch, those of each way once
+
 // BIND.
 inline constexpr auto bind_wait = 120s;
 

@@ -27,6 +27,7 @@ constexpr std::array<Row, udp_drop_count> table{{
     {UdpDrop::rate, "udp.rate"},
     {UdpDrop::quota, "udp.quota"},
     {UdpDrop::upstream, "udp.upstream"},
+    {UdpDrop::upstream_command, "udp.upstream.command"},
     {UdpDrop::icmp_port, "udp.icmp.port"},
     {UdpDrop::icmp_host, "udp.icmp.host"},
     {UdpDrop::icmp_network, "udp.icmp.net"},

@@ -8,20 +8,21 @@
 namespace stile {
 
 enum class UdpDrop : std::uint8_t {
-  source,    // from another address than the client's
-  port,      // from the client's address, but not from the pinned port
-  header,    // cut short, an unknown address type, a name no host can bear, port 0
-  fragment,  // RFC 1928 section 7; also counts each sequence that was abandoned
-  denied,    // by policy, or a socket of our own
-  name,      // the name has no address
-  send,      // the system does not send it: no route, forbidden, no such family
-  reply,     // from a sender that the client has not sent to
-  too_big,   // exceeds one datagram, with the header that belongs in front
-  token,     // not the GSSAPI context's, or had before
-  limit,     // a queue or a ceiling is full
-  rate,      // beyond the rate of the target's rule
-  quota,     // nothing is left of its quota
-  upstream,  // the way through other proxies is not open, or broke
+  source,            // from another address than the client's
+  port,              // from the client's address, but not from the pinned port
+  header,            // cut short, an unknown address type, a name no host can bear, port 0
+  fragment,          // RFC 1928 section 7; also counts each sequence that was abandoned
+  denied,            // by policy, or a socket of our own
+  name,              // the name has no address
+  send,              // the system does not send it: no route, forbidden, no such family
+  reply,             // from a sender that the client has not sent to
+  too_big,           // exceeds one datagram, with the header that belongs in front
+  token,             // not the GSSAPI context's, or had before
+  limit,             // a queue or a ceiling is full
+  rate,              // beyond the rate of the target's rule
+  quota,             // nothing is left of its quota
+  upstream,          // the way through other proxies could not be opened, or broke
+  upstream_command,  // one of them carries no datagrams: by its protocol, or as it says
   // By the network, which says so by ICMP.
   icmp_port,        // nobody listens there
   icmp_host,        // unreachable

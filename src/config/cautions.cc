@@ -45,6 +45,29 @@ void add_quota_cautions(const Config& config, std::vector<ConfigError>& cautions
   }
 }
 
+/// SOCKS5 alone knows datagrams.
+bool carries_datagrams(const Config& config, std::string_view upstream) {
+  const auto found = std::ranges::find(config.upstreams, upstream, &Upstream::name);
+  return found != config.upstreams.end() && std::ranges::any_of(found->servers, [](const wire::ProxyUrl& server) {
+           return server.protocol == wire::ProxyProtocol::socks5;
+         });
+}
+
+void add_datagram_cautions(const Config& config, std::vector<ConfigError>& cautions) {
+  const policy::RuleSet& set = config.policy->rule_set();
+  for (std::size_t i = 0; i < set.rules.size(); ++i) {
+    if (!set.rules[i].allow || !set.rules[i].commands.contains(policy::Command::udp)) continue;
+    for (const std::string& upstream : config.policy->options(static_cast<int>(i)).via) {
+      if (carries_datagrams(config, upstream)) continue;
+      cautions.push_back(
+          {config.policy_rules_line + set.infos[i].line - 1, 1,
+           fmt::format("'{}': datagrams do not get through '{}', none of whose servers is SOCKS5, and are "
+                       "dropped (give udp a rule with another 'via')",
+                       set.infos[i].name, upstream)});
+    }
+  }
+}
+
 void add_rule_cautions(const Config& config, std::vector<ConfigError>& cautions) {
   const auto file_line = [&](int rules_line) { return config.policy_rules_line + rules_line - 1; };
   for (const policy::RuleError& warning : config.policy->warnings()) {
@@ -164,6 +187,7 @@ std::vector<ConfigError> cautions(const Config& config) {
   if (config.policy != nullptr) {
     add_rule_cautions(config, cautions);
     add_quota_cautions(config, cautions);
+    add_datagram_cautions(config, cautions);
   } else {
     add_loopback_cautions(config, cautions);
     add_useless_login_cautions(config, cautions);

@@ -627,6 +627,29 @@ TEST(Cautions, AQuotaWithoutAccountsIsNamed) {
   EXPECT_TRUE(cautions(accepted(rules + "[accounting]\nfile = 'accounts.db'\n")).empty());
 }
 
+TEST(Cautions, ARuleWhoseUpstreamCarriesNoDatagramsIsNamed) {
+  const auto messages = [](const std::string& rule) {
+    std::string text;
+    for (const char* const one : {"socks|'socks4a://127.0.0.1', 'socks5h://127.0.0.1'", "web|'http://127.0.0.1'"}) {
+      const std::string upstream = one;
+      text += "[[upstream]]\nname = '" + upstream.substr(0, upstream.find('|')) + "'\nservers = [" +
+              upstream.substr(upstream.find('|') + 1) + "]\n";
+    }
+    std::string all;
+    for (const ConfigError& caution : cautions(accepted(text + "[policy]\nrules = \"" + rule + "\"\n"))) {
+      all += caution.message + "\n";
+    }
+    return all;
+  };
+  EXPECT_EQ(messages("one: allow authenticated to udp any via socks"), "") << "one of its servers does";
+  EXPECT_EQ(messages("one: allow authenticated to any via web"), "") << "tcp alone";
+  EXPECT_EQ(messages("one: deny anyone to udp any:53"), "");
+  EXPECT_EQ(
+      messages("one: allow authenticated to udp any via socks > web"),
+      "'one': datagrams do not get through 'web', none of whose servers is SOCKS5, and are dropped (give udp a rule "
+      "with another 'via')\n");
+}
+
 TEST(Override, LaterSourcesWin) {
   Config config = accepted("log = \"json\"\nworkers = 2\n[limits]\nidle = \"1h\"\n");
   ASSERT_TRUE(set(config, "log", {"text"}, {Origin::Source::environment, 0, "STILE_LOG"}));

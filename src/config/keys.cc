@@ -372,6 +372,14 @@ constexpr Key key_rows[] = {
      .choice = &Upstream::announces,
      .words = {"hide", "announce"}},
     {.table = "upstream",
+     .name = "relays",
+     .type = KeyType::networks,
+     .default_text = "",
+     .help =
+         "Where a SOCKS5 server's UDP relays may be, besides at the address by which it is reached itself: behind a "
+         "load balancer, at the servers' own addresses. Datagrams are sent nowhere else, whatever it answers.",
+     .example = "[\"10.0.0.0/24\"]"},
+    {.table = "upstream",
      .name = "timeout",
      .type = KeyType::duration,
      .default_text = "5s",

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/address.h"
 #include "base/limits.h"
 #include "base/time.h"
 #include "wire/proxy_url.h"
@@ -40,6 +41,7 @@ struct Upstream {
   bool clear_password = false;  // it may cross a network in clear
   bool pipelined = false;       // SOCKS5: all of a conversation is sent at once
   bool announces = false;       // a PROXY header with user and session comes first
+  std::vector<Cidr> relays;     // where its UDP relays may be, besides its own address
   Duration timeout = limits::upstream_greeting;
   Duration probe = Duration::zero();  // zero: a server is known by its sessions only
   std::uint32_t failures = limits::upstream_failures_to_down;

@@ -37,6 +37,7 @@ certificate = "c.pem"
 key = "k.pem"
 handshake = "pipelined"
 identity = "announce"
+relays = ["10.0.0.0/24", "2001:db8::5"]
 timeout = "2s"
 failures = 1
 retry = "30s"
@@ -58,6 +59,7 @@ TEST(Upstream, IsReadWhole) {
   EXPECT_EQ(exit.servers[0].user, "gate@x");
   EXPECT_EQ(exit.pick, Pick::hash_user);
   EXPECT_TRUE(exit.pipelined && exit.announces && exit.takes_names());
+  EXPECT_EQ(exit.relays, (std::vector{*Cidr::parse("10.0.0.0/24"), *Cidr::parse("2001:db8::5")}));
   EXPECT_EQ(exit.timeout, std::chrono::seconds(2));
   EXPECT_EQ(exit.failures, 1U);
   EXPECT_EQ(exit.retry, std::chrono::seconds(30));
@@ -76,17 +78,21 @@ TEST(Upstream, ValuesInForceAreToldAsTheFileWritesThem) {
   std::string text;
   for (const EffectiveValue& value : effective(*config)) {
     if (value.key.starts_with("upstream[1].")) text += value.key + "=" + value.value + " " + value.origin + "\n";
+    if (value.key == "upstream[0].relays") {
+      EXPECT_EQ(value.value, "[\"10.0.0.0/24\", \"2001:db8::5/128\"]");
+    }
     if (value.key == "upstream[0].servers") {
       EXPECT_EQ(value.value, "[\"socks5h+tls://gate%40x@exit1.example:1443\", \"socks5h+tls://exit2.example:1080\"]");
     }
   }
   EXPECT_EQ(text,
-            "upstream[1].name=far stile.toml:20\n"
-            "upstream[1].servers=[\"socks5://192.0.2.1:1080\"] stile.toml:21\n"
+            "upstream[1].name=far stile.toml:21\n"
+            "upstream[1].servers=[\"socks5://192.0.2.1:1080\"] stile.toml:22\n"
             "upstream[1].pick=first-alive default\n"
-            "upstream[1].clear_password=allow stile.toml:22\n"
+            "upstream[1].clear_password=allow stile.toml:23\n"
             "upstream[1].handshake=step-by-step default\n"
             "upstream[1].identity=hide default\n"
+            "upstream[1].relays=[] default\n"
             "upstream[1].timeout=5s default\n"
             "upstream[1].failures=3 default\n"
             "upstream[1].retry=5s default\n"

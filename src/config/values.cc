@@ -300,6 +300,7 @@ Stored add_protocol(std::string_view text, Config& config) {
 }
 
 std::vector<Cidr>& networks_of(const Key& key, Config& config) {
+  if (key.table == "upstream") return config.upstreams.back().relays;
   return key.table == "limits" ? config.limits.penalty_exempt : config.listeners.back().proxy_protocol_from;
 }
 
@@ -553,13 +554,16 @@ Listener listener_at(const Config& config, std::size_t index) {
 ProxyProtocolTo proxy_protocol_at(const Config& config, std::size_t index) {
   return index < config.proxy_protocol_to.size() ? config.proxy_protocol_to[index] : ProxyProtocolTo{};
 }
+Upstream upstream_at(const Config& config, std::size_t index) {
+  return index < config.upstreams.size() ? config.upstreams[index] : Upstream{};
+}
 Resolver resolver_at(const Config& config, std::size_t index) {
   return index < config.resolvers.size() ? config.resolvers[index] : Resolver{};
 }
 /// A configuration whose last upstream and resolver are those, for `part`.
 Config with_table_at(const Config& config, std::size_t index) {
   Config alone;
-  alone.upstreams.push_back(index < config.upstreams.size() ? config.upstreams[index] : Upstream{});
+  alone.upstreams.push_back(upstream_at(config, index));
   alone.resolvers.push_back(resolver_at(config, index));
   return alone;
 }
@@ -744,7 +748,9 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
       if (listener.protocols.http) items.emplace_back("http");
       break;
     case KeyType::networks:
-      for (const Cidr& network : key.table == "limits" ? config.limits.penalty_exempt : listener.proxy_protocol_from) {
+      for (const Cidr& network : key.table == "upstream" ? upstream_at(config, index).relays
+                                 : key.table == "limits" ? config.limits.penalty_exempt
+                                                         : listener.proxy_protocol_from) {
         items.push_back(network.to_string());
       }
       break;

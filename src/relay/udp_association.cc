@@ -1,12 +1,12 @@
 #include "relay/udp_association.h"
 
 #include <algorithm>
-#include <cstring>
 #include <iterator>
 #include <utility>
 #include <variant>
 
 #include "relay/udp_buffers.h"
+#include "relay/udp_turn.h"
 #include "wire/udp_header.h"
 
 namespace stile::relay {
@@ -15,32 +15,6 @@ namespace {
 // ICMP leaves one error at a time, so a socket that has nothing but errors to give, so many in a row, is beyond use. As
 // many messages about earlier datagrams are read in one turn.
 constexpr int receive_errors_max = 64;
-
-}  // namespace
-
-/// Of a batch, the last datagram that went up, by its header's octets: what bears the same ones in the same turn goes
-/// the same way, and need not be decoded, looked up or decided.
-struct LastWay {
-  ConstBytes header{};
-  Endpoint to{};
-  Association::Side* side = nullptr;
-  DatagramTerms* terms = nullptr;
-
-  [[nodiscard]] bool is_that_of(ConstBytes datagram) const noexcept {
-    return !header.empty() && datagram.size() >= header.size() &&
-           std::memcmp(datagram.data(), header.data(), header.size()) == 0;
-  }
-};
-
-/// Of a batch, the last sender towards the client: what is true of it in this turn.
-struct LastSender {
-  std::optional<Endpoint> from;
-  bool expected = false;
-  DatagramTerms* terms = nullptr;
-  std::optional<wire::WireBuffer<wire::udp_header_octets_max>> header;
-};
-
-namespace {
 
 // UDP gives no sign of a family that leads nowhere, so the one that works nearly everywhere comes first.
 std::vector<Address> ipv4_first(std::span<const Address> addresses) {
@@ -140,6 +114,7 @@ void Association::start(engine::Socket& bound_socket, const Endpoint& bound) {
 
 void Association::on_client_ready(engine::Status) {
   if (ended_) return release_when_quiet();
+  relay_.buffers().forget_heads();
   LastWay last;
   for (const engine::Datagram& received : receive(client_side_)) from_client(received, last);
   flush_up();
@@ -250,27 +225,29 @@ std::optional<LastWay> Association::route(const Target& target, MutableBytes pay
     drop(UdpDrop::limit, target);
     return std::nullopt;
   }
-  if (entry == nullptr && target.host_name() != nullptr) {
-    wait_for_name(target, payload);
-    return std::nullopt;
-  }
+  if (entry == nullptr && target.host_name() != nullptr) entry = name_asked(target, payload);
+  if (entry == nullptr && target.host_name() != nullptr) return std::nullopt;
   if (entry == nullptr) entry = &add_target(target, *target.address(), decide(target, *target.address()));
   targets_.touch(*entry, now());
   // Sockets of ours come and go without the policy's generation, so they are asked for in each batch.
   const Endpoint to{entry->value().address, target.port};
-  if (!entry->value().allowed || relay_.live_.reaches(to)) {
+  if (!entry->value().allowed || (!entry->value().by_name && relay_.live_.reaches(to))) {
     drop(UdpDrop::denied, target);
     return std::nullopt;
   }
   return send_to(*entry, payload);
 }
 
-UdpTargets::Entry& Association::add_target(const Target& target, const Address& address,
-                                           const policy::Verdict& verdict) {
+UdpTargets::Entry& Association::add_target(const Target& target, const Address& address, const policy::Verdict& verdict,
+                                           bool by_name) {
   const bool allowed = verdict.decision == policy::Verdict::Decision::allow;
-  return targets_.add(
-      target, {.address = address, .allowed = allowed, .generation = owner_.policy_generation(), .rule = verdict.rule},
-      now());
+  return targets_.add(target,
+                      {.address = address,
+                       .by_name = by_name,
+                       .allowed = allowed,
+                       .generation = owner_.policy_generation(),
+                       .rule = verdict.rule},
+                      now());
 }
 
 // The target with a verdict of the policy in force; absent where it must be resolved, or was never asked for.
@@ -278,11 +255,9 @@ UdpTargets::Entry* Association::known(const Target& target) {
   UdpTargets::Entry* const entry = targets_.find(target, now());
   const std::uint64_t generation = owner_.policy_generation();
   if (entry == nullptr || entry->value().generation == generation) return entry;
-  const bool is_name = target.host_name() != nullptr;
-  policy::Verdict verdict;
-  if (!is_name || entry->value().allowed) verdict = decide(target, entry->value().address);
+  const policy::Verdict verdict = decided_again(*entry);
   const bool allowed = verdict.decision == policy::Verdict::Decision::allow;
-  if (is_name && !allowed) {
+  if (target.host_name() != nullptr && !allowed) {
     targets_.erase(*entry);  // another candidate may be admitted, or the name itself
     return nullptr;
   }
@@ -290,27 +265,42 @@ UdpTargets::Entry* Association::known(const Target& target) {
   return entry;
 }
 
+// Where the answer for a name might be another kind of way, it is not an allow: the name is judged anew.
+policy::Verdict Association::decided_again(const UdpTargets::Entry& entry) {
+  const Target& asked = entry.asked();
+  if (asked.host_name() == nullptr) return decide(asked, entry.value().address);
+  if (!entry.value().allowed) return {};
+  const policy::Verdict by_name = owner_.decide(asked, std::nullopt);
+  const bool goes_by_name = by_name.decision == policy::Verdict::Decision::allow && owner_.takes_names(by_name.rule);
+  if (goes_by_name || entry.value().by_name) return goes_by_name && entry.value().by_name ? by_name : policy::Verdict{};
+  return decide(asked, entry.value().address);
+}
+
 // While the owner does not let it have its terms it is asked again: a session may end, or a day begin.
 std::expected<DatagramTerms*, UdpDrop> Association::terms_of(UdpTargets::Entry& entry) {
   if (!entry.value().terms_known) {
     const auto terms = owner_.terms_of(entry.value().rule);
     if (!terms) return terms;
-    targets_.hold_to(entry, *terms);
+    const bool leads = *terms != nullptr && (*terms)->detour != nullptr;
+    targets_.hold_to(entry, *terms, leads ? detour_side(*(*terms)->detour).number : 0);
   }
   return entry.value().terms;
 }
 
 bool Association::may_move(DatagramTerms* held, Flow Terms::* way, std::size_t octets, const Endpoint& about) {
-  if (held == nullptr) return true;
+  const std::optional<UdpDrop> refusal = refused(held, way, octets);
+  if (refusal) drop(*refusal, about);
+  return !refusal;
+}
+
+std::optional<UdpDrop> Association::refused(DatagramTerms* held, Flow Terms::* way, std::size_t octets) {
+  if (held == nullptr) return std::nullopt;
   Terms& terms = held->terms;
   const bool used_up = terms.is_used_up();
-  if (used_up || !(terms.*way).take(octets, now())) {
-    drop(used_up ? UdpDrop::quota : UdpDrop::rate, about);
-    return false;
-  }
+  if (used_up || !(terms.*way).take(octets, now())) return used_up ? UdpDrop::quota : UdpDrop::rate;
   terms.charge(octets);
   if (terms.is_exceeded()) owner_.quota_exceeded();
-  return true;
+  return std::nullopt;
 }
 
 std::optional<LastWay> Association::send_to(UdpTargets::Entry& entry, MutableBytes payload) {
@@ -320,6 +310,8 @@ std::optional<LastWay> Association::send_to(UdpTargets::Entry& entry, MutableByt
     drop(terms.error(), asked);
     return std::nullopt;
   }
+  if (*terms != nullptr && (*terms)->detour != nullptr) return send_through(entry, **terms, payload);
+  STILE_ASSERT(!entry.value().by_name);
   Side* const side = outgoing(asked, entry.value().address.family(), *terms);
   if (side == nullptr) return std::nullopt;
   const LastWay way{.to = {entry.value().address, asked.port}, .side = side, .terms = *terms};
@@ -328,13 +320,14 @@ std::optional<LastWay> Association::send_to(UdpTargets::Entry& entry, MutableByt
 }
 
 void Association::send_up(const LastWay& way, MutableBytes payload) {
-  if (!may_move(way.terms, &Terms::up, payload.size(), way.to)) return;
+  if (way.head.size() + payload.size() > limits::udp_payload_octets_max) return drop(UdpDrop::too_big, way.target());
+  if (const auto refusal = refused(way.terms, &Terms::up, payload.size())) return drop(*refusal, way.target());
   const Family family = way.to.address.family();
   SendList& list = relay_.buffers().up(family);
   Side*& through = up_through_[static_cast<std::size_t>(family)];
   if (list.full() || through != way.side) flush_up(family);
   through = way.side;
-  list.add(way.to, {}, payload);
+  list.add(way.to, way.head, payload);
 }
 
 Association::Side* Association::outgoing(const Target& asked, Family family, DatagramTerms* terms) {
@@ -405,24 +398,39 @@ void Association::flush(SendList& list, engine::Socket& socket, UdpCount& count)
 
 // ── names ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-void Association::wait_for_name(const Target& target, ConstBytes payload) {
+// The target, where the name goes on as it is; nothing where the datagram is dropped, or waits for its addresses.
+UdpTargets::Entry* Association::name_asked(const Target& target, ConstBytes payload) {
   const auto found = std::ranges::find(waits_, target, [](const auto& wait) -> const Target& { return wait->asked; });
   const bool asks = found == waits_.end();
-  if (asks && owner_.decide(target, std::nullopt).decision == policy::Verdict::Decision::deny) {
-    add_target(target, Address{}, {});
-    return drop(UdpDrop::denied, target);
+  if (asks) {
+    const policy::Verdict verdict = owner_.decide(target, std::nullopt);
+    if (verdict.decision == policy::Verdict::Decision::deny) {
+      add_target(target, Address{}, {});
+      drop(UdpDrop::denied, target);
+      return nullptr;
+    }
+    const bool by_name = verdict.decision == policy::Verdict::Decision::allow && owner_.takes_names(verdict.rule);
+    if (by_name) return &add_target(target, Address{}, verdict, true);
   }
-  if (asks && waits_.size() >= limits::udp_waiting_names_max) return drop(UdpDrop::limit, target);
-  const std::size_t octets = asks ? 0 : (*found)->octets;
-  const bool full = !asks && (*found)->held.size() >= limits::udp_waiting_datagrams_max;
+  if (!asks || waits_.size() < limits::udp_waiting_names_max) {
+    wait_for_name(asks ? nullptr : found->get(), target, payload);
+  } else {
+    drop(UdpDrop::limit, target);
+  }
+  return nullptr;
+}
+
+void Association::wait_for_name(NameWait* asked, const Target& target, ConstBytes payload) {
+  const std::size_t octets = asked == nullptr ? 0 : asked->octets;
+  const bool full = asked != nullptr && asked->held.size() >= limits::udp_waiting_datagrams_max;
   if (full || octets + payload.size() > limits::udp_waiting_octets_max || !relay_.may_hold(payload.size())) {
     return drop(UdpDrop::limit, target);
   }
-  NameWait& wait = asks ? *waits_.emplace_back(std::make_unique<NameWait>(*this, target)) : **found;
+  NameWait& wait = asked == nullptr ? *waits_.emplace_back(std::make_unique<NameWait>(*this, target)) : *asked;
   wait.held.emplace_back(payload.begin(), payload.end());
   wait.octets += payload.size();
   relay_.held_octets_ += payload.size();
-  if (asks) relay_.resolver_.resolve(wait.lookup, *target.host_name());
+  if (asked == nullptr) relay_.resolver_.resolve(wait.lookup, *target.host_name());
 }
 
 // The first admitted candidate is the one for as long as the target is in use.
@@ -432,6 +440,7 @@ void Association::on_resolved(NameWait& wait) {
   waits_.erase(place);
   if (ended_) return release_when_quiet();
   relay_.held_octets_ -= ending->octets;
+  relay_.buffers().forget_heads();
 
   const Target& asked = ending->asked;
   const std::vector<Address> candidates = ipv4_first(ending->lookup.answer().addresses);
@@ -476,7 +485,7 @@ void Association::from_target(const engine::Datagram& received, LastSender& last
   const Endpoint& from = received.peer;
   const auto client_port = pin_.port();
   if (client_port && last.from != from) {
-    last.expected = expected(from.address, last.terms);
+    last.expected = expected(0, from.address, from.port, last.terms);
     // The sender as it is, not as the client asked for it (RFC 1928 section 7). Never fragmented.
     last.header = wire::encode_udp_header({from.address, from.port});
     last.from = from;
@@ -488,13 +497,16 @@ void Association::from_target(const engine::Datagram& received, LastSender& last
   });
 }
 
-void Association::send_down(ConstBytes header, MutableBytes payload, const Endpoint& from) {
+template <class Sender>
+void Association::send_down(ConstBytes header, MutableBytes payload, const Sender& from) {
   if (protection_ != nullptr && !wrap(header, payload)) return drop(UdpDrop::token, from);
   if (header.size() + payload.size() > limits::udp_payload_octets_max) return drop(UdpDrop::too_big, from);
   SendList& list = relay_.buffers().down();
   if (list.full()) flush(list, client_side_.socket, totals_.down);
   list.add({client_, *pin_.port()}, header, payload);
 }
+
+template void Association::send_down(ConstBytes header, MutableBytes payload, const Target& from);  // udp_detours.cc
 
 // The wrapped datagram, cut so that what counts as its payload is as long as what was wrapped.
 bool Association::wrap(ConstBytes& header, MutableBytes& payload) {
@@ -510,22 +522,24 @@ bool Association::wrap(ConstBytes& header, MutableBytes& payload) {
 
 // True where the filter lets the sender through. An answer counts as use of the target, so that a stream that flows one
 // way only does not go idle (RFC 4787 section 4.3 leaves that open).
-bool Association::expected(const Address& sender, DatagramTerms*& terms) {
+bool Association::expected(std::uint32_t way, const Address& sender, std::uint16_t port, DatagramTerms*& terms) {
   terms = nullptr;
-  UdpTargets::Entry* entry = targets_.answering(sender, now());
-  while (entry != nullptr && entry->value().generation != owner_.policy_generation()) {
-    const policy::Verdict verdict = decide(entry->asked(), sender);
-    const bool allowed = verdict.decision == policy::Verdict::Decision::allow;
-    targets_.decide(*entry, allowed, owner_.policy_generation(), verdict.rule);
-    entry = targets_.answering(sender, now());  // another one, where this one is denied
-  }
-  if (entry != nullptr) {
-    targets_.touch(*entry, now());
+  while (UdpTargets::Entry* const entry = targets_.answering(way, sender, port, now())) {
+    if (entry->value().generation != owner_.policy_generation()) {
+      const policy::Verdict verdict = decided_again(*entry);
+      const bool allowed = verdict.decision == policy::Verdict::Decision::allow;
+      const bool judged_anew = !allowed && entry->asked().host_name() != nullptr;  // by its next datagram
+      judged_anew ? targets_.erase(*entry) : targets_.decide(*entry, allowed, owner_.policy_generation(), verdict.rule);
+      if (!allowed) continue;  // another one may answer
+    }
     const auto known = terms_of(*entry);
     if (!known) return false;
+    if (entry->value().way != way) continue;  // its datagrams go by another one from now on
+    targets_.touch(*entry, now());
     terms = *known;
+    return true;
   }
-  return entry != nullptr || filter_ == UdpFilter::full_cone;
+  return filter_ == UdpFilter::full_cone;
 }
 
 // ── time, drops, the end ────────────────────────────────────────────────────────────────────────────────────────────
@@ -541,6 +555,7 @@ void Association::on_timer(engine::Status status) {
   if (ended_) return release_when_quiet();
   if (status == engine::Status::canceled) return;
   targets_.expire(now());
+  close_unused_detours();
   const std::size_t held = fragments_.octets();
   if (fragments_.expire(now())) {
     relay_.held_octets_ -= held;
@@ -565,6 +580,7 @@ void Association::end(Reason reason) noexcept {
   relay_.engine_.close(client_side_.socket);
   for (Side& way : outgoing_) relay_.engine_.close(way.socket);
   for (const auto& way : egress_sides_) relay_.engine_.close(way->side.socket);
+  for (const auto& way : detour_sides_) relay_.engine_.close(way->side.socket);
   relay_.engine_.cancel(timer_);
   for (const auto& wait : waits_) relay_.resolver_.cancel(wait->lookup);
   --relay_.associations_;
@@ -579,13 +595,15 @@ void Association::release_held() noexcept {
     relay_.held_octets_ -= wait->octets;
     wait->held.clear();
   }
+  for (const auto& way : detour_sides_) release_held(*way);
   targets_.clear();
 }
 
 void Association::release_when_quiet() noexcept {
   const bool pending = client_side_.socket.pending() || outgoing_[0].socket.pending() ||
                        outgoing_[1].socket.pending() || timer_.pending() || !waits_.empty() ||
-                       std::ranges::any_of(egress_sides_, [](const auto& way) { return way->side.socket.pending(); });
+                       std::ranges::any_of(egress_sides_, [](const auto& way) { return way->side.socket.pending(); }) ||
+                       std::ranges::any_of(detour_sides_, [](const auto& way) { return way->side.socket.pending(); });
   if (!pending) relay_.release(*this);
 }
 

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/udp_drop.h"
 #include "engine/engine.h"
+#include "relay/detour.h"
 #include "relay/port_pin.h"
 #include "relay/udp_relay.h"
 #include "relay/udp_targets.h"
@@ -23,6 +24,7 @@ namespace stile::relay {
 class SendList;
 struct LastWay;
 struct LastSender;
+struct LastAnswer;
 
 /// What a datagram is dropped for when sending it, or opening the socket to send it from, failed like this.
 [[nodiscard]] UdpDrop drop_of(ErrorKind kind) noexcept;
@@ -43,6 +45,11 @@ class Association {
   /// Where the relay socket is bound: what BND.ADDR says, unless an advertised address takes its place.
   [[nodiscard]] const Endpoint& bound() const noexcept { return bound_; }
   [[nodiscard]] const AssociationTotals& totals() const noexcept { return totals_; }
+  /// It is open, or closed: another path than before, or none.
+  void detour_changed(Detour& detour);
+  /// The policy is another one: the targets that are reached through other proxies are decided at once, and ways that
+  /// none of them takes any longer are closed.
+  void reconsider();
   /// Closes everything at once and tells the owner. A no-op on one that has ended.
   void end(Reason reason) noexcept;
 
@@ -84,6 +91,26 @@ class Association {
     Side side;
   };
 
+  /// Of targets whose rule leads through other proxies.
+  struct DetourSide {
+    DetourSide(Association& of, Detour& through, std::uint32_t numbered)
+        : association(of), detour(through), number(numbered) {
+      side.socket.bind<&DetourSide::on_ready>(this);
+    }
+    void on_ready(engine::Status) { association.on_detour_ready(*this); }
+
+    struct Held {
+      Target target;
+      std::vector<std::uint8_t> payload;
+    };
+    Association& association;
+    Detour& detour;
+    std::uint32_t number;    // of the way, for UdpTargets
+    Side side;               // open only while the detour is
+    std::vector<Held> held;  // until it is
+    std::size_t octets = 0;  // of them
+  };
+
   void start(engine::Socket& bound_socket, const Endpoint& bound);
   void on_client_ready(engine::Status status);
   void on_ipv4_ready(engine::Status) { on_targets_ready(side(Family::ipv4)); }
@@ -105,13 +132,17 @@ class Association {
                                                   MutableBytes payload);
   [[nodiscard]] std::optional<LastWay> route(const Target& target, MutableBytes payload);
   [[nodiscard]] UdpTargets::Entry* known(const Target& target);
+  [[nodiscard]] policy::Verdict decided_again(const UdpTargets::Entry& entry);
   [[nodiscard]] policy::Verdict decide(const Target& target, const Address& candidate) {
     return owner_.decide(target, candidate);
   }
   [[nodiscard]] std::expected<DatagramTerms*, UdpDrop> terms_of(UdpTargets::Entry& entry);
   [[nodiscard]] bool may_move(DatagramTerms* held, Flow Terms::* way, std::size_t octets, const Endpoint& about);
-  void wait_for_name(const Target& target, ConstBytes payload);
-  UdpTargets::Entry& add_target(const Target& target, const Address& address, const policy::Verdict& verdict);
+  [[nodiscard]] std::optional<UdpDrop> refused(DatagramTerms* held, Flow Terms::* way, std::size_t octets);
+  [[nodiscard]] UdpTargets::Entry* name_asked(const Target& target, ConstBytes payload);
+  void wait_for_name(NameWait* asked, const Target& target, ConstBytes payload);
+  UdpTargets::Entry& add_target(const Target& target, const Address& address, const policy::Verdict& verdict,
+                                bool by_name = false);
   [[nodiscard]] std::optional<LastWay> send_to(UdpTargets::Entry& entry, MutableBytes payload);
   void send_up(const LastWay& way, MutableBytes payload);
   [[nodiscard]] Side* outgoing(const Target& asked, Family family, DatagramTerms* terms);
@@ -119,11 +150,25 @@ class Association {
   void flush_up(Family family);
   void flush_up();
 
+  // Through other proxies (udp_detours.cc).
+  [[nodiscard]] DetourSide& detour_side(Detour& detour);
+  [[nodiscard]] std::optional<LastWay> send_through(UdpTargets::Entry& entry, DatagramTerms& terms,
+                                                    MutableBytes payload);
+  void wait_for_detour(DetourSide& way, const Target& target, ConstBytes payload);
+  [[nodiscard]] bool open_side(DetourSide& way, const Detour::Path& path);
+  [[nodiscard]] ConstBytes keep_head(ConstBytes outer, const Target& inner);
+  void on_detour_ready(DetourSide& way);
+  void from_detour(DetourSide& way, const Detour::Path& path, MutableBytes datagram, LastAnswer& last);
+  [[nodiscard]] bool read_answer(DetourSide& way, const Detour::Path& path, ConstBytes datagram, LastAnswer& last);
+  void close_unused_detours();
+  void release_held(DetourSide& way) noexcept;
+
   // To the client.
   void from_target(const engine::Datagram& received, LastSender& last);
-  void send_down(ConstBytes header, MutableBytes payload, const Endpoint& from);
+  template <class Sender>
+  void send_down(ConstBytes header, MutableBytes payload, const Sender& from);
   [[nodiscard]] bool wrap(ConstBytes& header, MutableBytes& payload);
-  [[nodiscard]] bool expected(const Address& sender, DatagramTerms*& terms);
+  [[nodiscard]] bool expected(std::uint32_t way, const Address& sender, std::uint16_t port, DatagramTerms*& terms);
 
   void flush(SendList& list, engine::Socket& socket, UdpCount& count);
   void drop(UdpDrop reason, const Target& about, std::uint64_t datagrams = 1) noexcept;
@@ -150,6 +195,7 @@ class Association {
   Side client_side_;
   std::array<Side, 2> outgoing_;  // by family; closed until the first datagram that way
   std::vector<std::unique_ptr<EgressSide>> egress_sides_;
+  std::vector<std::unique_ptr<DetourSide>> detour_sides_;
   std::array<Side*, 2> up_through_{};  // by family: through which of them the batch in hand leaves
   engine::Timer timer_;                // to the first of: a target idle too long, the end of a fragment sequence
   wire::FragmentQueue fragments_;

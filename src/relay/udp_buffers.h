@@ -85,6 +85,16 @@ class UdpBuffers {
     return {front, header.size()};
   }
 
+  /// Room for the headers of ways through other proxies, until `forget_heads`; empty where there is none left.
+  [[nodiscard]] MutableBytes head_room(std::size_t octets) noexcept {
+    if (heads_ == nullptr) heads_ = std::make_unique_for_overwrite<std::uint8_t[]>(limits::udp_way_heads_octets_max);
+    if (octets > limits::udp_way_heads_octets_max - heads_used_) return {};
+    heads_used_ += octets;
+    return {heads_.get() + heads_used_ - octets, octets};
+  }
+  /// No datagram that is still to be sent has one of them.
+  void forget_heads() noexcept { heads_used_ = 0; }
+
   /// To targets, by family; and to the client.
   [[nodiscard]] SendList& up(Family family) noexcept { return up_[static_cast<std::size_t>(family)]; }
   [[nodiscard]] SendList& down() noexcept { return down_; }
@@ -100,6 +110,8 @@ class UdpBuffers {
   std::array<engine::Datagram, limits::udp_batch_datagrams_max> slots_;
   std::size_t slots_offered_ = limits::udp_batch_datagrams_max;
   std::unique_ptr<std::uint8_t[]> octets_;  // touched only as far as datagrams are long
+  std::unique_ptr<std::uint8_t[]> heads_;   // from the first way on
+  std::size_t heads_used_ = 0;
   std::array<SendList, 2> up_;
   SendList down_;
 };

@@ -3,13 +3,15 @@
 // The contract: datagrams of anybody but the client's pinned port are never relayed, in either direction, in any state;
 // every target is decided, and again under every policy generation; no bad datagram, no failed name, no socket error
 // ends an association; an idle one holds no buffer.
-// Refuses: to know who the client is (the owner does), to decide, to fragment towards the client, to send to a relay of
-// this process, whichever worker holds it (live_sockets.h).
-// Datagrams come in batches and in trains, and leave so; each is judged by itself
-// (docs/decisions/0006-datagram-trains.md). Bounded: one batch of datagrams a socket and turn; targets, names waited
-// for and octets held as limits.h says. Threading: everything here belongs to one engine's thread; LiveSockets alone is
-// shared. Tested in udp_association_test.cc on both engines, udp_rules_test.cc, udp_model_test.cc, udp_faults_test.cc,
-// udp_trains_test.cc and udp_association_fuzz.cc on the simulation, and in tests/e2e/udp_test.py.
+// Where a rule leads through other proxies, its datagrams go inside headers for each of them, from a socket of that
+// way's own, and only answers that came by it are passed on as its targets' (detour.h).
+// Refuses: to know who the client is (the owner does), to decide, to open ways, to fragment towards the client, to send
+// to a relay of this process, whichever worker holds it (live_sockets.h). Datagrams come in batches and in trains, and
+// leave so; each is judged by itself (docs/decisions/0006-datagram-trains.md). Bounded: one batch of datagrams a socket
+// and turn; targets, names waited for and octets held as limits.h says. Threading: everything here belongs to one
+// engine's thread; LiveSockets alone is shared. Tested in udp_association_test.cc on both engines, udp_rules_test.cc,
+// udp_model_test.cc, udp_faults_test.cc, udp_detour_test.cc, udp_trains_test.cc and udp_association_fuzz.cc on the
+// simulation, and in tests/e2e/udp_test.py.
 #pragma once
 
 #include <array>
@@ -78,10 +80,13 @@ struct AssociationEnd {
   AssociationTotals totals;
 };
 
-/// What the datagrams to one rule's targets are held to, and from where they leave.
+class Detour;  // detour.h
+
+/// What the datagrams to one rule's targets are held to, and which way they leave.
 struct DatagramTerms {
   Terms terms;
-  std::optional<engine::Egress> egress;
+  std::optional<engine::Egress> egress;  // not with a detour, which has its own
+  Detour* detour = nullptr;              // through other proxies; outlives the association
 };
 
 /// Whose association it is. Outlives it, which is until `association_ended`. None of these may end an association.
@@ -101,6 +106,11 @@ class AssociationOwner {
   }
   /// A datagram exceeded a quota; those behind it are dropped.
   virtual void quota_exceeded() noexcept {}
+  /// The rule leads through other proxies that take names: one that it allows goes on as it is.
+  [[nodiscard]] virtual bool takes_names(int rule) const noexcept {
+    static_cast<void>(rule);
+    return false;
+  }
   /// So many datagrams were dropped, at least one; `first`: the first of their association, for this reason. `about`:
   /// the target that was asked for where the datagram told one, else its sender; of datagrams that the socket lost, the
   /// sender of the next one.

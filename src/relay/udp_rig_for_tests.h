@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -118,6 +119,10 @@ class ScriptedOwner final : public AssociationOwner {
  public:
   std::function<bool(const Target&, const std::optional<Address>&)> admits =
       [](const Target&, const std::optional<Address>&) { return true; };
+  /// What leads there; nullptr: directly. And for whom.
+  DatagramTerms* led_by = nullptr;
+  std::function<bool(const Target&)> leads = [](const Target&) { return true; };
+  bool by_name = false;  // to a proxy that takes names
   std::uint64_t generation = 1;
   std::size_t decisions = 0;
   std::vector<std::pair<UdpDrop, std::string>> first_drops;
@@ -128,9 +133,15 @@ class ScriptedOwner final : public AssociationOwner {
  private:
   [[nodiscard]] policy::Verdict decide(const Target& asked, const std::optional<Address>& candidate) override {
     ++decisions;
-    if (admits(asked, candidate)) return {policy::Verdict::Decision::allow, Reason::none, 0};
-    return {};
+    if (!admits(asked, candidate)) return {};
+    const bool undecided = asked.host_name() != nullptr && !candidate && !by_name;
+    return {undecided ? policy::Verdict::Decision::undecided : policy::Verdict::Decision::allow, Reason::none,
+            leads(asked) ? 0 : 1};
   }
+  [[nodiscard]] std::expected<DatagramTerms*, UdpDrop> terms_of(int rule) override {
+    return rule == 0 ? led_by : nullptr;
+  }
+  [[nodiscard]] bool takes_names(int rule) const noexcept override { return rule == 0 && by_name; }
   [[nodiscard]] std::uint64_t policy_generation() const noexcept override { return generation; }
   void dropped(UdpDrop drop, const Target& about, std::uint64_t datagrams, bool first) noexcept override {
     drops += datagrams;

@@ -10,10 +10,31 @@ UdpTargets::Entry* UdpTargets::find(const Target& asked, Instant now) {
   return found == entries_.end() ? nullptr : &found->second;
 }
 
-UdpTargets::Entry* UdpTargets::answering(const Address& sender, Instant now) {
+UdpTargets::Entry* UdpTargets::answering(std::uint32_t way, const Address& sender, std::uint16_t port, Instant now) {
   expire(now);
-  const auto found = answering_.find(sender);
-  return found == answering_.end() ? nullptr : *found;
+  const auto found = answering_.lower_bound(Answers(way, false, sender, nullptr));
+  const auto is_of_way = [&](const auto& place) { return place != answering_.end() && (*place)->value_.way == way; };
+  if (is_of_way(found) && !(*found)->value_.by_name && (*found)->value_.address == sender) return *found;
+  if (way == 0) return nullptr;
+  const Target of_port{.host = Address{}, .port = port};  // before every name
+  if (const auto named = answering_.lower_bound(Answers(way, true, Address{}, &of_port)); is_of_way(named)) {
+    if ((*named)->asked_->port == port) return *named;
+  }
+  const auto any = answering_.lower_bound(Answers(way, true, Address{}, nullptr));
+  return is_of_way(any) ? *any : nullptr;
+}
+
+bool UdpTargets::uses(std::uint32_t way) const noexcept {
+  const auto found = answering_.lower_bound(Answers(way, false, Address{}, nullptr));
+  return found != answering_.end() && (*found)->value_.way == way;
+}
+
+std::vector<Target> UdpTargets::on_detours() const {
+  std::vector<Target> asked;
+  for (auto place = answering_.lower_bound(Answers(1, false, Address{}, nullptr)); place != answering_.end(); ++place) {
+    asked.push_back(*(*place)->asked_);
+  }
+  return asked;
 }
 
 UdpTargets::Entry& UdpTargets::add(const Target& asked, const UdpTarget& value, Instant now) {
@@ -48,9 +69,13 @@ void UdpTargets::decide(Entry& entry, bool allowed, std::uint64_t generation, in
   }
 }
 
-void UdpTargets::hold_to(Entry& entry, DatagramTerms* terms) noexcept {
+void UdpTargets::hold_to(Entry& entry, DatagramTerms* terms, std::uint32_t way) {
   entry.value_.terms_known = true;
   entry.value_.terms = terms;
+  if (entry.value_.way == way) return;
+  const bool answers = answering_.erase(&entry) > 0;
+  entry.value_.way = way;  // by which it is ordered
+  if (answers) answering_.insert(&entry);
 }
 
 void UdpTargets::erase(Entry& entry) {

@@ -160,7 +160,9 @@ bool Chain::announce() {
   if (header_alone) told.authority = ask_.tlvs.authority;
   if (met.announces) told.unique_id = ask_.tlvs.unique_id;
   if (met.announces) told.user = ask_.tlvs.user;
-  const auto header = ask_.only_meets ? wire::encode_proxy_v2({}) : wire::encode_proxy_v2(connection, told);
+  // An association is for whoever opened it: were it for our client, its relay would take datagrams from nobody else.
+  const bool for_us = ask_.only_meets || (is_last() && ask_.command == wire::Command::udp_associate);
+  const auto header = for_us ? wire::encode_proxy_v2({}) : wire::encode_proxy_v2(connection, told);
   const auto sent = line_.send(engine_, header.octets());
   return sent && *sent == header.octets().size();
 }

@@ -110,6 +110,8 @@ class Chain {
   /// After completion. Obstacle::none: granted.
   [[nodiscard]] const Trouble& trouble() const noexcept { return trouble_; }
   [[nodiscard]] std::size_t hops() const noexcept { return hop_count_; }
+  /// After success: what this hop was asked for, a name that is resolved here by its address.
+  [[nodiscard]] const Target& asked(std::size_t hop) const noexcept { return asked_[hop]; }
   /// After success: BND of the last proxy's reply; nothing where it has none to give.
   [[nodiscard]] const wire::AddressField& bound() const noexcept { return bound_; }
   /// The first proxy's address that was reached; unspecified before.

@@ -426,6 +426,20 @@ TEST_F(ChainTest, AHeaderNamesTheClientBeforeAnythingElse) {
   EXPECT_EQ(proxy.heard(), header + "hi" + sealed(greeting) + sealed(request));
 }
 
+// Its relay takes datagrams from whoever the header names; they come from us.
+TEST_F(ChainTest, AnAssociationIsAnnouncedAsOurOwn) {
+  const std::string header = std::string("\r\n\r\n\0\r\nQUIT\n", 12) + octets({0x20, 0, 0, 0});
+  const std::string associate = octets({5, 3, 0, 1, 0, 0, 0, 0, 0, 0});
+  ScriptedProxy& proxy = serve({.turns = {{header, ""}, {greeting, octets({5, 0})}, {associate, granted}}});
+  Hop hop = proxy_at("socks5h://127.0.0.1:1080");
+  hop.announces = true;
+  Ask ask{.command = wire::Command::udp_associate, .target = Target{}};
+  ask.client = Endpoint{Address::v4(10, 0, 0, 7), 12345};
+  Customer customer(rig_, hop, ask);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(proxy.heard(), header + greeting + associate);
+}
+
 TEST_F(ChainTest, AServiceInThePathIsToldTheTargetAndNothingElse) {
   const std::string plain_header = std::string("\r\n\r\n\0\r\nQUIT\n", 12);
   const std::string header = plain_header + octets({0x21, 0x11, 0, 12, 10, 0, 0, 7, 192, 0, 2, 10, 0x30, 0x39, 0, 80});

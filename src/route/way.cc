@@ -7,7 +7,6 @@
 #include "base/assert.h"
 
 namespace stile::route {
-namespace {
 
 std::uint64_t key_of(config::Pick pick, const WayKeys& keys) noexcept {
   switch (pick) {
@@ -19,8 +18,6 @@ std::uint64_t key_of(config::Pick pick, const WayKeys& keys) noexcept {
       return keys.source;
   }
 }
-
-}  // namespace
 
 Passage& Passage::operator=(Passage&& other) noexcept {
   leave();

@@ -24,6 +24,8 @@ struct WayKeys {
   std::uint64_t target = 0;
 };
 
+[[nodiscard]] std::uint64_t key_of(config::Pick pick, const WayKeys& keys) noexcept;
+
 /// A session counts for the servers that it goes through, as long as it has this.
 class Passage {
  public:

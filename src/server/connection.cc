@@ -613,9 +613,8 @@ policy::Verdict Connection::decide(const Target& asked, const std::optional<Addr
 // The association is a session of each rule by which its datagrams go, from the first of them on.
 std::expected<relay::DatagramTerms*, UdpDrop> Connection::terms_of(int rule) {
   const policy::Options& options = options_of(rule);
-  if (!options.via.empty()) return std::unexpected(UdpDrop::upstream);
   const bool counted = !options.rates.empty() || !options.sessions.empty() || !options.quotas.empty();
-  if (!counted && !options.egress) return nullptr;
+  if (!counted && !options.egress && options.via.empty()) return nullptr;
   const std::pair which{common_->generation, rule};
   if (const auto found = datagram_terms_.find(which); found != datagram_terms_.end()) return &found->second;
   if (const Reason reason = claim(rule); reason != Reason::none) {
@@ -623,8 +622,21 @@ std::expected<relay::DatagramTerms*, UdpDrop> Connection::terms_of(int rule) {
   }
   relay::DatagramTerms& terms = datagram_terms_[which];
   if (const auto held_to = claim_.terms(rule, options)) terms.terms = *held_to;
-  terms.egress = egress_of(options.egress, worker_.engine_);
+  if (options.via.empty()) {
+    terms.egress = egress_of(options.egress, worker_.engine_);
+    return &terms;
+  }
+  if (ways_ == nullptr) {
+    DatagramWaysOwner& owner = *this;
+    ways_ = std::make_unique<DatagramWays>(worker_.engine_, worker_.resolver_, worker_.upstreams_, owner);
+  }
+  terms.detour = &ways_->towards(options);
   return &terms;
+}
+
+void Connection::way_changed(relay::Detour& way) {
+  if (association_ != nullptr) association_->detour_changed(way);
+  if (ending_) release_when_quiet();
 }
 
 // ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -634,6 +646,7 @@ void Connection::finish(Reason reason) {
   ending_ = true;
   leave_handshake();
   if (association_ != nullptr) association_->end(reason);
+  if (ways_ != nullptr) ways_->close_all();
   if (probes_ != nullptr) probes_->cancel();
   end_probes(reason);
   if (!controlling_ && !probed_) report_end(reason);
@@ -665,7 +678,8 @@ bool Connection::accountable() const noexcept {
 void Connection::release_when_quiet() {
   if (!client_.pending() && !deadline_.pending() && !reach_.pending() &&
       (reverse_ == nullptr || !reverse_->pending()) && (login_ == nullptr || !login_->login.pending()) &&
-      (bind_wait_ == nullptr || !bind_wait_->pending()) && (probes_ == nullptr || !probes_->pending())) {
+      (bind_wait_ == nullptr || !bind_wait_->pending()) && (ways_ == nullptr || !ways_->pending()) &&
+      (probes_ == nullptr || !probes_->pending())) {
     worker_.released(*this);
   }
 }

@@ -21,6 +21,7 @@
 #include "relay/udp_association.h"
 #include "resolve/resolver.h"
 #include "server/bind_wait.h"
+#include "server/datagram_ways.h"
 #include "server/decision.h"
 #include "server/probe_run.h"
 #include "server/reach.h"
@@ -37,7 +38,10 @@ struct Arrival {
   bool over_unix = false;    // a Unix-domain socket: both addresses stand for this host
 };
 
-class Connection final : private relay::AssociationOwner, private ProbeClient, private ReachOwner {
+class Connection final : private relay::AssociationOwner,
+                         private ProbeClient,
+                         private ReachOwner,
+                         private DatagramWaysOwner {
  public:
   /// `tls`: what the listener speaks; nullptr: nothing of the kind.
   Connection(Worker& worker, const Arrival& arrival, const session::SessionRules& rules,
@@ -126,7 +130,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   [[nodiscard]] bool keeps_up() const override { return out_.empty(); }
   [[nodiscard]] bool may_see(const Address& address) override;
 
-  // ReachOwner, and the first of them relay::AssociationOwner too
+  // ReachOwner; the first of them relay::AssociationOwner too, and `traveller` DatagramWaysOwner
   [[nodiscard]] policy::Verdict decide(const Target& asked, const std::optional<Address>& candidate) override;
   [[nodiscard]] const policy::Options& options_of(int rule) const noexcept override { return policy().options(rule); }
   [[nodiscard]] Reason claim(int rule) override;
@@ -137,8 +141,13 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   [[nodiscard]] std::uint64_t policy_generation() const noexcept override { return common_->generation; }
   [[nodiscard]] std::expected<relay::DatagramTerms*, UdpDrop> terms_of(int rule) override;
   void quota_exceeded() noexcept override { worker_.quota_exceeded(); }
+  [[nodiscard]] bool takes_names(int rule) const noexcept override { return options_of(rule).via_takes_names; }
   void dropped(UdpDrop drop, const Target& about, std::uint64_t datagrams, bool first) noexcept override;
   void association_ended(const relay::AssociationEnd& end) noexcept override;
+
+  // DatagramWaysOwner
+  [[nodiscard]] Duration way_limit() const noexcept override { return common_->limits.connect_total; }
+  void way_changed(relay::Detour& way) override;
 
   [[nodiscard]] const policy::Policy& policy() const noexcept;
   [[nodiscard]] policy::Verdict decide(const Target* target, const std::optional<Address>& candidate) const;
@@ -180,7 +189,8 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   std::unique_ptr<ProbeRun> probes_;           // for PING and TRACEROUTE only
   relay::Association* association_ = nullptr;  // for UDP ASSOCIATE only; the relay's own
   std::map<std::pair<std::uint64_t, int>, relay::DatagramTerms>
-      datagram_terms_;  // likewise: of each rule that holds it to something
+      datagram_terms_;                  // likewise: of each rule that holds it to something, or leads elsewhere
+  std::unique_ptr<DatagramWays> ways_;  // where one leads through other proxies
   session::ServerSession session_;
   std::shared_ptr<const protect::TlsServer> tls_;         // until the handshake is over
   const protect::TlsTransform* tls_transform_ = nullptr;  // the client's stream's own, during the handshake

@@ -25,6 +25,8 @@ bool Connection::enforce() {
   rule_ = verdict.rule;
   if (verdict.decision != policy::Verdict::Decision::deny) {
     if (claim_.is_held()) (void)claim(rule_);  // it is there: no number of the new policy ends it
+    if (ways_ != nullptr) ways_->reconsider();
+    if (association_ != nullptr) association_->reconsider();
     return true;
   }
   if (reach_.pending()) {
@@ -126,6 +128,7 @@ std::unique_ptr<SessionInfo> Connection::info() const {
   }
   info->dialled = dialled_;
   if (reach_.way() != nullptr) info->route = reach_.way()->text();
+  if (ways_ != nullptr) info->route = ways_->text();
   info->listener = listener_;
   if (session_.protocol()) info->protocol = session::name(*session_.protocol());
   if (session_.request()) info->command = wire::name(session_.request()->command);

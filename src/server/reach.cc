@@ -20,6 +20,13 @@ std::optional<engine::Egress> egress_of(const std::optional<Cidr>& egress, engin
   return engine::Egress{.address = prefix.address_with(bits), .foreign = true};
 }
 
+route::WayKeys keys_of(const Traveller& traveller, const Target& target) {
+  const auto key = [](std::string_view text) { return route::group_hash(text); };
+  return {.source = key(traveller.client ? traveller.client->address.to_string() : std::string()),
+          .user = key(traveller.user),
+          .target = key(target.to_string())};
+}
+
 Reach::Reach(engine::Engine& engine, resolve::Resolver& resolver, const route::Upstreams& upstreams, ReachOwner& owner)
     : engine_(engine), resolver_(resolver), upstreams_(upstreams), owner_(owner) {
   lookup_.bind<&Reach::on_resolved>(this);
@@ -165,13 +172,9 @@ void Reach::travel(int rule, const Target& place) {
               .unique_id = session_text_,
               .user = user_text_};
   ask.egress = egress_of(options.egress, engine_);
-  const auto key = [](std::string_view text) { return route::group_hash(text); };
-  const route::WayKeys keys{.source = key(traveller.client ? traveller.client->address.to_string() : std::string()),
-                            .user = key(traveller.user),
-                            .target = key(target_.to_string())};
   way_.emplace(engine_, resolver_, upstreams_);
   way_->bind<&Reach::on_led>(this);
-  way_->start(via_, ask, keys, limits_.total);
+  way_->start(via_, ask, keys_of(traveller, target_), limits_.total);
 }
 
 // Where the last proxy could not reach an address, another one of the same name is asked for.

@@ -31,6 +31,9 @@ struct Traveller {
   std::uint64_t session = 0;
 };
 
+/// What hashed picks of upstreams go by, on the way to `target`.
+[[nodiscard]] route::WayKeys keys_of(const Traveller& traveller, const Target& target);
+
 /// What is wanted of a target other than a connection.
 struct Errand {
   wire::Command command = wire::Command::resolve;  // BIND, RESOLVE, PING or TRACEROUTE

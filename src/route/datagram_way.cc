@@ -1,0 +1,216 @@
+#include "route/datagram_way.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+namespace stile::route {
+
+DatagramWay::DatagramWay(engine::Engine& engine, resolve::Resolver& resolver, const Upstreams& upstreams)
+    : engine_(engine), resolver_(resolver), upstreams_(upstreams) {}
+
+DatagramWay::~DatagramWay() {
+  STILE_ASSERT(!pending());
+}
+
+void DatagramWay::start(std::span<const std::string> via, const Ask& ask, const WayKeys& keys, Duration total) {
+  STILE_ASSERT(is_closed() && !via.empty() && via.size() <= limits::chain_hops_max);
+  ask_ = ask;
+  ask_.command = wire::Command::udp_associate;
+  ask_.target = Target{};  // we send from a port that is not open yet
+  ask_.flags = 0;
+  end_ = engine_.now() + total;
+  legs_.clear();
+  leg_ = 0;
+  state_ = State::opening;
+  reason_ = Reason::none;
+  for (const std::string& name : via) {
+    Leg& leg = legs_.emplace_back(*this, name);
+    leg.upstream = upstreams_.find(name);
+    if (leg.upstream == nullptr) {  // a reload took it away
+      legs_.pop_back();
+      return end(Reason::upstream_failed);
+    }
+    leg.plan = leg.upstream->plan;
+    leg.order = leg.upstream->group.order(engine_.now(), key_of(leg.plan->settings.pick, keys), engine_.random());
+    if (!skip_unfit(leg)) return end(Reason::upstream_command);
+  }
+  next();
+}
+
+/// Nothing but SOCKS5 knows datagrams.
+bool DatagramWay::skip_unfit(Leg& leg) noexcept {
+  while (leg.hop().url.protocol != wire::ProxyProtocol::socks5) {
+    if (leg.at + 1 >= leg.order.size()) return false;
+    ++leg.at;
+  }
+  return true;
+}
+
+/// An association at the hop in hand, through those before it.
+void DatagramWay::next() {
+  std::array<const Hop*, limits::chain_hops_max> hops{};
+  Duration greeting{};
+  for (std::size_t i = 0; i <= leg_; ++i) {
+    Leg& leg = legs_[i];
+    hops[i] = &leg.hop();
+    leg.attempt = leg.upstream->group.begin(leg.member(), engine_.now());
+    greeting = std::max(greeting, leg.plan->settings.timeout);
+  }
+  const Duration first = legs_.front().plan->settings.timeout;
+  const ChainLimits limits{
+      .dial = {.per_address = first, .total = first}, .greeting = greeting, .conversation = greeting};
+  chain_.emplace(engine_, resolver_, std::span(hops).first(leg_ + 1), ask_, limits);
+  chain_->bind<&DatagramWay::on_chain>(this);
+  chain_->watch(*this);
+  chain_->start();
+}
+
+void DatagramWay::hop_met(std::size_t hop, Duration latency) noexcept {
+  Leg& leg = legs_[hop];
+  if (leg.attempt) (void)leg.upstream->group.succeeded(*std::exchange(leg.attempt, {}), engine_.now(), latency);
+}
+
+void DatagramWay::on_chain(engine::Status) {
+  const Trouble trouble = chain_->trouble();
+  const std::optional<std::size_t> blamed = blamed_hop(trouble, leg_ + 1);
+  learn(blamed);
+  if (state_ == State::closing) {
+    chain_.reset();
+    return close_when_quiet();
+  }
+  if (trouble.obstacle == Obstacle::none && associated()) {
+    ++leg_;
+    return leg_ == legs_.size() ? opened() : next();
+  }
+  // What the hop in hand refuses, another server of its upstream may grant.
+  if (try_another(blamed.value_or(leg_))) return next();
+  end(trouble.obstacle == Obstacle::none ? Reason::upstream_failed : reason_of(trouble, leg_ + 1));
+}
+
+/// Takes the stream and reads where the relay is; false where that is no place to send to.
+bool DatagramWay::associated() {
+  Leg& leg = legs_[leg_];
+  const auto told = chain_->bound().target();
+  const Address* const address = told ? told->address() : nullptr;
+  const bool elsewhere = address != nullptr && !address->is_unspecified();
+  leg.relay.port = chain_->bound().port;
+  if (leg.relay.port == 0) return false;
+  if (leg_ == 0) {
+    relay_ = {elsewhere ? *address : chain_->peer().address, leg.relay.port};
+    const bool allowed = relay_.address == chain_->peer().address ||
+                         std::ranges::any_of(leg.plan->settings.relays,
+                                             [&](const Cidr& network) { return network.contains(relay_.address); });
+    if (!allowed) return false;
+  } else {
+    leg.relay.host = elsewhere ? Host(*address) : chain_->asked(leg_ - 1).host;
+  }
+  chain_->take(leg.stream);
+  chain_.reset();
+  leg.stream.wait(engine_, engine::Interest::readable);
+  return true;
+}
+
+/// As a Way does.
+void DatagramWay::learn(std::optional<std::size_t> blamed) {
+  const Instant now = engine_.now();
+  for (std::size_t i = 0; i <= leg_; ++i) {
+    Leg& leg = legs_[i];
+    UpstreamGroup& group = leg.upstream->group;
+    if (blamed == i) {
+      (void)group.failed(leg.attempt ? *leg.attempt : group.begin(leg.member(), now), now);
+    } else if (leg.attempt) {
+      group.abandoned(*leg.attempt, now);
+    }
+    leg.attempt.reset();
+  }
+}
+
+/// The associations behind it were those of another way.
+bool DatagramWay::try_another(std::size_t index) {
+  Leg& leg = legs_[index];
+  if (engine_.now() >= end_ || leg.at + 1 >= leg.order.size()) return false;
+  const std::size_t tried = leg.at++;
+  if (!skip_unfit(leg)) {
+    leg.at = tried;  // as `text` says
+    return false;
+  }
+  close_from(index);
+  leg_ = index;
+  return true;
+}
+
+void DatagramWay::opened() {
+  const auto own = engine_.local_endpoint(legs_.front().stream.socket());
+  if (!own) return end(Reason::upstream_failed);
+  from_ = {.address = own->address, .foreign = ask_.egress && ask_.egress->foreign};
+  std::vector<Target> behind;
+  for (std::size_t i = 1; i < legs_.size(); ++i) behind.push_back(legs_[i].relay);
+  headers_ = wire::NestedHeaders(behind);
+  for (const Leg& leg : legs_) passage_.add(leg.upstream, leg.member());
+  state_ = State::open;
+  tell();
+}
+
+// Nothing is expected to come but the end. What comes all the same is not kept.
+void DatagramWay::on_stream(Leg& leg) {
+  if (state_ == State::closing) return close_when_quiet();
+  if (!leg.stream.is_open()) return;
+  std::array<std::uint8_t, 512> discarded;
+  const auto received = leg.stream.receive(engine_, discarded);
+  const bool lost = received ? *received == 0 : received.error().kind != ErrorKind::would_block;
+  if (!lost) return leg.stream.wait(engine_, engine::Interest::readable);
+  end(state_ == State::open ? Reason::none : Reason::upstream_failed);
+}
+
+// ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+void DatagramWay::close() noexcept {
+  if (state_ == State::opening || state_ == State::open) end(Reason::client_reset);
+}
+
+void DatagramWay::end(Reason reason) noexcept {
+  state_ = State::closing;
+  reason_ = reason;
+  passage_ = Passage{};
+  if (chain_) chain_->cancel();
+  close_from(0);
+  close_when_quiet();
+}
+
+void DatagramWay::close_from(std::size_t first) noexcept {
+  for (std::size_t i = first; i < legs_.size(); ++i) {
+    if (legs_[i].stream.is_open()) legs_[i].stream.close(engine_);
+  }
+}
+
+void DatagramWay::close_when_quiet() noexcept {
+  if (chain_ && chain_->pending()) return;
+  if (std::ranges::any_of(legs_, [](const Leg& leg) { return leg.stream.pending(); })) return;
+  chain_.reset();
+  state_ = State::closed;
+  tell();
+}
+
+void DatagramWay::tell() noexcept {
+  if (!done_.pending()) engine_.post(done_);
+}
+
+std::string DatagramWay::text() const {
+  std::string text;
+  for (const Leg& leg : legs_) {
+    if (!text.empty()) text += " > ";
+    text += leg.plan->settings.name + " (" + leg.hop().url.server.to_string() + ")";
+  }
+  return text;
+}
+
+bool DatagramWay::is_current() const noexcept {
+  return std::ranges::all_of(legs_, [this](const Leg& leg) { return upstreams_.find(leg.name) == leg.upstream; });
+}
+
+}  // namespace stile::route
