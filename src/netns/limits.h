@@ -17,6 +17,7 @@ inline constexpr auto name_server_stream_idle = 10s;
 inline constexpr std::size_t datagram_flows_max = 1'024;  // sockets that send datagrams
 inline constexpr std::size_t datagram_calls_max = 256;    // whom one of them sent to, told apart when they answer
 inline constexpr auto datagram_way_pause = 1s;            // behind an association that could not be opened
+inline constexpr auto datagram_linger = 500ms;            // from the last datagram to the end of its association
 inline constexpr std::size_t nsswitch_octets_max = 64 * 1024;
 inline constexpr auto run_end_quiet = 2s;   // once the command has ended: what moves nothing for so long ends as well,
 inline constexpr auto run_end_total = 60s;  // and after so long the rest

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/epoll/epoll_engine.h"
+#include "netns/datagrams.h"
 #include "netns/inside.h"
 #include "netns/limits.h"
 #include "netns/name_server.h"
@@ -29,7 +30,18 @@ using Opening = sys::PrivateNetworkPlan::Opening;
 using Kind = Opening::Kind;
 
 // The sockets of the network, in the order of its plan.
-enum Socket : std::size_t { entrance_v4, entrance_v6, names_v4, names_v6, name_streams_v4, name_streams_v6 };
+enum Socket : std::size_t {
+  entrance_v4,
+  entrance_v6,
+  names_v4,
+  names_v6,
+  name_streams_v4,
+  name_streams_v6,
+  datagrams_v4,
+  datagrams_v6,
+  packets_v4,
+  packets_v6
+};
 
 // The steps of preparing the command.
 enum Step : int { enter_network, see_files };
@@ -53,7 +65,11 @@ sys::PrivateNetworkPlan network_plan() {
                        {Kind::addressed_datagrams, {any_v4, name_port}},
                        {Kind::addressed_datagrams, {any_v6, name_port}},
                        {Kind::diverted_listener, {any_v4, name_port}},
-                       {Kind::diverted_listener, {any_v6, name_port}}}};
+                       {Kind::diverted_listener, {any_v6, name_port}},
+                       {Kind::addressed_datagrams, {own_v4(), entrance_port}},
+                       {Kind::addressed_datagrams, {own_v6(), entrance_port}},
+                       {Kind::packet_source, {any_v4, 0}},
+                       {Kind::packet_source, {any_v6, 0}}}};
 }
 
 std::vector<sys::PrivateFile> private_files() {
@@ -137,6 +153,12 @@ policy::Policy policy_through(const route::UpstreamPlans& upstreams) {
   return *std::move(policy);
 }
 
+std::vector<std::string> names_of(const route::UpstreamPlans& upstreams) {
+  std::vector<std::string> names;
+  for (const auto& upstream : upstreams) names.push_back(upstream->settings.name);
+  return names;
+}
+
 std::shared_ptr<server::Common> common_of(const route::UpstreamPlans& upstreams) {
   auto common = std::make_shared<server::Common>();
   common->policy = std::make_shared<const policy::Policy>(policy_through(upstreams));
@@ -174,10 +196,14 @@ class Run {
         answers_(names_, own_name()),
         name_server_(engine, answers_),
         common_(common_of(upstreams)),
+        upstreams_(engine, resolver_),
+        datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = names_of(upstreams)}, names_, reporter),
         worker_(engine, resolver_, counters_, reporter, common_) {
     signal_watch_.bind<&Run::on_signal>(this);
     command_watch_.bind<&Run::on_command>(this);
     resolver_closed_.bind<&Run::on_resolver_closed>(this);
+    datagrams_deadline_.bind<&Run::on_datagrams_deadline>(this);
+    upstreams_.use(upstreams);
   }
 
   void serve(std::vector<sys::UniqueFd> sockets) {
@@ -189,6 +215,9 @@ class Run {
     for (const Socket one : {name_streams_v4, name_streams_v6}) {
       if (sockets[one]) name_server_.serve_streams(std::move(sockets[one]));
     }
+    for (const auto& [one, source] : {std::pair(datagrams_v4, packets_v4), std::pair(datagrams_v6, packets_v6)}) {
+      if (sockets[one] && sockets[source]) datagrams_.serve(std::move(sockets[one]), std::move(sockets[source]));
+    }
   }
 
   /// Until the command has ended, and what it sent has been delivered.
@@ -198,6 +227,7 @@ class Run {
     engine_.wait(signal_watch_, engine::Interest::readable);
     engine_.wait(command_watch_, engine::Interest::readable);
     worker_.run();
+    send_last_datagrams();
     engine_.release(signal_watch_);
     engine_.release(command_watch_);
     resolver_.close(resolver_closed_);
@@ -249,6 +279,17 @@ class Run {
     worker_.request_drain();
   }
 
+  void send_last_datagrams() {
+    datagrams_.finish();
+    engine_.start_timer(datagrams_deadline_, engine_.now() + limits::run_end_quiet);
+    if (!datagrams_.quiet()) engine_.run();
+    engine_.cancel(datagrams_deadline_);
+    upstreams_.stop();
+  }
+  void on_datagrams_deadline(engine::Status status) {
+    if (status == engine::Status::done) datagrams_.stop();
+  }
+
   void on_resolver_closed(engine::Status) { engine_.stop(); }
 
   engine::EpollEngine& engine_;
@@ -260,7 +301,10 @@ class Run {
   NameServer name_server_;
   observe::Counters counters_;
   std::shared_ptr<const server::Common> common_;
+  route::Upstreams upstreams_;
+  Datagrams datagrams_;
   server::Worker worker_;
+  engine::Timer datagrams_deadline_;
   engine::Socket signal_watch_;
   engine::Socket command_watch_;
   engine::Operation resolver_closed_;

@@ -24,6 +24,8 @@ NAMES = {
 RULES = """
 [[listen]]
 address = "10.60.0.1:PORT"
+[udp]
+ports = "40000-40099"
 [policy]
 rules = '''
 no:  deny anyone to denied.far.test
@@ -37,6 +39,7 @@ table inet outside {
     type filter hook output priority 0; policy accept;
     oifname "lo" accept
     ip daddr 10.60.0.1 tcp dport 1080 accept
+    ip daddr 10.60.0.1 udp dport 40000-40099 accept
     counter
   }
 }
