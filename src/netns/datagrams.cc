@@ -82,8 +82,8 @@ class Datagrams::Flow {
   }
 
   void send(const Endpoint& called, ConstBytes payload) {
+    if (of_.names_.is_lost(called.address) || ending_) return;
     const Target target{of_.names_.host_of(called.address), called.port};
-    if (is_stand_in(target) || ending_) return;
     used_ = of_.engine_.now();
     note(called, target);
     if (way_.is_open() && socket_.is_open()) return transmit(target, payload);
@@ -125,12 +125,6 @@ class Datagrams::Flow {
     Endpoint called;
     Target target;
   };
-
-  static bool is_stand_in(const Target& target) {
-    static const std::array prefixes{*Cidr::parse(stand_in_prefix_v4), *Cidr::parse(stand_in_prefix_v6)};
-    const Address* const address = target.address();
-    return address != nullptr && std::ranges::any_of(prefixes, [&](const Cidr& one) { return one.contains(*address); });
-  }
 
   // The one called last stands in front; whoever was not called for longest is forgotten.
   void note(const Endpoint& called, const Target& target) {

@@ -22,6 +22,8 @@ std::string packet_rules() {
     ip daddr { 127.0.0.0/8, OWN_V4 } accept
     ip6 daddr { ::1, OWN_V6 } accept
     meta l4proto { tcp, udp } th dport NAME_PORT accept
+    icmp type echo-request accept
+    icmpv6 type echo-request accept
     meta nfproto ipv4 meta l4proto tcp tproxy ip to OWN_V4:ENTRANCE accept
     meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [OWN_V6]:ENTRANCE accept
     meta nfproto ipv4 meta l4proto udp tproxy ip to OWN_V4:ENTRANCE accept
@@ -34,6 +36,8 @@ std::string packet_rules() {
     ip daddr { 224.0.0.0/4, 255.255.255.255 } reject with icmpx admin-prohibited
     ip6 daddr ff00::/8 reject with icmpx admin-prohibited
     meta l4proto { tcp, udp } accept
+    icmp type echo-request accept
+    icmpv6 type echo-request accept
     reject with icmpx admin-prohibited
   }
 }

@@ -10,6 +10,7 @@
 #include "netns/inside.h"
 #include "netns/limits.h"
 #include "netns/name_server.h"
+#include "netns/pings.h"
 #include "netns/stand_in_names.h"
 #include "observe/record_sink.h"
 #include "resolve/caching_resolver.h"
@@ -40,7 +41,11 @@ enum Socket : std::size_t {
   datagrams_v4,
   datagrams_v6,
   packets_v4,
-  packets_v6
+  packets_v6,
+  echoes_v4,
+  echoes_v6,
+  replies_v4,
+  replies_v6
 };
 
 // The steps of preparing the command.
@@ -68,6 +73,10 @@ sys::PrivateNetworkPlan network_plan() {
                        {Kind::diverted_listener, {any_v6, name_port}},
                        {Kind::addressed_datagrams, {own_v4(), entrance_port}},
                        {Kind::addressed_datagrams, {own_v6(), entrance_port}},
+                       {Kind::packet_source, {any_v4, 0}},
+                       {Kind::packet_source, {any_v6, 0}},
+                       {Kind::echo_requests, {any_v4, 0}},
+                       {Kind::echo_requests, {any_v6, 0}},
                        {Kind::packet_source, {any_v4, 0}},
                        {Kind::packet_source, {any_v6, 0}}}};
 }
@@ -159,6 +168,13 @@ std::vector<std::string> names_of(const route::UpstreamPlans& upstreams) {
   return names;
 }
 
+/// The one that can be asked to ping; nullptr: there is none.
+const route::Hop* pinging_proxy(const route::UpstreamPlans& upstreams) {
+  if (upstreams.size() != 1) return nullptr;
+  const route::Hop& hop = upstreams.front()->hops.front();
+  return hop.url.protocol == wire::ProxyProtocol::socks5 ? &hop : nullptr;
+}
+
 std::shared_ptr<server::Common> common_of(const route::UpstreamPlans& upstreams) {
   auto common = std::make_shared<server::Common>();
   common->policy = std::make_shared<const policy::Policy>(policy_through(upstreams));
@@ -198,6 +214,7 @@ class Run {
         common_(common_of(upstreams)),
         upstreams_(engine, resolver_),
         datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = names_of(upstreams)}, names_, reporter),
+        pings_(engine, resolver_, pinging_proxy(upstreams), names_),
         worker_(engine, resolver_, counters_, reporter, common_) {
     signal_watch_.bind<&Run::on_signal>(this);
     command_watch_.bind<&Run::on_command>(this);
@@ -217,6 +234,12 @@ class Run {
     }
     for (const auto& [one, source] : {std::pair(datagrams_v4, packets_v4), std::pair(datagrams_v6, packets_v6)}) {
       if (sockets[one] && sockets[source]) datagrams_.serve(std::move(sockets[one]), std::move(sockets[source]));
+    }
+    if (sockets[echoes_v4]) {
+      pings_.serve(Family::ipv4, std::move(sockets[echoes_v4]), std::move(sockets[replies_v4]));
+    }
+    if (sockets[echoes_v6]) {
+      pings_.serve(Family::ipv6, std::move(sockets[echoes_v6]), std::move(sockets[replies_v6]));
     }
   }
 
@@ -282,7 +305,8 @@ class Run {
   void send_last_datagrams() {
     datagrams_.finish();
     engine_.start_timer(datagrams_deadline_, engine_.now() + limits::run_end_quiet);
-    if (!datagrams_.quiet()) engine_.run();
+    pings_.stop();
+    while (!datagrams_.quiet() || !pings_.quiet()) engine_.run();
     engine_.cancel(datagrams_deadline_);
     upstreams_.stop();
   }
@@ -303,6 +327,7 @@ class Run {
   std::shared_ptr<const server::Common> common_;
   route::Upstreams upstreams_;
   Datagrams datagrams_;
+  Pings pings_;
   server::Worker worker_;
   engine::Timer datagrams_deadline_;
   engine::Socket signal_watch_;

@@ -77,6 +77,12 @@ std::optional<HostName> StandInNames::name_of(const Address& address) {
   return order_.front().name;
 }
 
+bool StandInNames::is_lost(const Address& address) {
+  static const std::array prefixes{*Cidr::parse(stand_in_prefix_v4), *Cidr::parse(stand_in_prefix_v6)};
+  const bool stands_in = std::ranges::any_of(prefixes, [&](const Cidr& prefix) { return prefix.contains(address); });
+  return stands_in && !name_of(address);
+}
+
 Host StandInNames::host_of(const Address& called) {
   if (auto name = name_of(called)) return *std::move(name);
   return called;

@@ -41,6 +41,8 @@ class StandInNames final : public server::CalledHosts {
   [[nodiscard]] std::optional<HostName> name_of(const Address& address);
   /// The name, or the address itself.
   [[nodiscard]] Host host_of(const Address& called) override;
+  /// It is of the prefixes, and nobody's.
+  [[nodiscard]] bool is_lost(const Address& address);
 
   [[nodiscard]] std::size_t size() const noexcept { return order_.size(); }
 

@@ -1,12 +1,17 @@
 #include "sys/diverted_socket.h"
 
+#include <fcntl.h>
+#include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "base/limits.h"
 #include "sys/errno_table.h"
@@ -22,6 +27,10 @@ constexpr int ip_original_address = 20;
 constexpr int ipv6_original_address = 74;
 constexpr int ip_transparent = 19;
 constexpr int ipv6_transparent = 75;
+// And of linux/icmp.h.
+constexpr int level_raw = 255;
+constexpr int icmp_filter = 1;
+constexpr int echo_request_v4 = 8;
 
 std::unexpected<Error> last_error() noexcept {
   return std::unexpected(make_error(errno));
@@ -62,8 +71,21 @@ Endpoint called_endpoint(msghdr& message) noexcept {
     const bool v4 = part->cmsg_level == IPPROTO_IP && part->cmsg_type == ip_original_address;
     const bool v6 = part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == ipv6_original_address;
     if (v4 || v6) return endpoint_of(CMSG_DATA(part), v4 ? sizeof(sockaddr_in) : sizeof(sockaddr_in6));
+    if (part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_PKTINFO) {
+      in6_pktinfo info;
+      std::memcpy(&info, CMSG_DATA(part), sizeof info);
+      std::array<std::uint8_t, 16> octets;
+      std::memcpy(octets.data(), &info.ipi6_addr, octets.size());
+      return {Address::v6(octets), 0};
+    }
   }
   return {};
+}
+
+/// Of this network; `name` is what it has below /proc/sys/net.
+bool write_setting(const char* name, const std::string& value) {
+  const UniqueFd fd(::open((std::string("/proc/sys/net/") + name).c_str(), O_WRONLY | O_CLOEXEC));
+  return fd && retry([&] { return ::write(fd.get(), value.data(), value.size()); }) > 0;
 }
 
 Result<void> make_transparent(int fd, const Address& local) noexcept {
@@ -144,6 +166,43 @@ Result<void> answer_addressed(int fd, const Address& called, const Endpoint& to,
   }
   if (retry([&] { return ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); }) < 0) return last_error();
   return {};
+}
+
+Result<UniqueFd> open_echo_requests(Family family) {
+  const bool v4 = family == Family::ipv4;
+  const int protocol = v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
+  UniqueFd fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!fd) return last_error();
+  if (v4) {
+    const std::uint32_t kept_out = ~(1U << echo_request_v4);
+    if (::setsockopt(fd.get(), level_raw, icmp_filter, &kept_out, sizeof kept_out) == -1) return last_error();
+  } else {
+    icmp6_filter filter{};
+    ICMP6_FILTER_SETBLOCKALL(&filter);
+    ICMP6_FILTER_SETPASS(ICMP6_ECHO_REQUEST, &filter);
+    if (::setsockopt(fd.get(), IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter) == -1) return last_error();
+    if (auto done = set(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO); !done) return std::unexpected(done.error());
+  }
+  const bool silent = write_setting(v4 ? "ipv4/icmp_echo_ignore_all" : "ipv6/icmp/echo_ignore_all", "1");
+  const std::string group = std::to_string(::getegid());
+  (void)write_setting("ipv4/ping_group_range", group + " " + group);
+  if (!silent) return std::unexpected(make_error(EPERM));
+  return fd;
+}
+
+Result<AddressedDatagram> receive_echo_request(int fd, Family family, MutableBytes room) noexcept {
+  auto received = receive_addressed(fd, room);
+  if (!received || family == Family::ipv6) return received;
+  // An IPv4 packet comes with its header.
+  constexpr std::size_t header_octets_min = 20;
+  const std::size_t header = received->octets == 0 ? 0 : static_cast<std::size_t>(room[0] & 0x0F) * 4;
+  if (header < header_octets_min || header > received->octets) return AddressedDatagram{};
+  std::array<std::uint8_t, 4> called;
+  std::copy_n(room.begin() + 16, called.size(), called.begin());
+  received->called.address = Address::v4(called);
+  received->octets -= header;
+  std::memmove(room.data(), room.data() + header, received->octets);
+  return received;
 }
 
 Result<UniqueFd> open_packet_source(Family family) {

@@ -33,6 +33,14 @@ struct AddressedDatagram {
 [[nodiscard]] Result<void> answer_addressed(int fd, const Address& called, const Endpoint& to,
                                             ConstBytes octets) noexcept;
 
+/// A socket that hears every echo request that is sent to any address (raw(7); needs CAP_NET_RAW). From now on the
+/// kernel answers none of the family in this network, and anybody there may ask by datagram sockets (icmp(7)), as far
+/// as it lets that be set.
+[[nodiscard]] Result<UniqueFd> open_echo_requests(Family family);
+
+/// The next one: `octets` of ICMP, from its type on, are in `room`. would_block where none waits.
+[[nodiscard]] Result<AddressedDatagram> receive_echo_request(int fd, Family family, MutableBytes room) noexcept;
+
 /// A socket that sends whole packets, in the name of any address (raw(7); needs CAP_NET_RAW in the network).
 [[nodiscard]] Result<UniqueFd> open_packet_source(Family family);
 

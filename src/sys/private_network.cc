@@ -153,6 +153,8 @@ class Keeper {
         return open_diverted_listener(opening.local);
       case Opening::Kind::addressed_datagrams:
         return open_addressed_datagrams(opening.local);
+      case Opening::Kind::echo_requests:
+        return open_echo_requests(opening.local.address.family());
       case Opening::Kind::packet_source:
         break;
     }
@@ -162,7 +164,9 @@ class Keeper {
   bool open() {
     for (const Opening& opening : plan_.openings) {
       auto fd = open_one(opening);
-      if (!fd && opening.local.address.is_v4()) return fail(Step::sockets, fd.error());
+      // There are systems without IPv6, and such whose settings cannot be written to: there is no ping there.
+      const bool needed = opening.local.address.is_v4() && opening.kind != Opening::Kind::echo_requests;
+      if (!fd && needed) return fail(Step::sockets, fd.error());
       opened_.push_back(fd ? std::move(*fd) : UniqueFd());
     }
     return true;

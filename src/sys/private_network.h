@@ -24,9 +24,9 @@ namespace stile::sys {
 struct PrivateNetworkPlan {
   /// A socket to open inside.
   struct Opening {
-    enum class Kind : std::uint8_t { diverted_listener, addressed_datagrams, packet_source };
+    enum class Kind : std::uint8_t { diverted_listener, addressed_datagrams, echo_requests, packet_source };
     Kind kind;
-    Endpoint local;  // of a packet source: the family alone
+    Endpoint local;  // of the last two: the family alone
   };
 
   std::vector<Address> addresses;  // its own, one of each family at most; the first one must be possible

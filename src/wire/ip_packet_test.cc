@@ -56,6 +56,41 @@ TEST(IpPacket, SumsAreRightWhateverIsCarried) {
   expect_right_sums(packet("203.0.113.9:123", "198.18.0.1:123", Octets(udp_packet_payload_octets_max, 0xFF)), 20);
 }
 
+TEST(IpPacket, EchoRepliesOctetForOctet) {
+  const Octets payload = octets_of("AA BB CC");
+  const Octets four = encode_echo_reply(Address::v4(192, 0, 2, 1), Address::v4(198, 18, 0, 1),
+                                        {.identifier = 0x1234, .sequence = 7, .payload = payload});
+  EXPECT_EQ(Octets(four.begin() + 20, four.end()), octets_of("00 00 77 08 12 34 00 07 AA BB CC"));
+  EXPECT_EQ(sum_of({four.begin(), four.begin() + 20}), 0xFFFF);
+  EXPECT_EQ(four[9], 1);
+  EXPECT_EQ(sum_of({four.begin() + 20, four.end()}), 0xFFFF);
+  const Octets six = encode_echo_reply(*Address::parse("2001:db8::1"), *Address::parse("fd73::1"),
+                                       {.identifier = 1, .sequence = 2, .payload = payload});
+  EXPECT_EQ(six[6], 58);
+  EXPECT_EQ(six[40], 129);
+  Octets pseudo(six.begin() + 8, six.end());
+  pseudo.insert(pseudo.begin(), {0, 58, 0, 11});
+  EXPECT_EQ(sum_of(pseudo), 0xFFFF);
+}
+
+TEST(IpPacket, EchoRequestsAreRead) {
+  for (const auto& [family, type] : {std::pair(Family::ipv4, "08"), std::pair(Family::ipv6, "80")}) {
+    const Octets whole = octets_of(std::string(type) + " 00 FF FF 12 34 00 07 AA BB");
+    const auto echo = decode_echo_request(family, whole);
+    ASSERT_TRUE(echo);
+    EXPECT_EQ(echo->identifier, 0x1234);
+    EXPECT_EQ(echo->sequence, 7);
+    EXPECT_EQ(to_octets(echo->payload), octets_of("AA BB"));
+    EXPECT_TRUE(decode_echo_request(family, ConstBytes(whole).first(8)));
+    for (std::size_t size = 0; size < 8; ++size) {
+      const GuardedOctets cut(ConstBytes(whole).first(size));
+      EXPECT_FALSE(decode_echo_request(family, cut.octets())) << size;
+    }
+    EXPECT_FALSE(decode_echo_request(family == Family::ipv4 ? Family::ipv6 : Family::ipv4, whole));
+    EXPECT_FALSE(decode_echo_request(family, octets_of(std::string(type) + " 01 FF FF 12 34 00 07")));
+  }
+}
+
 TEST(IpPacket, ASumOfZeroIsNotNone) {  // RFC 768
   for (unsigned word = 0; word < 0x10000; ++word) {
     const Octets whole =

@@ -29,7 +29,8 @@ ports = "40000-40099"
 [policy]
 rules = '''
 no:  deny anyone to denied.far.test
-far: allow anyone from 10.60.0.0/24 to tcp udp ping 203.0.113.0/24:1-65535, [2001:db8:60::/64]:1-65535
+far: allow anyone from 10.60.0.0/24 to tcp udp 203.0.113.0/24:1-65535, [2001:db8:60::/64]:1-65535
+echo: allow anyone from 10.60.0.0/24 to ping 203.0.113.0/24, [2001:db8:60::/64]
 '''
 """
 # Whatever leaves the client but for the proxy.

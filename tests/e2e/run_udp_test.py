@@ -1,4 +1,4 @@
-"""Datagrams of unchanged programs under `stile run`: through an association, by name, and past it nowhere."""
+"""Datagrams and pings of unchanged programs under `stile run`: through the proxy, by name, and past it nowhere."""
 
 import socket
 import threading
@@ -196,3 +196,32 @@ def test_verbose_tells_of_associations(fenced: Fenced, echo: Echo) -> None:
     assert 'target="web.far.test:7000"' in done.stderr
     assert "command=udp-associate" in done.stderr
     assert "session.end" in done.stderr
+
+
+# --- ping ---
+
+
+@pytest.mark.parametrize("target", [FAR, FAR_SIX, "web.far.test", "six.far.test"])
+@pytest.mark.parametrize("user", ["nobody", "root"])
+def test_ping(fenced: Fenced, target: str, user: str) -> None:
+    done = fenced.run("ping", "-n", "-c", "3", "-i", "0.3", "-W", "20", target, user=user)
+    assert done.returncode == 0
+    assert "3 received" in done.stdout
+    shown = f"[{target}]:0" if ":" in target else f"{target}:0"
+    assert fenced.server.wait_for_record(command="ping", target=shown)["event"] == "session.start"
+    assert fenced.leaked() == 0
+
+
+def test_who_is_not_there_does_not_answer(fenced: Fenced) -> None:
+    for target in ("nowhere.far.test", "198.18.7.7"):
+        done = fenced.run("ping", "-n", "-c", "2", "-i", "0.3", "-W", "1", target)
+        assert done.returncode == 1
+        assert "0 received" in done.stdout
+    assert fenced.leaked() == 0
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1", "::1", "localhost", "198.18.0.1"])
+def test_loopback_answers_inside(fenced: Fenced, target: str) -> None:
+    done = fenced.run("ping", "-n", "-c", "2", "-i", "0.3", "-W", "20", target)
+    assert "2 received" in done.stdout
+    assert fenced.server.records() == []
