@@ -351,8 +351,9 @@ constexpr Command command_rows[] = {
     {.name = "run",
      .summary = "run a command whose every connection goes through a proxy",
      .description =
-         "Runs COMMAND, unchanged, in a private network that has no way out but this process, which carries its TCP "
-         "connections through the proxy: programs that know no proxy, static ones, and all that they start. Names are "
+         "Runs COMMAND, unchanged, in a private network that has no way out but this process, which carries its "
+         "connections, datagrams and pings through the proxy: programs that know no proxy, static ones, and all that "
+         "they start. Names are "
          "looked up by the proxy. Whatever cannot be carried fails there and then; nothing leaves in another way. "
          "Root is not needed. Variables that name a proxy are taken out of the environment, and NO_PROXY means "
          "nothing here. Exits as COMMAND does, with 128 and the number of a signal that ended it, 127 where there is "
