@@ -8,7 +8,6 @@
 
 #include "base/limits.h"
 #include "netns/inside.h"
-#include "netns/limits.h"
 #include "route/datagram_way.h"
 #include "sys/diverted_socket.h"
 #include "wire/ip_packet.h"
@@ -141,7 +140,7 @@ class Datagrams::Flow {
   // Behind a way that failed not every datagram begins another.
   void open() {
     if (!way_.is_closed() || way_.pending()) return;
-    if (failed_ && of_.engine_.now() - *failed_ < limits::datagram_way_pause) {
+    if (failed_ && of_.engine_.now() - *failed_ < limits::udp_way_pause) {
       held_.clear();
       held_octets_ = 0;
       return;

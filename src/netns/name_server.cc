@@ -3,7 +3,7 @@
 #include <array>
 #include <utility>
 
-#include "netns/limits.h"
+#include "base/limits.h"
 #include "sys/diverted_socket.h"
 
 namespace stile::netns {

@@ -5,9 +5,9 @@
 #include <optional>
 #include <utility>
 
+#include "base/limits.h"
 #include "base/loopback.h"
 #include "client/probe.h"
-#include "netns/limits.h"
 #include "sys/diverted_socket.h"
 #include "wire/ip_packet.h"
 
@@ -42,7 +42,7 @@ class Pings::Entrance {
  private:
   void on_ready(engine::Status status) {
     if (status == engine::Status::canceled) return;
-    for (std::size_t i = 0; i < limits::name_server_batch_max; ++i) {
+    for (std::size_t i = 0; i < limits::echo_batch_max; ++i) {
       const auto received = sys::receive_echo_request(requests_.get(), family_, room_);
       if (!received) break;
       of_.arrived(*this, received->from.address, received->called.address, ConstBytes(room_).first(received->octets));

@@ -5,10 +5,10 @@
 #include <optional>
 #include <utility>
 
+#include "base/limits.h"
 #include "engine/epoll/epoll_engine.h"
 #include "netns/datagrams.h"
 #include "netns/inside.h"
-#include "netns/limits.h"
 #include "netns/name_server.h"
 #include "netns/pings.h"
 #include "netns/stand_in_names.h"
@@ -22,6 +22,7 @@
 #include "sys/main_loop.h"
 #include "sys/private_files.h"
 #include "sys/private_network.h"
+#include "sys/process_limits.h"
 #include "sys/terminal.h"
 
 namespace stile::netns {
@@ -354,6 +355,7 @@ std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
   // Only now: the command has its signals as they came.
   auto signals = sys::SignalQueue::create({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2});
   if (!signals) return std::unexpected(cannot_start(signals.error()));
+  (void)sys::raise_descriptor_limit();
   auto sink = observe::RecordSink::create(sys::standard_error,
                                           plan.tells ? observe::RecordFormat::text : observe::RecordFormat::none);
   if (!sink) return std::unexpected(cannot_start(sink.error()));

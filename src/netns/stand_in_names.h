@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "base/address.h"
-#include "netns/limits.h"
+#include "base/limits.h"
 #include "server/worker.h"
 
 namespace stile::netns {

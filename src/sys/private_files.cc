@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -77,7 +78,10 @@ Result<void> see_private_files(std::span<const PrivateFile> files, std::span<con
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) != 0) return last_error();
   std::vector<PrivateFile> seen;
   for (const PrivateFile& file : files) {
-    if (const std::string path = real_path(file.path); !path.empty()) seen.push_back({path, file.text});
+    const std::string path = real_path(file.path);
+    if (!path.empty() && std::ranges::find(seen, path, &PrivateFile::path) == seen.end()) {
+      seen.push_back({path, file.text});
+    }
   }
   for (const std::string& folder : folders) {
     const std::string path = real_path(folder);

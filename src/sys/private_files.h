@@ -15,7 +15,7 @@ struct PrivateFile {
   std::string text;
 };
 
-/// From now on the files have these texts, for reading only, and the folders, where they are there, are empty but for
+/// From now on the files have these texts (of one that is named twice, the first), for reading only, and the folders, where they are there, are empty but for
 /// the files that are in them.
 [[nodiscard]] Result<void> see_private_files(std::span<const PrivateFile> files, std::span<const std::string> folders);
 

@@ -142,14 +142,18 @@ TEST_F(PrivateNetworkTest, DatagramsTellWhomTheyWereSentTo) {
 TEST_F(PrivateNetworkTest, FilesAndFoldersAreItsOwn) {
   const std::string folder = ::testing::TempDir() + "stile-private-" + std::to_string(::getpid());
   ASSERT_EQ(std::system(("mkdir -p " + folder + "/hidden && echo outside | tee " + folder + "/file " + folder +
-                         "/hidden/socket " + folder + "/hidden/kept >/dev/null && ln -sf file " + folder + "/link")
+                         "/hidden/socket " + folder + "/hidden/kept >/dev/null && cd " + folder +
+                         " && ln -sf file link && ln -sf hidden/kept stub")
                             .c_str()),
             0);
-  files_ = {{folder + "/link", "inside\n"}, {folder + "/hidden/kept", "inside too\n"}, {folder + "/missing", "never"}};
-  folders_ = {folder + "/hidden", folder + "/missing-folder"};
-  EXPECT_EQ(
-      run("cd " + folder + "; cat link file hidden/kept; ls hidden; ls; echo x 2>/dev/null >file || echo read-only"),
-      "inside\ninside\ninside too\nkept\nfile\nhidden\nlink\nread-only\n");
+  // A link into a folder that is hidden, whose target is named as well: as systemd-resolved has it.
+  files_ = {{folder + "/link", "inside\n"},
+            {folder + "/stub", "inside too\n"},
+            {folder + "/hidden/kept", "inside too\n"},
+            {folder + "/missing", "never"}};
+  folders_ = {folder + "/hidden", folder + "/missing-folder", folder + "/hidden"};
+  EXPECT_EQ(run("cd " + folder + "; cat link file stub; ls hidden; ls; echo x 2>/dev/null >file || echo read-only"),
+            "inside\ninside\ninside too\nkept\nfile\nhidden\nlink\nstub\nread-only\n");
   EXPECT_EQ(std::system(("cd " + folder +
                          " && test \"$(cat file hidden/kept | tr -d '\\n')\" = outsideoutside && rm -r " + folder)
                             .c_str()),

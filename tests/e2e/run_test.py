@@ -406,6 +406,15 @@ def test_nothing_is_left_of_it(fenced: Fenced) -> None:
     wait_until("no process is in the network", gone)
 
 
+def test_a_target_that_keeps_its_side_open_holds_nobody(fenced: Fenced, origin) -> None:
+    """The command has ended and said all that it had to say; what the other side leaves open is let go."""
+    with fenced.far.inside():
+        server = origin(None, FAR)
+    # What still moves would have a minute.
+    assert fenced.run("bash", "-c", f"echo done > /dev/tcp/web.far.test/{server.port}", timeout=50).returncode == 0
+    assert server.accept().recv(100) == b"done\n"
+
+
 def test_a_background_process_loses_its_network(fenced: Fenced) -> None:
     """The command has ended, and with it the way out."""
     done = fenced.run("sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!")
