@@ -150,7 +150,7 @@ class Datagrams::Flow {
 
   void on_way(engine::Status) {
     if (ending_) return release_when_quiet();
-    if (way_.is_open()) return opened();
+    if (way_.is_open()) return socket_.is_open() ? void() : opened();
     if (socket_.is_open()) of_.engine_.close(socket_);
     failed_ = of_.engine_.now();
     held_.clear();

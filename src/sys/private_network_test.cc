@@ -12,6 +12,7 @@
 
 #include "sys/diverted_socket.h"
 #include "sys/foreground_command.h"
+#include "sys/packet_rules.h"
 #include "sys/private_files.h"
 #include "sys/sockaddr.h"
 
@@ -38,6 +39,7 @@ PrivateNetworkPlan plan() {
 class PrivateNetworkTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    if (!has_packet_rules()) GTEST_SKIP() << "built without nftables";
     network_ = PrivateNetwork::create(plan());
     using Step = PrivateNetworkRefusal::Step;
     if (!network_ &&
@@ -161,6 +163,7 @@ TEST_F(PrivateNetworkTest, FilesAndFoldersAreItsOwn) {
 }
 
 TEST(PrivateNetwork, TellsWhichRuleIsWrong) {
+  if (!has_packet_rules()) GTEST_SKIP() << "built without nftables";
   PrivateNetworkPlan wrong = plan();
   wrong.rules = "table inet t { nonsense }";
   const auto network = PrivateNetwork::create(wrong);
