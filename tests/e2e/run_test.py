@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fenced import FAR, FAR_SIX, Fenced, fence
+from fenced import FAR, FAR_SIX, PORT, PROXY, RULES, Fenced, fence
 from networks import Lab
 from processes import BINARY, ENVIRONMENT, stile, wait_until
 from server import Server
@@ -232,6 +232,19 @@ def test_without_the_proxy_nothing_goes_out(fenced: Fenced) -> None:
     assert done.returncode != 0
     assert not done.stdout
     assert fenced.leaked() == 0
+
+
+def test_it_goes_on_when_the_proxy_is_back(fenced: Fenced, serve: Callable[..., Server]) -> None:
+    with fenced.proxy.inside():
+        fenced.server.finish()
+    fetch = "curl --silent http://web.far.test/"
+    script = f"{fetch} || {fetch} || {fetch} || echo gone; read line; {fetch}"
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(fenced.words() + ["sh", "-c", script], stdin=pipe, stdout=pipe, text=True, env=ENVIRONMENT)
+    assert process.stdout
+    assert process.stdout.readline() == "gone\n"
+    serve(config=RULES, host=PROXY, port=PORT, namespace=fenced.proxy)
+    assert PAGE.decode() in process.communicate("go on\n", timeout=60)[0]
 
 
 def test_what_cannot_be_carried_fails_at_once(fenced: Fenced) -> None:
