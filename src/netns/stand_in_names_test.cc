@@ -43,6 +43,19 @@ TEST(StandInNames, OtherAddressesMeanThemselves) {
   }
 }
 
+TEST(StandInNames, OneThatStandsForNobodyIsLost) {
+  StandInNames names;
+  const auto known = names.stand_ins_of(name("www.example.com"));
+  EXPECT_FALSE(names.is_lost(known.v4) || names.is_lost(known.v6));
+  for (const char* const address :
+       {"198.18.1.1", "198.19.255.255", "198.18.0.1", "fd73:7469:6c65::101", "fd73:7469:6c65:ffff::1"}) {
+    EXPECT_TRUE(names.is_lost(Address::parse(address).value())) << address;
+  }
+  for (const char* const address : {"198.17.255.255", "198.20.0.0", "192.0.2.1", "fd73:7469:6c64::100", "::1"}) {
+    EXPECT_FALSE(names.is_lost(Address::parse(address).value())) << address;
+  }
+}
+
 TEST(StandInNames, TheOneUsedLongestAgoGivesWay) {
   StandInNames names(3);
   const auto a = names.stand_ins_of(name("a.example"));

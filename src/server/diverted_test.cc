@@ -39,12 +39,16 @@ struct Ledger final : Reporter {
 };
 
 struct Hosts final : CalledHosts {
-  explicit Hosts(Host meant) : host(std::move(meant)) {}
+  explicit Hosts(const std::string& meant) {
+    const auto parsed = canonical_host(meant);
+    EXPECT_TRUE(parsed) << meant;
+    if (parsed) host = *parsed;
+  }
   [[nodiscard]] Host host_of(const Address& address) override {
     EXPECT_EQ(address, called.address);
     return host;
   }
-  Host host;
+  Host host = Address{};
 };
 
 enum class Told : std::uint8_t { nothing, fin, reset };
@@ -52,7 +56,7 @@ enum class Told : std::uint8_t { nothing, fin, reset };
 class World : public WorkerRig {
  public:
   explicit World(const std::string& host, std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory)
-      : WorkerRig(entrance), hosts_(canonical_host(host).value()) {
+      : WorkerRig(entrance), hosts_(host) {
     worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &ledger, common_of(rules));
     {
       const engine::SimEngine::Bystander ours(engine_);
