@@ -353,12 +353,10 @@ constexpr Command command_rows[] = {
      .description =
          "Runs COMMAND, unchanged, in a private network that has no way out but this process, which carries its "
          "connections, datagrams and pings through the proxy: programs that know no proxy, static ones, and all that "
-         "they start. Names are "
-         "looked up by the proxy. Whatever cannot be carried fails there and then; nothing leaves in another way. "
-         "Root is not needed. Variables that name a proxy are taken out of the environment, and NO_PROXY means "
-         "nothing here. Exits as COMMAND does, with 128 and the number of a signal that ended it, 127 where there is "
-         "no "
-         "such command, 126 where it cannot be executed, and 1 where there is no private network.",
+         "they start. Names are looked up by the proxy. Whatever cannot be carried fails there and then; nothing "
+         "leaves in another way. Root is not needed. Variables that name a proxy are taken out of the environment, and "
+         "NO_PROXY means nothing here. Exits as COMMAND does, with 128 and the number of a signal that ended it, 127 "
+         "where there is no such command, 126 where it cannot be executed, and 1 where there is no private network.",
      .example = "stile run --via socks5h://127.0.0.1:1080 -- git clone https://git.example/project.git\n"
                 "STILE_VIA=socks5h+tls://alice:secret@proxy.example:1443 stile run ssh host.example",
      .flags = run_flags,

@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import termios
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -34,14 +35,12 @@ def fenced(lab: Lab, serve: Callable[..., Server], tmp_path: Path) -> Iterator[F
         yield fence(lab, serve, stack, tmp_path)
 
 
-def open_to_all(folder: Path) -> Path:
-    """A folder that another user may write to, on a path that it may walk."""
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o777)
-    for parent in folder.parents:
-        if str(parent).startswith("/tmp/pytest"):
-            parent.chmod(0o755)
-    return folder
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that another user may use; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory(prefix="stile-run-") as name:
+        os.chmod(name, 0o777)
+        yield Path(name)
 
 
 # --- Programs ---
@@ -153,12 +152,11 @@ def compiled(folder: Path, program: str) -> list[str]:
 
 
 @pytest.mark.parametrize("program", ["curl", "wget", "python", "node", "java", "static", "go"])
-def test_a_program_goes_through_the_proxy_by_name(fenced: Fenced, tmp_path: Path, program: str) -> None:
+def test_a_program_goes_through_the_proxy_by_name(fenced: Fenced, place: Path, program: str) -> None:
     needed = {"static": "gcc"}.get(program, program)
     if shutil.which(needed) is None and program != "python":
         pytest.skip(f"{needed} is not installed")
-    command = compiled(open_to_all(tmp_path / "program"), program)
-    done = fenced.run(*command)
+    done = fenced.run(*compiled(place, program))
     assert done.returncode == 0
     assert PAGE.decode() in done.stdout
     assert fenced.saw("web.far.test:80")
@@ -166,15 +164,14 @@ def test_a_program_goes_through_the_proxy_by_name(fenced: Fenced, tmp_path: Path
     assert fenced.leaked() == 0
 
 
-def test_git_clones(fenced: Fenced, tmp_path: Path) -> None:
-    work = open_to_all(tmp_path / "work")
+def test_git_clones(fenced: Fenced, tmp_path: Path, place: Path) -> None:
     project = tmp_path / "repositories" / "project"
     subprocess.run(["git", "init", "--quiet", project], check=True)
     identity = ["-c", "user.name=a", "-c", "user.email=a@example"]
     subprocess.run(["git", "-C", project, *identity, "commit", "--quiet", "--allow-empty", "-m", "first"], check=True)
-    done = fenced.run("git", "clone", "--quiet", "http://web.far.test/git/project", work / "clone")
+    done = fenced.run("git", "clone", "--quiet", "http://web.far.test/git/project", place / "clone")
     assert done.returncode == 0
-    assert (work / "clone" / ".git" / "HEAD").exists()
+    assert (place / "clone" / ".git" / "HEAD").exists()
     assert fenced.saw("web.far.test:80")
     assert fenced.leaked() == 0
 
@@ -349,11 +346,11 @@ def test_it_ends_as_the_command_does(fenced: Fenced, script: str, code: int) -> 
     assert fenced.run("sh", "-c", script).returncode == code
 
 
-def test_a_command_that_is_none(fenced: Fenced, tmp_path: Path) -> None:
+def test_a_command_that_is_none(fenced: Fenced, place: Path) -> None:
     missing = fenced.run("there-is-no-such-command")
     assert missing.returncode == 127
     assert missing.stderr == "stile: cannot run there-is-no-such-command: No such file or directory\n"
-    plain = open_to_all(tmp_path / "folder") / "plain"
+    plain = place / "plain"
     plain.write_text("text")
     assert fenced.run(plain).returncode == 126
 
@@ -403,10 +400,9 @@ def take_terminal() -> None:
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
-def test_streams_and_descriptors_are_its_own(fenced: Fenced, tmp_path: Path) -> None:
+def test_streams_and_descriptors_are_its_own(fenced: Fenced, place: Path) -> None:
     assert fenced.run("cat", input="as it came").stdout == "as it came"
-    folder = open_to_all(tmp_path / "here")
-    assert fenced.run("pwd", cwd=folder).stdout == f"{folder}\n"
+    assert fenced.run("pwd", cwd=place).stdout == f"{place}\n"
     listed = fenced.run("ls", "/proc/self/fd").stdout.split()
     assert listed == ["0", "1", "2", "3"]  # the last is what lists them
 
