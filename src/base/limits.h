@@ -98,6 +98,23 @@ inline constexpr auto dns_try_min = 100ms;
 inline constexpr auto dns_silent_server_last = 30s;  // how long a server that was silent is asked after all others
 inline constexpr std::size_t resolvers_max = 64;     // each with dns_in_flight_max questions of its own
 inline constexpr std::size_t resolver_servers_max = 8;
+
+// A command in a private network.
+inline constexpr std::size_t stand_in_names_max = 1U << 16;  // at once; each has an address of its own
+inline constexpr std::uint32_t stand_in_ttl_seconds = 60;    // for which a program believes one
+inline constexpr std::size_t name_server_batch_max = 64;     // questions answered in one turn
+inline constexpr std::size_t name_server_streams_max = 64;   // that ask by TCP, at once
+inline constexpr auto name_server_stream_idle = 10s;
+inline constexpr std::size_t datagram_flows_max = 1'024;  // sockets that send datagrams
+inline constexpr std::size_t datagram_calls_max = 256;    // whom one of them sent to, told apart when they answer
+inline constexpr auto datagram_linger = 500ms;            // from the last datagram to the end of its association
+inline constexpr std::size_t echo_batch_max = 64;         // echo requests read in one turn
+inline constexpr std::size_t ping_runs_max = 64;          // hosts that are pinged at once
+inline constexpr std::size_t ping_requests_max = 64;      // of one of them, unanswered
+inline constexpr auto ping_idle = 5s;                     // from the last request to the end of the proxy's probes
+inline constexpr std::size_t nsswitch_octets_max = 64 * KiB;
+inline constexpr auto run_end_quiet = 2s;   // once the command has ended: what moves nothing for so long ends as well,
+inline constexpr auto run_end_total = 60s;  // and after so long the rest
 inline constexpr auto file_keeper_wait = 1s;  // for a file that another process opens
 inline constexpr std::size_t name_octets_max = 253;
 inline constexpr std::size_t label_octets_max = 63;
@@ -271,6 +288,8 @@ static_assert(helper_requests_max < helper_children_max);
 static_assert(helper_restart_first < helper_reconnect_max && helper_reconnect_max < helper_wait);
 static_assert(penalty_begin < penalty_crash, "who brings foreign code down is turned away at once");
 static_assert(penalty_login < penalty_begin && penalty_timeout < penalty_begin, "one mistake is nobody's end");
+static_assert(stand_in_names_max <= (1U << 17) - 256, "198.18.0.0/15 without its first 256 addresses");
+static_assert(run_end_quiet < run_end_total);
 static_assert(parked_octets_per_direction_tight < parked_octets_per_direction_max);
 static_assert(parked_octets_per_direction_max < parked_octets_process_max);
 static_assert(relay_buffer_octets <= parked_octets_per_direction_max);

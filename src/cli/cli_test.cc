@@ -168,6 +168,25 @@ TEST(Ping, MistakesAreUsage) {
             "stile: cannot trace: no proxy is named (add --via socks5h://HOST:PORT, or set ALL_PROXY)\n");
 }
 
+TEST(CommandLine, WhatIsToBeRunKeepsItsFlags) {
+  using Words = std::vector<std::string>;
+  const Arguments plain = understood({"run", "--via", "socks5h://p", "-v", "curl", "-v", "--via", "x", "--", "--help"});
+  EXPECT_EQ(plain.value("--via"), "socks5h://p");
+  EXPECT_TRUE(plain.has("--verbose"));
+  EXPECT_EQ(plain.operand, "curl");
+  EXPECT_EQ(plain.rest, (Words{"curl", "-v", "--via", "x", "--", "--help"}));
+  const Arguments marked = understood({"run", "--via=socks5h://p", "--", "curl", "--json"});
+  EXPECT_EQ(marked.value("--via"), "socks5h://p");
+  EXPECT_EQ(marked.rest, (Words{"curl", "--json"}));
+  EXPECT_FALSE(marked.has("--verbose"));
+  EXPECT_EQ(understood({"run", "--via", "a", "--via", "b", "true"}).flags.at("--via"), (Words{"a", "b"}));
+  EXPECT_EQ(mistake({"run", "--via", "a"}).substr(0, 21), "'run' needs COMMAND: ");
+  EXPECT_EQ(mistake({"run", "--via", "a", "--"}).substr(0, 21), "'run' needs COMMAND: ");
+  EXPECT_EQ(mistake({"run", "--vai", "true"}), "unknown flag '--vai' (did you mean '--via'?)\n");
+  EXPECT_NE(help_text(*find_command("run")).find("Usage: stile run [FLAGS] [--] COMMAND [ARGUMENT...]\n"),
+            std::string::npos);
+}
+
 TEST(CommandLine, MistakesAreCorrected) {
   EXPECT_EQ(mistake({"sevre"}), "unknown command 'sevre' (did you mean 'serve'?)\n");
   EXPECT_EQ(mistake({"frobnicate"}), "unknown command 'frobnicate' (see 'stile --help')\n");

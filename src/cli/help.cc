@@ -9,6 +9,7 @@
 #include "observe/accounting_store.h"
 #include "protect/gss.h"
 #include "protect/tls.h"
+#include "sys/packet_rules.h"
 
 namespace stile::cli {
 namespace {
@@ -97,14 +98,25 @@ std::string help_text() {
          "'stile COMMAND --help' tells of one command. Exit codes: 0 done, 1 failed, 2 usage, 78 bad configuration.\n";
 }
 
-std::string help_text(const Command& command) {
+namespace {
+
+std::string usage_of(const Command& command) {
   std::string usage = fmt::format("Usage: stile {}", command.name);
+  // Flags behind the other command would be its own.
+  if (command.operand.takes_the_rest)
+    return fmt::format("{} [FLAGS] [--] {} [ARGUMENT...]", usage, command.operand.name);
   for (const Operand& operand : {command.operand, command.second_operand}) {
     if (operand.name.empty()) continue;
     usage += operand.required ? fmt::format(" {}", operand.name) : fmt::format(" [{}]", operand.name);
   }
   if (command.flags.size() > 1) usage += " [FLAGS]";
-  std::string text = usage + "\n\n" + wrapped(command.description, 0);
+  return usage;
+}
+
+}  // namespace
+
+std::string help_text(const Command& command) {
+  std::string text = usage_of(command) + "\n\n" + wrapped(command.description, 0);
   std::vector<Row> operands;
   for (const Operand& operand : {command.operand, command.second_operand}) {
     if (!operand.name.empty()) operands.push_back({std::string(operand.name), std::string(operand.help)});
@@ -123,10 +135,11 @@ std::string version_text() {
   const std::string_view accounting = observe::AccountingStore::built_in() ? " accounting" : "";
   const std::string_view gssapi = protect::has_gssapi() ? " gssapi" : "";
   const std::string_view pam = auth::pam_built_in() ? " pam" : "";
+  const std::string_view run = sys::has_packet_rules() ? " run" : "";
   return fmt::format(
       "stile {} ({}, {})\nfeatures: socks5 socks4 http bind udp resolve ping proxy-protocol unix policy sandbox "
-      "systemd command{}{}{}{}\n",
-      STILE_VERSION, compiler_text(), build, pam, gssapi, tls, accounting);
+      "systemd command{}{}{}{}{}\n",
+      STILE_VERSION, compiler_text(), build, pam, gssapi, tls, accounting, run);
 }
 
 }  // namespace stile::cli

@@ -97,11 +97,14 @@ std::string man_page(const Command& command) {
   std::string text = title(fmt::format("stile-{}", command.name), command.summary);
   text += fmt::format(".SH SYNOPSIS\n.B stile {}\n", escaped(command.name));
   const std::array operands{command.operand, command.second_operand};
+  // Flags behind another command would be its own.
+  const bool takes_the_rest = command.operand.takes_the_rest;
+  if (takes_the_rest) text += ".RI [ FLAGS ]\n.RB [ \\-\\- ]\n";
   for (const Operand& operand : operands) {
     if (operand.name.empty()) continue;
     text += operand.required ? fmt::format(".I {}\n", operand.name) : fmt::format(".RI [ {} ]\n", operand.name);
   }
-  text += ".RI [ FLAGS ]\n";
+  text += takes_the_rest ? ".RI [ ARGUMENT... ]\n" : ".RI [ FLAGS ]\n";
   text += fmt::format(".SH DESCRIPTION\n{}\n", escaped(command.description));
   for (const Operand& operand : operands) {
     if (operand.name.empty()) continue;

@@ -10,9 +10,9 @@ constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "a
 constexpr std::array<std::string_view, 3> sandbox_choices{"best-effort", "required", "off"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 17> page_choices{
-    "serve", "helper", "check",   "explain", "fmt",   "import", "reload",      "upstreams", "counters",
-    "user",  "usage",  "connect", "ping",    "trace", "bench",  "completions", "man"};
+constexpr std::array<std::string_view, 18> page_choices{
+    "serve", "helper", "check",   "explain", "fmt",  "import", "reload", "upstreams",   "counters",
+    "user",  "usage",  "connect", "run",     "ping", "trace",  "bench",  "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -213,6 +213,23 @@ constexpr std::array bench_flags{
     gss_service,
     help};
 constexpr std::array connect_flags{any_via, password_file, clear_password, ca, certificate, key, gss_service, help};
+constexpr std::array run_flags{
+    Flag{.name = "--via",
+         .value = "URL",
+         .environment = "STILE_VIA",
+         .help = "the proxy, as for connect; given several times, each leads to the next one",
+         .default_text = "all_proxy, ALL_PROXY",
+         .repeatable = true},
+    Flag{.name = "--verbose",
+         .help = "tell of the way taken and of each connection, on standard error",
+         .short_name = "-v"},
+    password_file,
+    clear_password,
+    ca,
+    certificate,
+    key,
+    gss_service,
+    help};
 constexpr std::array user_flags{Flag{.name = "--file",
                                      .value = "FILE",
                                      .help = "the users file; add makes one where there is none",
@@ -353,6 +370,22 @@ constexpr Command command_rows[] = {
      .flags = connect_flags,
      .operand = {.name = "HOST", .help = "a name or an address", .required = true},
      .second_operand = {.name = "PORT", .help = "1 to 65535", .required = true}},
+    {.name = "run",
+     .summary = "run a command whose every connection goes through a proxy",
+     .description =
+         "Runs COMMAND, unchanged, in a private network that has no way out but this process, which carries its "
+         "connections, datagrams and pings through the proxy: programs that know no proxy, static ones, and all that "
+         "they start. Names are looked up by the proxy. Whatever cannot be carried fails there and then; nothing "
+         "leaves in another way. Root is not needed. Variables that name a proxy are taken out of the environment, and "
+         "NO_PROXY means nothing here. Exits as COMMAND does, with 128 and the number of a signal that ended it, 127 "
+         "where there is no such command, 126 where it cannot be executed, and 1 where there is no private network.",
+     .example = "stile run --via socks5h://127.0.0.1:1080 -- git clone https://git.example/project.git\n"
+                "STILE_VIA=socks5h+tls://alice:secret@proxy.example:1443 stile run ssh host.example",
+     .flags = run_flags,
+     .operand = {.name = "COMMAND",
+                 .help = "the program to run, and its arguments",
+                 .required = true,
+                 .takes_the_rest = true}},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

@@ -141,16 +141,37 @@ Invocation answered(Answer answer) {
   return {std::move(answer), {}};
 }
 
-Invocation parse_command(const Command& command, const std::vector<std::string>& words) {
+// Where the command begins that ours is to run: behind "--", or at the first word that is no flag and no flag's value.
+std::size_t begin_of_rest(const Command& command, const std::vector<std::string>& words) {
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (words[i] == "--" || !words[i].starts_with('-')) return i;
+    const auto is_it = [&](const Flag& flag) { return flag.name == words[i] || flag.short_name == words[i]; };
+    const auto flag = std::ranges::find_if(command.flags, is_it);
+    if (flag != command.flags.end() && !flag->value.empty()) ++i;
+  }
+  return words.size();
+}
+
+Invocation parse_command(const Command& command, std::vector<std::string> words) {
+  std::vector<std::string> rest;
+  if (command.operand.takes_the_rest) {
+    const std::size_t begin = begin_of_rest(command, words);
+    rest.assign(words.begin() + static_cast<std::ptrdiff_t>(begin), words.end());
+    if (!rest.empty() && rest.front() == "--") rest.erase(rest.begin());
+    words.resize(begin);
+  }
   FlagParser parser(command.flags);
   try {
     parser.parse(words);
   } catch (const CLI::ParseError& error) {
     return answered(answer_for(error, words, command));
   }
-  Arguments arguments{.command = &command, .flags = parser.given(), .operand = {}, .second_operand = {}};
+  Arguments arguments{.command = &command, .flags = parser.given(), .operand = {}, .second_operand = {}, .rest = {}};
   if (arguments.has("--help")) return answered({help_text(command), exit_done});
-  if (auto answer = take_operand(parser.left_over(), arguments)) return answered(std::move(*answer));
+  std::vector<std::string> operands = parser.left_over();
+  if (!rest.empty()) operands.push_back(rest.front());
+  arguments.rest = std::move(rest);
+  if (auto answer = take_operand(operands, arguments)) return answered(std::move(*answer));
   if (auto answer = repeated_flag(arguments)) return answered(std::move(*answer));
   return {std::nullopt, std::move(arguments)};
 }

@@ -33,14 +33,14 @@ TEST(ServerReport, EveryServerIsALine) {
   second.down = 125s;
   second.last_failure = server::UpstreamServer::Failure{"dial.refused", "nobody listens there", 3s};
   report.servers.push_back(server_of("far", "http://c:3128", {0, 0, 2, 0, 0}));
-  EXPECT_EQ(
-      upstreams_table(report),
-      "upstream  server            state                                sessions  opened  failed    latency  last "
-      "failure\n"
-      "exit      socks5h://a:1080  up                                         12      40       0     1.2 ms  -\n"
-      "exit      socks5h://b:1080  down in 1 of 2 for 2m 5s, up in 1           0       2       3  0.9-15 ms  3s "
-      "ago: nobody listens there\n"
-      "far       http://c:3128     untried                                     0       0       0          -  -\n");
+  EXPECT_EQ(upstreams_table(report),
+            "upstream  server            state                              sessions  opened  failed    latency  last "
+            "failure\n"
+            "exit      socks5h://a:1080  up                                       12      40       0     1.2 ms  -\n"
+            "exit      socks5h://b:1080  down in 1 of 2 for 2m 5s, up in 1         0       2       3  0.9-15 ms  3s "
+            "ago: nobody "
+            "listens there\n"
+            "far       http://c:3128     untried                                   0       0       0          -  -\n");
 }
 
 TEST(ServerReport, WhatIsMissingIsSaid) {

@@ -47,6 +47,13 @@ void Relay::end_all(Reason reason) noexcept {
   }
 }
 
+void Relay::set_limits(const RelayLimits& limits) {
+  limits_ = limits;
+  for (Tunnel* tunnel = first_; tunnel != nullptr; tunnel = tunnel->next_) {
+    if (!tunnel->ended_) tunnel->arm_idle_timer();
+  }
+}
+
 std::size_t Relay::end_if(const std::function<bool(void* context)>& chosen, Reason reason) {
   std::size_t count = 0;
   for (Tunnel* tunnel = first_; tunnel != nullptr;) {

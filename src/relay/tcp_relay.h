@@ -88,8 +88,8 @@ class Relay {
   [[nodiscard]] bool quiet() const noexcept { return first_ == nullptr; }
   /// Octets held in user space, sealed ones among them, and the capacity of lent pipes: what slow readers cost.
   [[nodiscard]] std::size_t parked_octets() const noexcept { return parked_octets_; }
-  /// For new tunnels, and for live ones from their next timer on.
-  void set_limits(const RelayLimits& limits) noexcept { limits_ = limits; }
+  /// For all tunnels; of live ones, time counts from their last octet on.
+  void set_limits(const RelayLimits& limits);
 
  private:
   friend class Tunnel;

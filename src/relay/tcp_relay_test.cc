@@ -204,6 +204,19 @@ TYPED_TEST(TcpRelay, AnIdleTunnelEndsAtItsLimit) {
   EXPECT_EQ(rig.end->octets_up, 1U);
 }
 
+TYPED_TEST(TcpRelay, NewLimitsHoldForLiveTunnels) {
+  for (const bool half_closed : {false, true}) {
+    RelayRig rig(*this->engine, {.idle = Duration::zero(), .half_closed = Duration::zero()});
+    rig.begin();
+    if (half_closed) rig.client.fin();
+    rig.run_for(100ms);
+    EXPECT_FALSE(rig.end.has_value());
+    rig.relay.set_limits({.idle = half_closed ? Duration::zero() : 50ms, .half_closed = 50ms});
+    rig.run_until([&] { return rig.end.has_value(); });
+    EXPECT_EQ(rig.end->reason, Reason::idle);
+  }
+}
+
 TYPED_TEST(TcpRelay, AHalfClosedTunnelWithoutOctetsEndsAtItsLimit) {
   RelayRig rig(*this->engine, {.half_closed = 50ms});
   rig.begin();

@@ -27,4 +27,34 @@ HostName reverse_name(const Address& address) {
   return std::get<HostName>(*std::move(host));
 }
 
+namespace {
+
+/// The label before the last dot of `text`, which loses it; empty where there is none.
+std::string_view take_last_label(std::string_view& text) noexcept {
+  const std::size_t dot = text.rfind('.');
+  const std::string_view label = dot == std::string_view::npos ? text : text.substr(dot + 1);
+  text = text.substr(0, dot == std::string_view::npos ? 0 : dot);
+  return label;
+}
+
+}  // namespace
+
+std::optional<Address> address_of_reverse_name(const HostName& name) {
+  std::string_view rest = name.text();
+  if (take_last_label(rest) != "arpa") return std::nullopt;
+  const std::string_view tree = take_last_label(rest);
+  if (tree != "in-addr" && tree != "ip6") return std::nullopt;
+  std::string address;
+  const bool v4 = tree == "in-addr";
+  for (int label = 0; label < (v4 ? 4 : 32); ++label) {
+    if (label > 0 && (v4 || label % 4 == 0)) address += v4 ? '.' : ':';
+    const std::string_view digits = take_last_label(rest);
+    if (digits.empty() || (!v4 && digits.size() != 1)) return std::nullopt;
+    address += digits;
+  }
+  if (!rest.empty()) return std::nullopt;
+  const auto parsed = Address::parse(address);
+  return parsed && parsed->is_v4() == v4 ? parsed : std::nullopt;
+}
+
 }  // namespace stile::resolve

@@ -25,5 +25,25 @@ TEST(ReverseName, AMappedAddressIsIpv4) {
   EXPECT_EQ(reversed("::ffff:192.0.2.1"), "1.2.0.192.in-addr.arpa");
 }
 
+TEST(ReverseName, LeadsBackToItsAddress) {
+  for (const char* const address :
+       {"10.2.0.52", "0.0.0.0", "255.255.255.255", "4321:0:1:2:3:4:567:89ab", "::", "::1"}) {
+    EXPECT_EQ(address_of_reverse_name(reverse_name(*Address::parse(address))), Address::parse(address)) << address;
+  }
+}
+
+TEST(ReverseName, OtherNamesAreOfNoAddress) {
+  const std::string nibbles = "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0";
+  for (const std::string& text :
+       {std::string("arpa"), std::string("in-addr.arpa"), std::string("1.in-addr.arpa"),
+        std::string("1.2.3.in-addr.arpa"), std::string("1.2.3.4.5.in-addr.arpa"), std::string("256.2.3.4.in-addr.arpa"),
+        std::string("01.2.3.4.in-addr.arpa"), std::string("a.2.3.4.in-addr.arpa"), std::string("1.2.3.4.ip6.arpa"),
+        std::string("1.2.3.4.in-addr.example"), "2." + nibbles + ".ip6.arpa", nibbles.substr(2) + ".ip6.arpa",
+        "g" + nibbles.substr(1) + ".ip6.arpa", "11" + nibbles.substr(1) + ".ip6.arpa"}) {
+    const auto name = std::get<HostName>(canonical_host(text).value());
+    EXPECT_EQ(address_of_reverse_name(name), std::nullopt) << text;
+  }
+}
+
 }  // namespace
 }  // namespace stile::resolve

@@ -55,6 +55,14 @@ void Connection::begin(engine::Socket& accepted) {
   }
 }
 
+// Nothing is awaited from the client, but its RST is noticed.
+void Connection::begin_diverted(engine::Socket& accepted, const Target& target) {
+  client_.take(worker_.engine_, accepted);
+  worker_.counters_.handshakes_open.add();
+  watch_client();
+  drive(session::Diverted{target});
+}
+
 void Connection::end(Reason reason) {
   finish(reason);
 }
@@ -654,6 +662,8 @@ void Connection::finish(Reason reason) {
   if (probes_ != nullptr) probes_->cancel();
   end_probes(reason);
   if (!controlling_ && !probed_) report_end(reason);
+  // A client that knows of no proxy would take FIN for its target's.
+  if (client_.is_open() && is_diverted()) client_.abort(worker_.engine_);
   if (client_.is_open()) client_.close(worker_.engine_);
   if (target_.is_open()) target_.abort(worker_.engine_);
   worker_.engine_.cancel(deadline_);

@@ -52,6 +52,8 @@ class Connection final : private relay::AssociationOwner,
   Connection& operator=(const Connection&) = delete;
 
   void begin(engine::Socket& accepted);
+  /// Of a client whose connection was diverted from there.
+  void begin_diverted(engine::Socket& accepted, const Target& target);
   /// Ends it from outside, without a word. A no-op once it is ending.
   void end(Reason reason);
   /// The worker has a new configuration that is in force for everybody: takes it, and ends where what was decided is no
@@ -163,6 +165,7 @@ class Connection final : private relay::AssociationOwner,
   void leave_handshake() noexcept;
   void finish(Reason reason);
   [[nodiscard]] bool accountable() const noexcept;
+  [[nodiscard]] bool is_diverted() const noexcept { return session_.protocol() == session::Protocol::transparent; }
   void report_end(Reason reason);
   [[nodiscard]] std::unique_ptr<SessionInfo> info() const;
   [[nodiscard]] Grounds grounds() const;

@@ -95,7 +95,7 @@ void Connection::report_end(Reason reason) {
   worker_.counters_.end(reason);
   if (is_denial(reason)) worker_.counters_.denied.add();
   // Not one octet: a health probe or a browser's spare connection, which is only counted.
-  if (session_.octets_received() == 0) return;
+  if (session_.octets_received() == 0 && !is_diverted()) return;
   // Who is turned away for what is in the log already does not fill it.
   if (worker_.reporter_ == nullptr || reason == Reason::auth_penalty) return;
   const std::unique_ptr<SessionInfo> about = info();

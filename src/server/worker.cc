@@ -44,7 +44,8 @@ struct Worker::Listener {
   SessionInfo plain;                               // stands for every tunnel about which there is nothing to remember
   AcceptBatch batch;
   Admission admission;
-  bool is_local = false;  // a Unix-domain socket
+  bool is_local = false;         // a Unix-domain socket
+  CalledHosts* hosts = nullptr;  // of diverted clients; nullptr: they are none
 
   void on_ready(engine::Status status) {
     if (status == engine::Status::done && socket.is_open()) return worker->accept_from(*this);
@@ -156,6 +157,14 @@ void Worker::listen_local(engine::Socket& listening, const std::string& name, Ad
   open_for_business(listener);
 }
 
+void Worker::listen_diverted(engine::Socket& listening, const Endpoint& local, const std::string& name,
+                             CalledHosts& hosts) {
+  Listener& listener = add_listener(name, local, {});
+  listener.hosts = &hosts;
+  engine_.move(listening, listener.socket);
+  open_for_business(listener);
+}
+
 void Worker::open_for_business(Listener& listener) {
   if (!started_) return;
   if (stage_ != Stage::serving) return engine_.close(listener.socket);
@@ -224,9 +233,9 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   if (connections_ + http_->waiting() >= limits::half_open_max / common_->workers) evict_oldest_half_open();
   Arrival arrival{.listener = listener.index, .local = local_endpoint, .client = local_endpoint, .over_unix = true};
   if (!listener.is_local) {
-    // Of a listener on one address the answer is known.
-    arrival.local = listener.local.address.is_unspecified() ? engine_.local_endpoint(accepted).value_or(listener.local)
-                                                            : listener.local;
+    // Of a listener on one address, or of diverted clients, the answer is known.
+    const bool known = !listener.local.address.is_unspecified() || listener.hosts != nullptr;
+    arrival.local = known ? listener.local : engine_.local_endpoint(accepted).value_or(listener.local);
     arrival.client = client;
     arrival.over_unix = false;
   }
@@ -239,7 +248,9 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   (last_ != nullptr ? last_->next_ : first_) = connection;
   last_ = connection;
   ++connections_;
-  connection->begin(accepted);
+  if (listener.hosts == nullptr) return connection->begin(accepted);
+  const Endpoint called = engine_.local_endpoint(accepted).value_or(Endpoint{});
+  connection->begin_diverted(accepted, {listener.hosts->host_of(called.address), called.port});
 }
 
 // ── who may ─────────────────────────────────────────────────────────────────────────────────────────────────────────

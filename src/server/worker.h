@@ -59,6 +59,14 @@ class Reporter {
   [[nodiscard]] virtual bool refuses() const noexcept = 0;
 };
 
+/// The names behind the addresses that diverted clients connect to. Any thread that runs a worker with it.
+class CalledHosts {
+ public:
+  virtual ~CalledHosts() = default;
+  /// What a client means that connects to this address; the address itself where no name stands behind it.
+  [[nodiscard]] virtual Host host_of(const Address& called) = 0;
+};
+
 /// What one listener's clients may do before policy is asked.
 struct Admission {
   config::Protocols protocols;
@@ -160,6 +168,11 @@ class Worker final : public relay::TunnelOwner {
   /// identity is the user that the kernel names.
   void listen_local(engine::Socket& listening, const std::string& name, Admission admission);
 
+  /// Takes over a listening socket to which the kernel diverts connections (nftables tproxy): each is to be carried to
+  /// the address that its client called, or what `hosts` says of it. The clients of a listener of this kind are all
+  /// taken to have reached `local`, and know of no proxy: what is denied or fails ends with RST. `hosts` outlives the
+  /// worker.
+  void listen_diverted(engine::Socket& listening, const Endpoint& local, const std::string& name, CalledHosts& hosts);
   /// The same for an IP listener that is open already and was bound to `local`.
   void listen_at(engine::Socket& listening, const Endpoint& local, Admission admission);
   /// From now on, what clients of the listener of this name may do.

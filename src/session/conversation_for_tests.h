@@ -26,6 +26,10 @@ class Conversation {
   explicit Conversation(const Answers& answers, const SessionRules& rules = {}) : answers_(answers), session_(rules) {
     perform(ServerSession::begin());
   }
+  /// Of a client whose connection was diverted.
+  Conversation(const Answers& answers, const Target& diverted) : answers_(answers), session_(SessionRules{}) {
+    handle(Diverted{diverted});
+  }
 
   /// What a client of RFC 1961 sends here, in the place of its context and level.
   static constexpr std::string_view ticket{"\x01\x01\x00\x01\x60", 5};

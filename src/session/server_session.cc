@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::array<std::string_view, std::variant_size_v<Event>> event_names{
     "Received",   "ClientFin", "ClientFailed", "DeadlinePassed", "Authenticated",
-    "Authorised", "Granted",   "Failed",       "Protected",
+    "Authorised", "Granted",   "Failed",       "Protected",      "Diverted",
 };
 constexpr std::array<std::string_view, std::variant_size_v<Action>> action_names{
     "ReadMore", "Send",       "Authenticate",     "Authorise", "Connect",     "Listen", "Associate", "Resolve",
@@ -58,7 +58,7 @@ std::string_view name(Phase phase) noexcept {
   return phase_names[static_cast<std::size_t>(phase)];
 }
 std::string_view name(Protocol protocol) noexcept {
-  constexpr std::array<std::string_view, 3> names{"socks5", "socks4", "http"};
+  constexpr std::array<std::string_view, 4> names{"socks5", "socks4", "http", "transparent"};
   return names[static_cast<std::size_t>(protocol)];
 }
 std::string_view event_name(std::size_t index) noexcept {
@@ -134,6 +134,18 @@ void ServerSession::open(Actions& actions) {
     phase_ = Phase::greeting;
     parse_greeting(actions);
   }
+}
+
+void ServerSession::on_diverted(const Event& event, Actions& actions) {
+  protocol_ = Protocol::transparent;
+  identity_ = without_credentials();
+  const Target& target = std::get<Diverted>(event).target;
+  request_ = SessionRequest{.protocol = Protocol::transparent,
+                            .command = wire::Command::connect,
+                            .destination = {.host = target.host, .received_name = {}, .port = target.port},
+                            .reserved = 0,
+                            .claimed_user = {}};
+  judge_request(actions);
 }
 
 // Only from a source that must send one; then everything is about the client that it names.
@@ -476,7 +488,7 @@ void ServerSession::on_deadline(const Event&, Actions& actions) {
 void ServerSession::fail(Reason reason, Actions& actions) {
   answer(reason, Target{}, actions);  // BND is 0.0.0.0:0 in every failure
   phase_ = Phase::over;
-  actions.add(Close{reason, Close::How::after_reply});
+  actions.add(Close{reason, protocol_ == Protocol::transparent ? Close::How::silent : Close::How::after_reply});
 }
 
 void ServerSession::close_silently(Reason reason, Actions& actions) {
@@ -488,6 +500,7 @@ void ServerSession::close_silently(Reason reason, Actions& actions) {
 void ServerSession::answer(Reason reason, const Target& bound, Actions& actions) {
   reply_ = reply_code(reason);
   if (reason == Reason::dial_timeout && rules_.timeout_is_ttl_expired) reply_ = ReplyCode::ttl_expired;
+  if (protocol_ == Protocol::transparent) return;
   if (protocol_ == Protocol::socks4) {
     const Address* const address = bound.address();
     const auto octets =

@@ -69,8 +69,14 @@ struct Failed {
   Reason reason;
 };
 
+/// In place of all octets: the kernel diverted the client's connection to us, and this is where it was to go. The
+/// client knows of no proxy, so that nothing is read from it and nothing said to it.
+struct Diverted {
+  Target target;
+};
+
 using Event = std::variant<Received, ClientFin, ClientFailed, DeadlinePassed, Authenticated, Authorised, Granted,
-                           Failed, Protected>;
+                           Failed, Protected, Diverted>;
 
 // ── what a session asks for ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -191,8 +197,9 @@ inline constexpr std::size_t phase_count = static_cast<std::size_t>(Phase::over)
 [[nodiscard]] std::string_view event_name(std::size_t index) noexcept;
 [[nodiscard]] std::string_view action_name(std::size_t index) noexcept;
 
-/// The protocols that share a port, told apart by the first octet.
-enum class Protocol : std::uint8_t { socks5, socks4, http };
+/// The protocols that share a port, told apart by the first octet; and no protocol at all, of clients that the kernel
+/// diverted to us.
+enum class Protocol : std::uint8_t { socks5, socks4, http, transparent };
 
 [[nodiscard]] std::string_view name(Protocol protocol) noexcept;
 
@@ -230,7 +237,7 @@ class ServerSession {
   ServerSession& operator=(ServerSession&&) = delete;
   ~ServerSession();
 
-  /// The first action of every conversation; no event precedes it.
+  /// The first action of every conversation; no event precedes it. What begins with Diverted has none.
   [[nodiscard]] static Actions begin() noexcept;
 
   /// `event` must be one that the phase knows (see the table): asserted.
@@ -283,6 +290,7 @@ class ServerSession {
 
   // One function a phase, in protocol order; then the ends.
   void on_opening(const Event& event, Actions& actions);
+  void on_diverted(const Event& event, Actions& actions);
   void on_protected(const Event& event, Actions& actions);
   void on_encapsulated(const Event& event, Actions& actions);
   void on_failed_protection(const Event& event, Actions& actions);

@@ -352,6 +352,25 @@ TEST(ServerSession, AnswersInTheFamilyOfTheOutgoingSocket) {  // P2
   EXPECT_EQ(conversation.sent()[2 + 3], 4);
 }
 
+TEST(ServerSession, NothingIsSaidToADivertedClient) {
+  const Target target{*canonical_host("www.example.com"), 443};
+  const Conversation carried({}, target);
+  EXPECT_EQ(carried.transcript(), "authorise tcp www.example.com:443\nconnect www.example.com:443\nrelay\n");
+  EXPECT_EQ(carried.session().protocol(), Protocol::transparent);
+  EXPECT_EQ(carried.session().reply(), ReplyCode::succeeded);
+  const Conversation denied({.authorised = Reason::deny_policy}, target);
+  EXPECT_EQ(denied.transcript(), "authorise tcp www.example.com:443\nclose deny.policy silently\n");
+  const Conversation failed({.performed = Reason::dial_refused}, target);
+  EXPECT_TRUE(failed.transcript().ends_with("connect www.example.com:443\nclose dial.refused silently\n"));
+  EXPECT_EQ(failed.session().reply(), ReplyCode::connection_refused);
+  const Conversation portless({}, Target{target.host, 0});
+  EXPECT_EQ(portless.transcript(), "close request.port silently\n");
+  for (const Conversation* const conversation : {&carried, &denied, &failed, &portless}) {
+    EXPECT_TRUE(conversation->sent().empty());
+    EXPECT_FALSE(conversation->reading());
+  }
+}
+
 TEST(ServerSession, EndsInTheMiddleOfAMessage) {
   Conversation before_greeting({});
   before_greeting.handle(ClientFin{});

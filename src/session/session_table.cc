@@ -28,6 +28,7 @@ std::span<const SessionRow> SessionTable::rows() noexcept {
       // In protocol order; ends last in each phase.
       {opening, event<Received>(), &S::on_opening,
        to(opening, protection, greeting, login, encapsulation, authentication, request4, authorisation, over)},
+      {opening, event<Diverted>(), &S::on_diverted, to(authorisation, over)},
       {opening, event<ClientFin>(), &S::on_client_fin, to(over)},
       {opening, event<ClientFailed>(), &S::on_client_failed, to(over)},
       {opening, event<DeadlinePassed>(), &S::on_deadline, to(over)},

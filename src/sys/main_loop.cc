@@ -28,13 +28,18 @@ Result<SignalQueue> SignalQueue::create(std::initializer_list<int> signals) {
 }
 
 std::optional<int> SignalQueue::next() noexcept {
+  const auto signal = next_with_sender();
+  return signal ? std::optional(signal->number) : std::nullopt;
+}
+
+std::optional<SignalQueue::Signal> SignalQueue::next_with_sender() noexcept {
   signalfd_siginfo info{};
   ssize_t got = 0;
   do {
     got = ::read(fd_.get(), &info, sizeof info);
   } while (got < 0 && errno == EINTR);
   if (got != static_cast<ssize_t>(sizeof info)) return std::nullopt;
-  return static_cast<int>(info.ssi_signo);
+  return Signal{.number = static_cast<int>(info.ssi_signo), .by_kernel = info.ssi_code == SI_KERNEL};
 }
 
 Result<Notification> Notification::create() {

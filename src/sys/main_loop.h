@@ -20,6 +20,12 @@ class SignalQueue {
   [[nodiscard]] int descriptor() const noexcept { return fd_.get(); }
   /// The next signal's number; absent when none waits.
   [[nodiscard]] std::optional<int> next() noexcept;
+  struct Signal {
+    int number = 0;
+    bool by_kernel = false;  // as a terminal's are, which all processes of its foreground group get; else a process's
+  };
+  /// The same, with who sent it.
+  [[nodiscard]] std::optional<Signal> next_with_sender() noexcept;
 
  private:
   explicit SignalQueue(UniqueFd fd) noexcept : fd_(std::move(fd)) {}

@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from networks import HERE, Namespace
 from processes import free_port, run
 
 
-def start_sshd(daemon: Callable, folder: Path) -> tuple[int, list[str]]:
+def start_sshd(daemon: Callable, folder: Path, host: str = "127.0.0.1", place: Namespace = HERE) -> tuple[int, list[str]]:
     """Its port, and what `ssh` needs to enter as this user."""
     folder.mkdir(mode=0o700)
     for key in ("host", "user"):
@@ -19,10 +20,12 @@ def start_sshd(daemon: Callable, folder: Path) -> tuple[int, list[str]]:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd insists on it; its service makes it elsewhere
     port = free_port()
     (folder / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n"
+        f"Port {port}\nListenAddress {host}\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/authorized_keys\n"
         "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nPidFile none\n"
     )
-    daemon("/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config").wait_for_port("127.0.0.1", port)
+    sshd = daemon(*place.prefix(), "/usr/sbin/sshd", "-D", "-e", "-f", folder / "sshd_config")
+    with place.inside():
+        sshd.wait_for_port(host, port)
     options = ["-F", "none", "-i", f"{folder}/user", "-l", getpass.getuser()]
     for option in ("StrictHostKeyChecking=no", f"UserKnownHostsFile={folder}/known", "IdentitiesOnly=yes", "BatchMode=yes"):
         options += ["-o", option]

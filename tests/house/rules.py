@@ -45,6 +45,7 @@ LIBRARIES = {
     "security": {"auth"},
     "gssapi": {"auth", "protect"},
     "sqlite3.h": {"observe"},
+    "nftables": {"sys"},
 }
 TEST_LIBRARIES = {"gtest", "gmock", "rapidcheck", "rapidcheck.h"}
 

@@ -1,0 +1,374 @@
+#include "netns/run_command.h"
+
+#include <csignal>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/limits.h"
+#include "engine/epoll/epoll_engine.h"
+#include "netns/datagrams.h"
+#include "netns/inside.h"
+#include "netns/name_server.h"
+#include "netns/pings.h"
+#include "netns/stand_in_names.h"
+#include "observe/record_sink.h"
+#include "resolve/caching_resolver.h"
+#include "resolve/cares_resolver.h"
+#include "server/worker.h"
+#include "sys/errno_table.h"
+#include "sys/file.h"
+#include "sys/foreground_command.h"
+#include "sys/main_loop.h"
+#include "sys/private_files.h"
+#include "sys/private_network.h"
+#include "sys/process_limits.h"
+#include "sys/terminal.h"
+
+namespace stile::netns {
+namespace {
+
+using Opening = sys::PrivateNetworkPlan::Opening;
+using Kind = Opening::Kind;
+
+// The sockets of the network, in the order of its plan.
+enum Socket : std::size_t {
+  entrance_v4,
+  entrance_v6,
+  names_v4,
+  names_v6,
+  name_streams_v4,
+  name_streams_v6,
+  datagrams_v4,
+  datagrams_v6,
+  packets_v4,
+  packets_v6,
+  echoes_v4,
+  echoes_v6,
+  replies_v4,
+  replies_v6
+};
+
+// The steps of preparing the command.
+enum Step : int { enter_network, see_files };
+
+constexpr const char* nsswitch_path = "/etc/nsswitch.conf";
+
+/// Folders of processes outside that look names up for whoever asks, by sockets that no network keeps from anybody.
+const std::vector<std::string>& asking_folders() {
+  static const std::vector<std::string> folders{"/run/systemd/resolve", "/run/nscd", "/var/run/nscd",
+                                                "/run/avahi-daemon"};
+  return folders;
+}
+
+sys::PrivateNetworkPlan network_plan() {
+  const Address any_v4;
+  const Address any_v6 = *Address::parse("::");
+  return {.addresses = {own_v4(), own_v6()},
+          .rules = packet_rules(),
+          .openings = {{Kind::diverted_listener, {own_v4(), entrance_port}},
+                       {Kind::diverted_listener, {own_v6(), entrance_port}},
+                       {Kind::addressed_datagrams, {any_v4, name_port}},
+                       {Kind::addressed_datagrams, {any_v6, name_port}},
+                       {Kind::diverted_listener, {any_v4, name_port}},
+                       {Kind::diverted_listener, {any_v6, name_port}},
+                       {Kind::addressed_datagrams, {own_v4(), entrance_port}},
+                       {Kind::addressed_datagrams, {own_v6(), entrance_port}},
+                       {Kind::packet_source, {any_v4, 0}},
+                       {Kind::packet_source, {any_v6, 0}},
+                       {Kind::echo_requests, {any_v4, 0}},
+                       {Kind::echo_requests, {any_v6, 0}},
+                       {Kind::packet_source, {any_v4, 0}},
+                       {Kind::packet_source, {any_v6, 0}}}};
+}
+
+std::vector<sys::PrivateFile> private_files() {
+  std::vector<sys::PrivateFile> files{{"/etc/resolv.conf", resolv_conf()},
+                                      {"/run/systemd/resolve/resolv.conf", resolv_conf()},
+                                      {"/run/systemd/resolve/stub-resolv.conf", resolv_conf()}};
+  const auto own = sys::read_file(nsswitch_path, limits::nsswitch_octets_max);
+  if (own) files.push_back({nsswitch_path, nsswitch_conf(*own)});
+  return files;
+}
+
+std::string own_name() {
+  const auto text = sys::read_file("/proc/sys/kernel/hostname", limits::nsswitch_octets_max);
+  return text ? text->substr(0, text->find('\n')) : std::string();
+}
+
+// ── refusals ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+RunRefusal refusal_of(const sys::PrivateNetworkRefusal& refused) {
+  using Refused = sys::PrivateNetworkRefusal::Step;
+  RunRefusal refusal{.what = "make a private network", .why = std::string(sys::describe(refused.error)), .cure = {}};
+  switch (refused.step) {
+    case Refused::user_namespace:
+    case Refused::network_namespace:
+    case Refused::identity:
+      refusal.why = "this system lets this user have none: " + refusal.why;
+      refusal.cure =
+          "allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
+          "kernel.apparmor_restrict_unprivileged_userns; in a container, its seccomp profile";
+      break;
+    case Refused::rules:
+      refusal.why = "its packets cannot be diverted: " + refused.told;
+      refusal.cure = "the kernel's modules nf_tables and nft_tproxy are needed";
+      break;
+    case Refused::process:
+    case Refused::loopback:
+    case Refused::sockets:
+      break;
+  }
+  return refusal;
+}
+
+RunRefusal cannot_start(const Error& error) {
+  return {.what = "start", .why = std::string(sys::describe(error)), .cure = "raise the process's limits"};
+}
+
+RunRefusal refusal_of(const sys::CommandRefusal& refused, const std::string& command) {
+  const std::string why(sys::describe(refused.error));
+  if (!refused.preparing) {
+    return {.what = "run " + command,
+            .why = why,
+            .cure = {},
+            .is_command = true,
+            .is_not_found = refused.error.kind == ErrorKind::not_found};
+  }
+  if (refused.step == enter_network) return {.what = "enter the private network", .why = why, .cure = {}};
+  return {.what = "give the command its own resolv.conf", .why = why, .cure = "mounts must be allowed here"};
+}
+
+// ── the server ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+// What the program means by an inside address is for the proxy to say. Addresses that stand for no name any longer are
+// nobody's.
+policy::Policy policy_through(const route::UpstreamPlans& upstreams) {
+  std::string via;
+  policy::Upstreams traits;
+  for (const auto& upstream : upstreams) {
+    via += (via.empty() ? "" : " > ") + upstream->settings.name;
+    traits.emplace(upstream->settings.name,
+                   policy::UpstreamTraits{.takes_names = upstream->settings.takes_names(), .hops = 1});
+  }
+  const std::string rules = "stand-in: deny anyone to " + std::string(stand_in_prefix_v4) + ", [" +
+                            std::string(stand_in_prefix_v6) +
+                            "]\n"
+                            "proxy: allow anyone to any:1-65535, private:1-65535, loopback:1-65535, "
+                            "link-local:1-65535, cgnat:1-65535, multicast:1-65535, metadata:1-65535, reserved:1-65535 "
+                            "via " +
+                            via + "\n";
+  auto policy = policy::Policy::compile(rules, {}, traits);
+  STILE_ASSERT(policy.has_value());
+  return *std::move(policy);
+}
+
+std::vector<std::string> names_of(const route::UpstreamPlans& upstreams) {
+  std::vector<std::string> names;
+  for (const auto& upstream : upstreams) names.push_back(upstream->settings.name);
+  return names;
+}
+
+/// The one that can be asked to ping; nullptr: there is none.
+const route::Hop* pinging_proxy(const route::UpstreamPlans& upstreams) {
+  if (upstreams.size() != 1) return nullptr;
+  const route::Hop& hop = upstreams.front()->hops.front();
+  return hop.url.protocol == wire::ProxyProtocol::socks5 ? &hop : nullptr;
+}
+
+std::shared_ptr<server::Common> common_of(const route::UpstreamPlans& upstreams) {
+  auto common = std::make_shared<server::Common>();
+  common->policy = std::make_shared<const policy::Policy>(policy_through(upstreams));
+  common->live_sockets = std::make_shared<relay::LiveSockets>();
+  common->probe_gate = std::make_shared<server::ProbeGate>();
+  common->upstreams = upstreams;
+  common->limits.half_closed = Duration::zero();
+  // There is one source, and it is this program's own.
+  common->limits.sessions_per_source = common->limits.sessions;
+  common->limits.sessions_per_listener = common->limits.sessions;
+  return common;
+}
+
+/// Tells of each connection on standard error.
+class Teller final : public server::Reporter {
+ public:
+  explicit Teller(observe::RecordSink& sink) noexcept : sink_(sink) {}
+  void report(const observe::Record& record) noexcept override { sink_.write(record); }
+  bool account(observe::AccountingKind, const observe::Record&) noexcept override { return true; }
+  [[nodiscard]] bool refuses() const noexcept override { return false; }
+
+ private:
+  observe::RecordSink& sink_;
+};
+
+/// The server and the command, in the order of construction.
+class Run {
+ public:
+  Run(engine::EpollEngine& engine, resolve::CaresResolver& dns, server::Reporter* reporter,
+      sys::ForegroundCommand& command, sys::SignalQueue& signals, const route::UpstreamPlans& upstreams)
+      : engine_(engine),
+        command_(command),
+        signals_(signals),
+        resolver_(engine, dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"}),
+        answers_(names_, own_name()),
+        name_server_(engine, answers_),
+        common_(common_of(upstreams)),
+        upstreams_(engine, resolver_),
+        datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = names_of(upstreams)}, names_, reporter),
+        pings_(engine, resolver_, pinging_proxy(upstreams), names_),
+        worker_(engine, resolver_, counters_, reporter, common_) {
+    signal_watch_.bind<&Run::on_signal>(this);
+    command_watch_.bind<&Run::on_command>(this);
+    resolver_closed_.bind<&Run::on_resolver_closed>(this);
+    datagrams_deadline_.bind<&Run::on_datagrams_deadline>(this);
+    upstreams_.use(upstreams);
+  }
+
+  void serve(std::vector<sys::UniqueFd> sockets) {
+    listen(std::move(sockets[entrance_v4]), own_v4());
+    listen(std::move(sockets[entrance_v6]), own_v6());
+    for (const Socket one : {names_v4, names_v6}) {
+      if (sockets[one]) name_server_.serve_datagrams(std::move(sockets[one]));
+    }
+    for (const Socket one : {name_streams_v4, name_streams_v6}) {
+      if (sockets[one]) name_server_.serve_streams(std::move(sockets[one]));
+    }
+    for (const auto& [one, source] : {std::pair(datagrams_v4, packets_v4), std::pair(datagrams_v6, packets_v6)}) {
+      if (sockets[one] && sockets[source]) datagrams_.serve(std::move(sockets[one]), std::move(sockets[source]));
+    }
+    if (sockets[echoes_v4]) {
+      pings_.serve(Family::ipv4, std::move(sockets[echoes_v4]), std::move(sockets[replies_v4]));
+    }
+    if (sockets[echoes_v6]) {
+      pings_.serve(Family::ipv6, std::move(sockets[echoes_v6]), std::move(sockets[replies_v6]));
+    }
+  }
+
+  /// Until the command has ended, and what it sent has been delivered.
+  int work() {
+    engine_.adopt(signal_watch_, signals_.descriptor());
+    engine_.adopt(command_watch_, command_.descriptor());
+    engine_.wait(signal_watch_, engine::Interest::readable);
+    engine_.wait(command_watch_, engine::Interest::readable);
+    worker_.run();
+    send_last_datagrams();
+    engine_.release(signal_watch_);
+    engine_.release(command_watch_);
+    resolver_.close(resolver_closed_);
+    engine_.run();
+    return exit_code_;
+  }
+
+ private:
+  void listen(sys::UniqueFd fd, const Address& at) {
+    if (!fd) return;
+    engine::Socket listening;
+    engine_.take(listening, std::move(fd), engine::EpollEngine::Role::listener);
+    const Endpoint local{at, entrance_port};
+    entrances_.push_back(local.to_string());
+    worker_.listen_diverted(listening, local, entrances_.back(), names_);
+  }
+
+  // A terminal's signals reach the command by themselves.
+  void on_signal(engine::Status status) {
+    if (status == engine::Status::canceled) return;
+    while (const auto signal = signals_.next_with_sender()) {
+      if (ended_) {
+        worker_.request_stop();
+      } else if (!signal->by_kernel) {
+        command_.signal(signal->number);
+      }
+    }
+    engine_.wait(signal_watch_, engine::Interest::readable);
+  }
+
+  void on_command(engine::Status status) {
+    if (status == engine::Status::canceled) return;
+    const auto ending = command_.ended();
+    if (!ending) return engine_.wait(command_watch_, engine::Interest::readable);
+    exit_code_ = ending->signal != 0 ? 128 + ending->signal : ending->code;
+    ended_ = true;
+    finish();
+  }
+
+  // The kernel delivers what a program has sent before it ended, and so do we, as long as it moves.
+  void finish() {
+    for (const std::string& entrance : entrances_) worker_.close_listener(entrance);
+    auto ending = std::make_shared<server::Common>(*common_);
+    ending->limits.idle = limits::run_end_quiet;
+    ending->limits.half_closed = limits::run_end_quiet;
+    ending->limits.drain = limits::run_end_total;
+    worker_.adopt(std::move(ending));
+    name_server_.stop();
+    worker_.request_drain();
+  }
+
+  void send_last_datagrams() {
+    datagrams_.finish();
+    engine_.start_timer(datagrams_deadline_, engine_.now() + limits::run_end_quiet);
+    pings_.stop();
+    while (!datagrams_.quiet() || !pings_.quiet()) engine_.run();
+    engine_.cancel(datagrams_deadline_);
+    upstreams_.stop();
+  }
+  void on_datagrams_deadline(engine::Status status) {
+    if (status == engine::Status::done) datagrams_.stop();
+  }
+
+  void on_resolver_closed(engine::Status) { engine_.stop(); }
+
+  engine::EpollEngine& engine_;
+  sys::ForegroundCommand& command_;
+  sys::SignalQueue& signals_;
+  resolve::CachingResolver resolver_;
+  StandInNames names_;
+  NameAnswers answers_;
+  NameServer name_server_;
+  observe::Counters counters_;
+  std::shared_ptr<const server::Common> common_;
+  route::Upstreams upstreams_;
+  Datagrams datagrams_;
+  Pings pings_;
+  server::Worker worker_;
+  engine::Timer datagrams_deadline_;
+  engine::Socket signal_watch_;
+  engine::Socket command_watch_;
+  engine::Operation resolver_closed_;
+  std::vector<std::string> entrances_;
+  int exit_code_ = 1;
+  bool ended_ = false;
+};
+
+}  // namespace
+
+std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
+  auto network = sys::PrivateNetwork::create(network_plan());
+  if (!network) return std::unexpected(refusal_of(network.error()));
+  const std::vector<sys::PrivateFile> files = private_files();
+  auto command =
+      sys::ForegroundCommand::fork(plan.words, plan.environment, [&]() -> std::optional<sys::ForegroundCommand::Fault> {
+        if (auto entered = network->enter(); !entered) return {{enter_network, entered.error()}};
+        if (auto seen = sys::see_private_files(files, asking_folders()); !seen) return {{see_files, seen.error()}};
+        return std::nullopt;
+      });
+  if (!command) return std::unexpected(cannot_start(command.error()));
+  // Only now: the command has its signals as they came.
+  auto signals = sys::SignalQueue::create({SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2});
+  if (!signals) return std::unexpected(cannot_start(signals.error()));
+  (void)sys::raise_descriptor_limit();
+  auto sink = observe::RecordSink::create(sys::standard_error,
+                                          plan.tells ? observe::RecordFormat::text : observe::RecordFormat::none);
+  if (!sink) return std::unexpected(cannot_start(sink.error()));
+  Teller teller(**sink);
+  auto engine = engine::EpollEngine::create();
+  if (!engine) return std::unexpected(cannot_start(engine.error()));
+  auto dns = resolve::CaresResolver::create(**engine, {});
+  if (!dns) return std::unexpected(cannot_start(dns.error()));
+  // What it connects to before there is a server waits for it.
+  if (const auto refused = command->start()) return std::unexpected(refusal_of(*refused, plan.words.front()));
+  Run run(**engine, **dns, plan.tells ? &teller : nullptr, *command, *signals, plan.upstreams);
+  run.serve(std::move(network->sockets));
+  return run.work();
+}
+
+}  // namespace stile::netns

@@ -1,0 +1,157 @@
+#include "wire/ip_packet.h"
+
+#include "base/assert.h"
+
+namespace stile::wire {
+namespace {
+
+constexpr std::uint8_t protocol_icmp = 1;
+constexpr std::uint8_t protocol_udp = 17;
+constexpr std::uint8_t protocol_icmp_v6 = 58;
+constexpr std::uint8_t echo_request = 8;
+constexpr std::uint8_t echo_reply = 0;
+constexpr std::uint8_t echo_request_v6 = 128;
+constexpr std::uint8_t echo_reply_v6 = 129;
+constexpr std::uint8_t hops = 64;  // TTL, hop limit
+constexpr std::size_t v4_header_octets = 20;
+constexpr std::size_t v6_header_octets = 40;
+constexpr std::size_t udp_header_octets = 8;
+constexpr std::size_t echo_header_octets = 8;
+
+/// RFC 1071: the ones' complement of the ones' complement sum of 16-bit words.
+class Checksum {
+ public:
+  /// All but the last piece have an even length.
+  void add(ConstBytes octets) noexcept {
+    for (std::size_t i = 0; i < octets.size(); ++i) {
+      sum_ += i % 2 == 0 ? std::uint32_t{octets[i]} << 8 : std::uint32_t{octets[i]};
+    }
+  }
+  void add(std::uint16_t word) noexcept { sum_ += word; }
+  [[nodiscard]] std::uint16_t value() const noexcept {
+    std::uint64_t folded = sum_;
+    while ((folded >> 16) != 0) folded = (folded & 0xFFFF) + (folded >> 16);
+    return static_cast<std::uint16_t>(~folded & 0xFFFF);
+  }
+
+ private:
+  std::uint64_t sum_ = 0;
+};
+
+void put_checksum(MutableBytes at, std::uint16_t value) noexcept {
+  at[0] = static_cast<std::uint8_t>(value >> 8);
+  at[1] = static_cast<std::uint8_t>(value & 0xFF);
+}
+
+void write_v4_header(ByteWriter& writer, const Address& from, const Address& to, std::uint8_t protocol,
+                     std::size_t total) noexcept {
+  writer.u8(0x45);  // version, header length in words
+  writer.u8(0);
+  writer.u16(static_cast<std::uint16_t>(total));
+  writer.u16(0);       // identification: nothing is fragmented,
+  writer.u16(0x4000);  // nor may be
+  writer.u8(hops);
+  writer.u8(protocol);
+  writer.u16(0);  // the checksum's place
+  writer.append(from.octets());
+  writer.append(to.octets());
+  Checksum checksum;
+  checksum.add(writer.written());
+  put_checksum(writer.written().subspan(10), checksum.value());
+}
+
+void write_v6_header(ByteWriter& writer, const Address& from, const Address& to, std::uint8_t protocol,
+                     std::size_t length) noexcept {
+  writer.u16(0x6000);  // version, traffic class, flow label
+  writer.u16(0);
+  writer.u16(static_cast<std::uint16_t>(length));
+  writer.u8(protocol);
+  writer.u8(hops);
+  writer.append(from.octets());
+  writer.append(to.octets());
+}
+
+/// The IP header of a packet of `length` octets behind it. How long it is.
+std::size_t write_header(ByteWriter& writer, const Address& from, const Address& to, std::uint8_t protocol,
+                         std::size_t length) noexcept {
+  if (from.is_v4()) {
+    write_v4_header(writer, from, to, protocol, v4_header_octets + length);
+  } else {
+    write_v6_header(writer, from, to, protocol, length);
+  }
+  return writer.written().size();
+}
+
+std::vector<std::uint8_t> room_for(const Address& from, const Address& to, std::size_t length) {
+  STILE_ASSERT(from.family() == to.family());
+  return std::vector<std::uint8_t>((from.is_v4() ? v4_header_octets : v6_header_octets) + length);
+}
+
+/// Of what UDP and ICMPv6 have in front of their own octets in thought (RFC 768, RFC 8200 section 8.1).
+void add_pseudo_header(Checksum& checksum, const Address& from, const Address& to, std::uint8_t protocol,
+                       std::size_t length) noexcept {
+  checksum.add(from.octets());
+  checksum.add(to.octets());
+  checksum.add(std::uint16_t{protocol});
+  checksum.add(static_cast<std::uint16_t>(length));
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> encode_udp_packet(const Endpoint& from, const Endpoint& to, ConstBytes payload) {
+  STILE_ASSERT(payload.size() <= udp_packet_payload_octets_max);
+  const std::size_t length = udp_header_octets + payload.size();
+  std::vector<std::uint8_t> packet = room_for(from.address, to.address, length);
+  ByteWriter writer(packet);
+  const std::size_t header = write_header(writer, from.address, to.address, protocol_udp, length);
+  writer.u16(from.port);
+  writer.u16(to.port);
+  writer.u16(static_cast<std::uint16_t>(length));
+  writer.u16(0);  // the checksum's place
+  writer.append(payload);
+  STILE_ASSERT(!writer.overflowed());
+  Checksum checksum;
+  add_pseudo_header(checksum, from.address, to.address, protocol_udp, length);
+  checksum.add(ConstBytes(packet).subspan(header));
+  const std::uint16_t value = checksum.value();
+  // None at all is written as zero (RFC 768), so that a sum of zero is written as its other form.
+  put_checksum(MutableBytes(packet).subspan(header + 6), value == 0 ? 0xFFFF : value);
+  return packet;
+}
+
+std::optional<Echo> decode_echo_request(Family family, ConstBytes message) noexcept {
+  ByteReader reader(message);
+  const std::uint8_t type = reader.u8();
+  const std::uint8_t code = reader.u8();
+  (void)reader.u16();  // checksum
+  Echo echo;
+  echo.identifier = reader.u16();
+  echo.sequence = reader.u16();
+  const bool asks = type == (family == Family::ipv4 ? echo_request : echo_request_v6) && code == 0;
+  if (reader.short_of_input() || !asks) return std::nullopt;
+  echo.payload = reader.rest();
+  return echo;
+}
+
+std::vector<std::uint8_t> encode_echo_reply(const Address& from, const Address& to, const Echo& echo) {
+  STILE_ASSERT(echo.payload.size() <= udp_packet_payload_octets_max);
+  const std::size_t length = echo_header_octets + echo.payload.size();
+  const std::uint8_t protocol = from.is_v4() ? protocol_icmp : protocol_icmp_v6;
+  std::vector<std::uint8_t> packet = room_for(from, to, length);
+  ByteWriter writer(packet);
+  const std::size_t header = write_header(writer, from, to, protocol, length);
+  writer.u8(from.is_v4() ? echo_reply : echo_reply_v6);
+  writer.u8(0);
+  writer.u16(0);  // the checksum's place
+  writer.u16(echo.identifier);
+  writer.u16(echo.sequence);
+  writer.append(echo.payload);
+  STILE_ASSERT(!writer.overflowed());
+  Checksum checksum;
+  if (!from.is_v4()) add_pseudo_header(checksum, from, to, protocol, length);
+  checksum.add(ConstBytes(packet).subspan(header));
+  put_checksum(MutableBytes(packet).subspan(header + 2), checksum.value());
+  return packet;
+}
+
+}  // namespace stile::wire

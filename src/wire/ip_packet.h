@@ -1,0 +1,38 @@
+// Whole IP packets that carry a datagram (RFC 791, RFC 8200 section 3, RFC 768) or an echo (RFC 792, RFC 4443 section
+// 4), for who answers in the place of another host. No options, no extension headers, no fragments. Refuses: to read
+// the headers of IP, which the kernel takes off. Threading: pure functions. Tested in ip_packet_test.cc.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "base/address.h"
+#include "base/bytes.h"
+
+namespace stile::wire {
+
+/// Of the headers: IP of version 6, and UDP.
+inline constexpr std::size_t udp_packet_headers_octets_max = 40 + 8;
+/// What the length fields of IPv4 leave for a payload; IPv6 leaves a little more.
+inline constexpr std::size_t udp_packet_payload_octets_max = 65'535 - 20 - 8;
+
+/// A UDP datagram from one endpoint to another of the same family (asserted), checksums included. `payload`: at most
+/// udp_packet_payload_octets_max (asserted).
+[[nodiscard]] std::vector<std::uint8_t> encode_udp_packet(const Endpoint& from, const Endpoint& to, ConstBytes payload);
+
+/// An ICMP echo, of either version. The identifier tells the processes that ask apart.
+struct Echo {
+  std::uint16_t identifier = 0;
+  std::uint16_t sequence = 0;
+  ConstBytes payload;
+};
+
+/// An ICMP message, which begins with its type; nothing where it is no echo request. The checksum is not looked at.
+[[nodiscard]] std::optional<Echo> decode_echo_request(Family family, ConstBytes message) noexcept;
+
+/// The reply, checksums included. `payload`: at most udp_packet_payload_octets_max (asserted); addresses of one family.
+[[nodiscard]] std::vector<std::uint8_t> encode_echo_reply(const Address& from, const Address& to, const Echo& echo);
+
+}  // namespace stile::wire
