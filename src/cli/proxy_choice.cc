@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-#include "cli/proxy_files.h"
+#include "client/proxy_files.h"
 #include "policy/words.h"
 #include "protect/gss.h"
 #include "protect/tls.h"

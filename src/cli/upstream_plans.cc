@@ -6,7 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include "cli/proxy_files.h"
+#include "client/proxy_files.h"
 #include "cli/settings.h"
 #include "protect/tls.h"
 
