@@ -41,11 +41,11 @@ constexpr std::string_view tls_flags[] = {"--ca", "--certificate", "--key"};
 
 /// What the flags name, as one value for the library.
 std::expected<std::shared_ptr<const protect::TlsClient>, std::string> tls_for(const Arguments& arguments) {
-  ProxyTlsFiles files{.ca = arguments.value("--ca").value_or(""),
-                      .certificate = arguments.value("--certificate").value_or(""),
-                      .key = {}};
+  client::ProxyTlsFiles files{.ca = arguments.value("--ca").value_or(""),
+                              .certificate = arguments.value("--certificate").value_or(""),
+                              .key = {}};
   files.key = arguments.value("--key").value_or(files.certificate);
-  auto client = tls_client_of(files);
+  auto client = client::tls_client_of(files);
   if (client) return *std::move(client);
   const protect::TlsFault& fault = client.error();
   const std::string& file = fault.file == protect::TlsFile::client_ca ? files.ca
@@ -120,7 +120,7 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
           "(write "
           "socks5h://USER@HOST:PORT)");
     }
-    auto password = password_in(*path);
+    auto password = client::password_in(*path);
     if (!password) return unusable(*path, password.error().why, password.error().cure);
     url->password = *std::move(password);
   }

@@ -36,6 +36,8 @@ class Datagrams {
   };
   /// Waits so long, for ever where nothing is said.
   [[nodiscard]] std::expected<Received, Failure> receive(MutableBytes into, std::optional<Duration> longest);
+  /// Until there may be something to receive. From any thread, whatever the others do.
+  [[nodiscard]] Result<bool> wait(std::optional<Duration> longest) const noexcept { return link_.wait(longest); }
   /// Of another process: forked.
   [[nodiscard]] bool forked() const noexcept;
 

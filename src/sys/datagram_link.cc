@@ -64,14 +64,15 @@ Result<void> DatagramLink::keep(UniqueFd stream) {
 }
 
 Result<void> DatagramLink::send(ConstBytes datagram) noexcept {
-  const ssize_t sent =
-      past_the_others([&] { return ::send(socket_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL); });
+  const ssize_t sent = past_the_others(
+      [&] { return ::send(socket_.get(), datagram.data(), datagram.size(), MSG_NOSIGNAL | MSG_DONTWAIT); });
   if (sent == -1) return failed();
   return {};
 }
 
 Result<std::size_t> DatagramLink::receive(MutableBytes into) noexcept {
-  const ssize_t received = past_the_others([&] { return ::recv(socket_.get(), into.data(), into.size(), 0); });
+  const ssize_t received =
+      past_the_others([&] { return ::recv(socket_.get(), into.data(), into.size(), MSG_DONTWAIT); });
   if (received == -1) return failed();
   return static_cast<std::size_t>(received);
 }

@@ -29,7 +29,6 @@ int main(int count, char **words) {
   char request[512];
   const int octets = snprintf(request, sizeof request, "GET / HTTP/1.0\r\nHost: %s\r\n\r\n", host);
   if (send(fd, request, (size_t)octets, MSG_NOSIGNAL) != octets) return 1;
-  shutdown(fd, SHUT_WR);
   char answer[4096];
   ssize_t received;
   while ((received = read(fd, answer, sizeof answer)) > 0) fwrite(answer, 1, (size_t)received, stdout);
