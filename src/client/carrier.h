@@ -3,7 +3,7 @@
 // FIN, RST as RST, a stream that was cut short as RST). It begins with the first stream and ends with the last, the
 // client notwithstanding; signals are for other threads. When the process ends in order it is stopped before the
 // libraries that it uses are taken down, and what it had not carried yet is lost. Threading: `carry` from one thread at
-// a time. Tested in carrier_test.cc.
+// a time. Tested by tests/e2e/libstile_test.py.
 #pragma once
 
 #include <memory>

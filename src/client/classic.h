@@ -1,10 +1,8 @@
 // What stands behind the classic interface (include/stile/socks.h): the proxies of the process, a client for each
 // thread, and which descriptors are no ordinary ones. A descriptor that the program closed, or opened anew, is known by
 // the socket that it is for, and forgotten with the next one that is remembered. Threading: any. Of what a parent
-// remembered, a child that was forked knows connections alone.
+// remembered, a child that was forked knows connections alone. Tested by tests/e2e/libstile_programs_test.py.
 #pragma once
-
-#include <sys/socket.h>
 
 #include <expected>
 #include <map>

@@ -1,9 +1,8 @@
 // A client of libstile: an engine, a resolver, and the operations that are under way on them. It is driven by whoever
 // calls: to the end of one operation, which waits, or as far as things go, which never does; one descriptor tells when
-// that is worth while, timers included.
-// Streams are handed out as ordinary descriptors: the socket itself where it is plain, else one end of a connection to
-// the client's carrier (carrier.h). Threading: one thread at a time. Of a child that was forked it is not: `forked`
-// tells. Tested in client_test.cc, and by tests/e2e/libstile_test.py.
+// that is worth while, timers included. Streams are handed out as ordinary descriptors: the socket itself where it is
+// plain, else one end of a connection to the client's carrier (carrier.h). Threading: one thread at a time. Of a child
+// that was forked it is not: `forked` tells. Tested by tests/e2e/libstile_test.py and libstile_commands_test.py.
 #pragma once
 
 #include <deque>

@@ -2,7 +2,7 @@
 // the relay of one proxy or of several, each of which carries the datagrams for the next in datagrams of its own (RFC
 // 1928 section 7). Where the proxy protects them (RFC 1961) they are wrapped by the stream's own context. Refuses:
 // fragments; datagrams that a nearer relay says to come from another than the next one. Threading: one thread at a
-// time, whichever; it knows nothing of the client that made it. Tested in datagrams_test.cc.
+// time, whichever; it knows nothing of the client that made it. Tested by tests/e2e/libstile_commands_test.py.
 #pragma once
 
 #include <cstddef>

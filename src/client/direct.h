@@ -1,6 +1,5 @@
 // A connection without a proxy, for targets that NO_PROXY names: the name is looked up, and its addresses are dialled
-// (route/dial.h). Threading: one engine's thread. Tested in direct_test.cc on the simulation, each call failing in
-// turn.
+// (route/dial.h). Threading: one engine's thread. Tested by tests/e2e/libstile_test.py.
 #pragma once
 
 #include "base/address.h"

@@ -1,5 +1,6 @@
 // The socket calls of the system, as they are, for an interface that stands in their place and leaves to them what is
-// no concern of its own: -1 and errno. Any thread. Tested in plain_calls_test.cc.
+// no concern of its own: -1 and errno. Any thread. Tested by
+// tests/e2e/libstile_programs_test.py.
 #pragma once
 
 #include <sys/select.h>
