@@ -57,7 +57,7 @@ class NameServerForTests {
   void on_ready(engine::Status status) {
     if (status == engine::Status::canceled) return;
     std::array<std::uint8_t, 1500> room{};
-    engine::Datagram datagram{.payload = room, .peer = {}};
+    engine::Datagram datagram{.peer = {}, .payload = room};
     while (engine_.receive_datagrams(socket_, std::span(&datagram, 1)).value_or(0) == 1) {
       ++questions_;
       if (auto octets = answer({datagram.payload.begin(), datagram.payload.end()})) {

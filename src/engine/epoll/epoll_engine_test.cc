@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -253,7 +255,7 @@ TEST_F(EpollEngineTest, ASocketThatIsGivenAwayIsNoLongerWatched) {
   EXPECT_EQ(::poll(&ready, 1, 10), 0) << "the engine hears nothing of it";
   engine_->take(client_.socket, std::move(given), EpollEngine::Role::stream);
   std::array<std::uint8_t, 4> octets{};
-  ASSERT_TRUE(run_until([&] { return engine_->receive(client_.socket, octets).has_value(); }));
+  ASSERT_EQ(engine_->receive(client_.socket, octets), 1U);
   EXPECT_EQ(octets[0], 7);
 }
 
