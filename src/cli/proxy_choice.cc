@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "client/plan.h"
 #include "client/proxy_files.h"
 #include "policy/words.h"
 #include "protect/gss.h"
@@ -25,11 +26,19 @@ struct Given {
 
 std::optional<Given> given_url(const Arguments& arguments, const Environment& environment) {
   if (const auto flag = arguments.value("--via")) return Given{*flag, "--via"};
-  for (const std::string_view variable : {"STILE_VIA", "all_proxy", "ALL_PROXY"}) {
+  for (const std::string_view variable : client::proxy_variables) {
     const auto value = environment(variable);
     if (value && !value->empty()) return Given{*value, variable};
   }
   return std::nullopt;
+}
+
+wire::NoProxy no_proxy_of(const Environment& environment) {
+  for (const std::string_view variable : client::no_proxy_variables) {
+    const auto value = environment(variable);
+    if (value && !value->empty()) return wire::NoProxy::parse(*value);
+  }
+  return {};
 }
 
 std::unexpected<std::string> unusable(std::string_view what, std::string_view why, std::string_view cure) {
@@ -108,6 +117,7 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
                                        error.why, error.cure));
   }
   ProxyChoice choice;
+  if (given->where != "--via") choice.no_proxy = no_proxy_of(environment);
   if (given->where == "--via" && url->password) {
     choice.warning =
         "stile: warning: a password on the command line shows in the list of processes (put the URL into STILE_VIA, or "
