@@ -84,6 +84,7 @@ bool Client::forked() const noexcept {
 // ── operations ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 void Client::begin(std::unique_ptr<Operation> operation, std::optional<Duration> limit) {
+  turn();  // the engine's clock stands still while nobody drives it
   Operation& started = *operation;
   operations_.push_back(std::move(operation));
   ++running_;

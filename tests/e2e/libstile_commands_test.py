@@ -278,6 +278,15 @@ def test_a_timeout_makes_the_descriptor_readable(origin) -> None:
         assert not select.select([client.descriptor()], [], [], 0)[0], "nothing is left to do"
 
 
+def test_a_timeout_counts_from_when_something_is_asked_for(serve, origin) -> None:
+    """And not from when the client was last driven."""
+    server, far = serve(), origin(echo)
+    with Library(url(server), timeout=5_000) as client:
+        answers(client.connect("127.0.0.1", far.port))
+        time.sleep(6)
+        answers(client.connect("127.0.0.1", far.port))
+
+
 def test_blocking_calls_drive_the_others(serve, origin) -> None:
     server, far, silent = serve(), origin(echo), origin()
     with Library(url(server)) as client:
