@@ -235,11 +235,11 @@ def compiled(source: Path, folder: Path, *flags: object, standard: str | None = 
     """A program of one file, linked to the library under test."""
     is_c = source.suffix == ".c"
     compiler = ("clang-19" if is_c else "clang++-19") if is_sanitized() else ("gcc" if is_c else "g++")
-    sanitizers = ["-fsanitize=address,undefined"] if is_sanitized() else []
+    sanitizers = ["-fsanitize=address,undefined", "-fsanitize-link-c++-runtime"] if is_sanitized() else []
     program = folder / source.stem
     result = run(
         compiler, f"-std={standard or ('c11' if is_c else 'c++17')}", *WARNINGS, *sanitizers, f"-I{INCLUDE}", *flags, source,
-        f"-L{LIBRARY.parent}", "-lstile", f"-Wl,-rpath,{LIBRARY.parent}", "-o", program,
+        f"-L{LIBRARY.parent}", "-lstile", f"-Wl,-rpath,{LIBRARY.parent}", *(["-lstdc++"] if is_sanitized() else []), "-o", program,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return program
