@@ -35,11 +35,13 @@ int run_connect(const Arguments& arguments, const Environment& environment) {
   const auto choice = choose_proxy(arguments, environment);
   if (!choice) return complain(choice.error(), exit_usage);
   if (!choice->warning.empty()) fmt::print(stderr, "{}\n", choice->warning);
-  const client::ConnectResult result = client::run_connect(choice->proxy, *target);
+  const bool directly = choice->no_proxy.covers(*target);
+  const client::ConnectResult result = client::run_connect(directly ? nullptr : &choice->proxy, *target);
   const session::Advice& trouble = result.trouble;
   if (trouble.why.empty()) return exit_done;
-  return complain(fmt::format("stile: cannot {} {} through {}: {}", result.connected ? "go on with" : "connect to",
-                              target->to_string(), choice->proxy.url.to_string(), with_cure(trouble)),
+  const std::string way = directly ? "without a proxy" : fmt::format("through {}", choice->proxy.url.to_string());
+  return complain(fmt::format("stile: cannot {} {} {}: {}", result.connected ? "go on with" : "connect to",
+                              target->to_string(), way, with_cure(trouble)),
                   exit_failed);
 }
 

@@ -67,7 +67,7 @@ constexpr Flag via{
         "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, or behind socks5://, which looks names "
         "up here; inside TLS behind socks5h+tls:// or socks5+tls://; a password here shows in the list of processes "
         "for a moment",
-    .default_text = "all_proxy, ALL_PROXY"};
+    .default_text = "all_proxy, ALL_PROXY, SOCKS_PROXY"};
 constexpr Flag password_file{.name = "--password-file",
                              .value = "FILE",
                              .help = "the first line of this file is the password of the proxy's user",
@@ -176,7 +176,7 @@ constexpr Flag any_via{
         "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, socks5://, socks4a://, socks4:// or http://; "
         "inside TLS behind https://, or the others with +tls, such as socks5h+tls://; a password here shows in the "
         "list of processes for a moment",
-    .default_text = "all_proxy, ALL_PROXY"};
+    .default_text = "all_proxy, ALL_PROXY, SOCKS_PROXY"};
 constexpr std::array bench_flags{
     any_via,
     Flag{.name = "--direct", .help = "go to the origin without a proxy, for a figure to compare with"},

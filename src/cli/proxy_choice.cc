@@ -8,7 +8,8 @@
 #include <string_view>
 #include <utility>
 
-#include "cli/proxy_files.h"
+#include "client/plan.h"
+#include "client/proxy_files.h"
 #include "policy/words.h"
 #include "protect/gss.h"
 #include "protect/tls.h"
@@ -25,11 +26,19 @@ struct Given {
 
 std::optional<Given> given_url(const Arguments& arguments, const Environment& environment) {
   if (const auto flag = arguments.value("--via")) return Given{*flag, "--via"};
-  for (const std::string_view variable : {"STILE_VIA", "all_proxy", "ALL_PROXY"}) {
+  for (const std::string_view variable : client::proxy_variables) {
     const auto value = environment(variable);
     if (value && !value->empty()) return Given{*value, variable};
   }
   return std::nullopt;
+}
+
+wire::NoProxy no_proxy_of(const Environment& environment) {
+  for (const std::string_view variable : client::no_proxy_variables) {
+    const auto value = environment(variable);
+    if (value && !value->empty()) return wire::NoProxy::parse(*value);
+  }
+  return {};
 }
 
 std::unexpected<std::string> unusable(std::string_view what, std::string_view why, std::string_view cure) {
@@ -41,11 +50,11 @@ constexpr std::string_view tls_flags[] = {"--ca", "--certificate", "--key"};
 
 /// What the flags name, as one value for the library.
 std::expected<std::shared_ptr<const protect::TlsClient>, std::string> tls_for(const Arguments& arguments) {
-  ProxyTlsFiles files{.ca = arguments.value("--ca").value_or(""),
-                      .certificate = arguments.value("--certificate").value_or(""),
-                      .key = {}};
+  client::ProxyTlsFiles files{.ca = arguments.value("--ca").value_or(""),
+                              .certificate = arguments.value("--certificate").value_or(""),
+                              .key = {}};
   files.key = arguments.value("--key").value_or(files.certificate);
-  auto client = tls_client_of(files);
+  auto client = client::tls_client_of(files);
   if (client) return *std::move(client);
   const protect::TlsFault& fault = client.error();
   const std::string& file = fault.file == protect::TlsFile::client_ca ? files.ca
@@ -108,6 +117,7 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
                                        error.why, error.cure));
   }
   ProxyChoice choice;
+  if (given->where != "--via") choice.no_proxy = no_proxy_of(environment);
   if (given->where == "--via" && url->password) {
     choice.warning =
         "stile: warning: a password on the command line shows in the list of processes (put the URL into STILE_VIA, or "
@@ -120,7 +130,7 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
           "(write "
           "socks5h://USER@HOST:PORT)");
     }
-    auto password = password_in(*path);
+    auto password = client::password_in(*path);
     if (!password) return unusable(*path, password.error().why, password.error().cure);
     url->password = *std::move(password);
   }

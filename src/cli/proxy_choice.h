@@ -1,7 +1,7 @@
-// Which proxy a client command goes through: --via, else STILE_VIA, else all_proxy, else ALL_PROXY (protocol reference,
+// Which proxy a client command goes through: --via, else the first of client/plan.h's variables (protocol reference,
 // section 10), with the password out of a file where one is named, and where the proxy is spoken to inside TLS the CAs
-// that count and the certificate to show. NO_PROXY is for clients that have another way; these
-// commands have none.
+// that count and the certificate to show. NO_PROXY is for commands that have another way, as
+// `stile connect` has.
 // Refuses: to repeat a password in any message; to speak TLS with whoever answers. Reads files; the environment is
 // passed in. Tested in proxy_choice_test.cc.
 #pragma once
@@ -13,12 +13,14 @@
 #include "cli/options.h"
 #include "cli/settings.h"
 #include "route/chain.h"
+#include "wire/no_proxy.h"
 
 namespace stile::cli {
 
 struct ProxyChoice {
   route::Hop proxy;
-  std::string warning;  // for standard error; may be empty
+  wire::NoProxy no_proxy;  // what the environment says to reach without it; nothing where --via names it
+  std::string warning;     // for standard error; may be empty
 };
 
 /// The error is a whole message without its newline: "stile: cannot …: … (…)".

@@ -114,6 +114,14 @@ TEST(ProxyChoice, AnEmptyOrEndlessPasswordIsRefused) {
   }
 }
 
+TEST(ProxyChoice, NoProxyGoesWithTheEnvironmentsProxy) {
+  const Target local{.host = Address::v4(10, 0, 0, 1), .port = 80};
+  const std::map<std::string, std::string, std::less<>> variables{{"SOCKS_PROXY", "socks5h://h"},
+                                                                  {"NO_PROXY", "10.0.0.0/8"}};
+  EXPECT_TRUE(chosen({}, environment_of(variables))->no_proxy.covers(local));
+  EXPECT_FALSE(chosen({"--via", "socks5h://h"}, environment_of(variables))->no_proxy.covers(local));
+}
+
 TEST(ProxyChoice, ClearPasswordsAreOptIn) {
   EXPECT_FALSE(chosen({"--via", "socks5h://h"})->proxy.clear_password_allowed);
   EXPECT_TRUE(chosen({"--via", "socks5h://h", "--clear-password"})->proxy.clear_password_allowed);

@@ -6,8 +6,8 @@
 #include <optional>
 #include <utility>
 
-#include "cli/proxy_files.h"
 #include "cli/settings.h"
+#include "client/proxy_files.h"
 #include "protect/tls.h"
 
 namespace stile::cli {
@@ -51,7 +51,7 @@ class Loader {
   std::string read_password() {
     const std::string& path = settings_.password_file;
     if (path.empty()) return {};
-    auto password = password_in(at(path));
+    auto password = client::password_in(at(path));
     if (password) return *std::move(password);
     fail("password_file", path, password.error().why, password.error().cure);
     return {};
@@ -60,8 +60,8 @@ class Loader {
   std::shared_ptr<const protect::TlsClient> make_tls() {
     const auto has_tls = [](const wire::ProxyUrl& url) { return url.protection == wire::ProxyProtection::tls; };
     if (std::ranges::none_of(settings_.servers, has_tls)) return nullptr;
-    auto client =
-        tls_client_of({.ca = at(settings_.ca), .certificate = at(settings_.certificate), .key = at(settings_.key)});
+    auto client = client::tls_client_of(
+        {.ca = at(settings_.ca), .certificate = at(settings_.certificate), .key = at(settings_.key)});
     if (client) return *std::move(client);
     const protect::TlsFault& fault = client.error();
     switch (fault.file) {

@@ -41,7 +41,11 @@ ConstBytes without_end(ConstBytes line) {
 
 Probe::Probe(engine::Engine& engine, resolve::Resolver& resolver, const route::Hop& proxy, const ProbeOptions& options,
              ProbeShow& show)
-    : engine_(engine), options_(options), show_(show), connection_(engine, resolver, proxy, ask_of(options)) {
+    : Probe(engine, resolver, std::array<const route::Hop*, 1>{&proxy}, options, show) {}
+
+Probe::Probe(engine::Engine& engine, resolve::Resolver& resolver, std::span<const route::Hop* const> hops,
+             const ProbeOptions& options, ProbeShow& show)
+    : engine_(engine), options_(options), show_(show), connection_(engine, resolver, hops, ask_of(options)) {
   deadline_.bind<&Probe::on_deadline>(this);
   line_.bind<&Probe::on_ready>(this);
   connection_.bind<&Probe::on_connected>(this);

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include "base/address.h"
@@ -57,7 +58,9 @@ struct ProbeResult {
 
 class Probe {
  public:
-  /// `engine`, `resolver`, `proxy` and `show` outlive the run.
+  /// The last of `hops` is asked (bounds as of route::Chain). They, `engine`, `resolver` and `show` outlive the run.
+  Probe(engine::Engine& engine, resolve::Resolver& resolver, std::span<const route::Hop* const> hops,
+        const ProbeOptions& options, ProbeShow& show);
   Probe(engine::Engine& engine, resolve::Resolver& resolver, const route::Hop& proxy, const ProbeOptions& options,
         ProbeShow& show);
   Probe(const Probe&) = delete;
@@ -79,6 +82,8 @@ class Probe {
 
   /// After completion.
   [[nodiscard]] const ProbeResult& result() const noexcept { return result_; }
+  /// And of the connection, whose trouble `result` tells in words.
+  [[nodiscard]] const route::Trouble& connection() const noexcept { return connection_.trouble(); }
 
  private:
   enum class Step : std::uint8_t { connecting, streaming, leaving, ended };

@@ -1,9 +1,12 @@
 #include "client/run_connect.h"
 
 #include <csignal>
+#include <optional>
 #include <string>
 #include <utility>
 
+#include "client/direct.h"
+#include "client/failure.h"
 #include "engine/epoll/epoll_engine.h"
 #include "relay/tcp_relay.h"
 #include "resolve/caching_resolver.h"
@@ -47,18 +50,31 @@ Advice explain(Reason reason) {
   }
 }
 
+/// The text of a failure begins with the target.
+Advice why_not(Reason reason, const Target& target) {
+  const Failure failure = direct_failure(reason, target);
+  if (failure.is_none()) return {};
+  return {failure.text.substr(target.to_string().size() + 2), "no proxy was asked, as NO_PROXY says"};
+}
+
 /// The run with everything it stands on, in the order of construction.
 class Run final : public relay::TunnelOwner {
  public:
   Run(engine::EpollEngine& engine, resolve::CaresResolver& dns, sys::SignalQueue& signals,
-      sys::StandardStreams& streams, const route::Hop& proxy, const Target& target)
+      sys::StandardStreams& streams, const route::Hop* proxy, const Target& target)
       : engine_(engine),
         signals_(signals),
         streams_(streams),
         resolver_(engine, dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"}),
-        connection_(engine, resolver_, proxy, {.command = wire::Command::connect, .target = target}),
+        target_(target),
         relay_(engine, *this, no_time_limits) {
-    connection_.bind<&Run::on_connected>(this);
+    if (proxy != nullptr) {
+      chain_.emplace(engine, resolver_, *proxy, route::Ask{.target = target});
+      chain_->bind<&Run::on_connected>(this);
+    } else {
+      direct_.emplace(engine, resolver_, target);
+      direct_->bind<&Run::on_connected>(this);
+    }
     signal_watch_.bind<&Run::on_signal>(this);
     stream_watch_.bind<&Run::on_streams>(this);
     resolver_closed_.bind<&Run::on_resolver_closed>(this);
@@ -69,7 +85,7 @@ class Run final : public relay::TunnelOwner {
     engine_.adopt(stream_watch_, streams_.changes());
     engine_.wait(signal_watch_, engine::Interest::readable);
     engine_.wait(stream_watch_, engine::Interest::readable);
-    connection_.start();
+    chain_ ? chain_->start() : direct_->start();
     engine_.run();
     engine_.release(signal_watch_);
     engine_.release(stream_watch_);
@@ -84,14 +100,12 @@ class Run final : public relay::TunnelOwner {
 
  private:
   void on_connected(engine::Status) {
-    if (connection_.trouble().obstacle != route::Obstacle::none) {
-      result_.trouble = route::explain(connection_.trouble());
-      return engine_.stop();
-    }
+    result_.trouble = chain_ ? route::explain(chain_->trouble()) : why_not(direct_->reason(), target_);
+    if (!result_.trouble.why.empty()) return engine_.stop();
     result_.connected = true;
     protect::Line far;
     protect::Line near;
-    connection_.take(far);
+    chain_ ? chain_->take(far) : direct_->take(far);
     engine_.take(near.socket(), streams_.take_socket(), engine::EpollEngine::Role::stream);
     streams_.start();
     relay_.start(near, far, {}, nullptr);
@@ -122,7 +136,8 @@ class Run final : public relay::TunnelOwner {
     while (signals_.next()) any = true;
     engine_.wait(signal_watch_, engine::Interest::readable);
     if (!any) return;
-    if (connection_.pending()) return connection_.cancel();
+    if (chain_ && chain_->pending()) return chain_->cancel();
+    if (direct_ && direct_->pending()) return direct_->cancel();
     give_up(interrupted());
     engine_.stop();
   }
@@ -143,7 +158,9 @@ class Run final : public relay::TunnelOwner {
   sys::SignalQueue& signals_;
   sys::StandardStreams& streams_;
   resolve::CachingResolver resolver_;
-  route::Chain connection_;
+  const Target target_;
+  std::optional<route::Chain> chain_;
+  std::optional<Direct> direct_;
   relay::Relay relay_;
   engine::Socket signal_watch_;
   engine::Socket stream_watch_;
@@ -154,7 +171,7 @@ class Run final : public relay::TunnelOwner {
 
 }  // namespace
 
-ConnectResult run_connect(const route::Hop& proxy, const Target& target) {
+ConnectResult run_connect(const route::Hop* proxy, const Target& target) {
   sys::ignore_broken_pipes();
   auto signals = sys::SignalQueue::create({SIGINT, SIGTERM});
   if (!signals) return {.trouble = cannot_start(signals.error())};

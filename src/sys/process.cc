@@ -105,6 +105,10 @@ Ending ending_of(int status) noexcept {
 
 }  // namespace
 
+int own_process_id() noexcept {
+  return ::getpid();
+}
+
 Process::Process(Process&& other) noexcept : id_(std::exchange(other.id_, 0)), watch_(std::move(other.watch_)) {}
 
 Process& Process::operator=(Process&& other) noexcept {

@@ -19,6 +19,9 @@
 
 namespace stile::sys {
 
+/// This process's number, by which a child that was forked knows that it is not its parent.
+[[nodiscard]] int own_process_id() noexcept;
+
 /// How one ended: `signal` is 0 where it returned `code`.
 struct Ending {
   int code = 0;

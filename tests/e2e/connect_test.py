@@ -257,3 +257,16 @@ def test_mistakes_are_usage(server) -> None:
         result = stile("connect", *via, *arguments)
         assert result.returncode == 2 and message in result.stderr, result.stderr
     assert stile("connect", "host.example", "22").stderr.startswith("stile: cannot connect: no proxy is named (add --via")
+
+
+def test_what_no_proxy_names_is_reached_without_one(origin) -> None:
+    """Where the environment names the proxy; --via is obeyed."""
+    far, nobody = origin(echo), free_port()
+    variables = {"ALL_PROXY": f"socks5h://127.0.0.1:{nobody}", "NO_PROXY": "127.0.0.0/8,localhost"}
+    for host in ("127.0.0.1", "localhost"):
+        result = stile("connect", host, far.port, environment=variables, input="hello")
+        assert (result.returncode, result.stdout) == (0, "hello"), result.stderr
+    refused = stile("connect", "127.0.0.1", nobody, environment=variables)
+    assert refused.returncode == 1 and "without a proxy: nobody listens there (no proxy was asked" in refused.stderr
+    told = stile("connect", "--via", variables["ALL_PROXY"], "127.0.0.1", far.port, environment=variables)
+    assert told.returncode == 1 and f"through {variables['ALL_PROXY']}: nobody listens there" in told.stderr

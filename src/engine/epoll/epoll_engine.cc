@@ -73,7 +73,7 @@ Result<std::unique_ptr<EpollEngine>> EpollEngine::create(const Options& options)
   if (sys::retry([&] { return ::getrandom(seed.data(), sizeof seed, 0); }) != sizeof seed) {
     return std::unexpected(sys::make_error(errno));
   }
-  ignore_sigpipe();
+  if (options.ignore_broken_pipes) ignore_sigpipe();
   return std::unique_ptr<EpollEngine>(
       new EpollEngine(std::move(epoll), std::move(wake), std::move(reserve), seed, options));
 }
@@ -371,6 +371,17 @@ void EpollEngine::take(Socket& socket, sys::UniqueFd fd, Role role) noexcept {
   opened(socket, fd.release(), role == Role::stream ? epoll::stream : epoll::listening);
 }
 
+// Out of epoll first: elsewhere it stays open, and would be told of here for ever.
+sys::UniqueFd EpollEngine::give(Socket& socket) noexcept {
+  STILE_ASSERT(socket.is_open() && !socket.pending());
+  const std::uint8_t flags = SocketState::flags(socket);
+  STILE_ASSERT((flags & (epoll::adopted | epoll::icmp)) == 0);
+  sys::UniqueFd fd(socket.handle());
+  if ((flags & epoll::registered) != 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
+  forget(socket);
+  return fd;
+}
+
 void EpollEngine::adopt(Socket& socket, int fd) noexcept {
   STILE_ASSERT(!socket.is_open() && !socket.pending() && fd >= 0);
   opened(socket, fd, epoll::adopted);
@@ -426,14 +437,18 @@ void EpollEngine::give_up(Socket& socket) noexcept {
   cancel(socket);
   const int fd = socket.handle();
   const std::uint8_t flags = SocketState::flags(socket);
-  if ((flags & epoll::registered) != 0) {
-    Watch& watch = watches_[static_cast<std::size_t>(fd)];
+  forget(socket);
+  const bool kept = (flags & epoll::adopted) != 0 || ((flags & epoll::icmp) != 0 && take_back_icmp(fd));
+  if (!kept) ::close(fd);
+}
+
+void EpollEngine::forget(Socket& socket) noexcept {
+  if ((SocketState::flags(socket) & epoll::registered) != 0) {
+    Watch& watch = watches_[static_cast<std::size_t>(socket.handle())];
     watch.socket = nullptr;
     ++watch.generation;
     settle_keepalive(watch);
   }
-  const bool kept = (flags & epoll::adopted) != 0 || ((flags & epoll::icmp) != 0 && take_back_icmp(fd));
-  if (!kept) ::close(fd);
   SocketState::clear(socket);
   --open_sockets_;
 }

@@ -6,7 +6,8 @@
 // where nobody waits. Events carry the descriptor and a generation; one that is told about a descriptor closed
 // meanwhile is dropped.
 //
-// SIGPIPE is ignored process-wide by `create`, unless the process handles it: splice(2) has no MSG_NOSIGNAL.
+// SIGPIPE is ignored process-wide by `create`, unless the process handles it or the options say that it is not ours to
+// do so: splice(2) has no MSG_NOSIGNAL.
 // Destroying an engine that still has open sockets or pipes, running timers or queued completions is a programmer's
 // fault and asserted.
 // Threading: one thread, `wake` excepted. Tested by tests/conformance and epoll_engine_test.cc.
@@ -33,6 +34,7 @@ class EpollEngine final : public Engine {
   struct Options {
     Duration spin = Duration::zero();  // the longest look for events before a sleep (spin.h); zero: none
     Duration keepalive_delay = limits::keepalive_delay;  // other than this for tests
+    bool ignore_broken_pipes = true;  // false in somebody else's process: nothing may be spliced then
   };
   [[nodiscard]] static Result<std::unique_ptr<EpollEngine>> create(const Options& options);
   [[nodiscard]] static Result<std::unique_ptr<EpollEngine>> create() { return create(Options{}); }
@@ -111,6 +113,15 @@ class EpollEngine final : public Engine {
   /// engines may share one listening socket, each by a descriptor of its own; whoever is first accepts.
   void take(Socket& socket, sys::UniqueFd fd, Role role) noexcept;
 
+  /// The other way round: the open, not pending socket, which is no engine's any longer. It does not block.
+  [[nodiscard]] sys::UniqueFd give(Socket& socket) noexcept;
+
+  /// For who waits by something else than `run`: readable where there may be something to do before `time_to_sleep` is
+  /// over. `stop(); run();` does it without waiting.
+  [[nodiscard]] int descriptor() const noexcept { return epoll_.get(); }
+  /// How long nothing is due; absent: for ever.
+  [[nodiscard]] std::optional<Duration> time_to_sleep() const noexcept;
+
   /// Lets the closed `socket` watch a descriptor that a foreign library owns and reads by itself. Only `wait`, `cancel`
   /// and `release` are allowed on it; its waits are level-triggered, at one system call each, since the library does
   /// not say when a read would have blocked.
@@ -147,8 +158,6 @@ class EpollEngine final : public Engine {
   [[nodiscard]] std::size_t poll(std::span<epoll_event> events, int timeout);
   [[nodiscard]] std::size_t look(std::span<epoll_event> events, Duration budget);
   [[nodiscard]] bool core_is_wanted() noexcept;
-  /// How long nothing is due; absent: for ever.
-  [[nodiscard]] std::optional<Duration> time_to_sleep() const noexcept;
   [[nodiscard]] int sleep_milliseconds() const noexcept;
   [[nodiscard]] int poll_precisely(std::span<epoll_event> events) noexcept;
   void on_event(const epoll_event& event) noexcept;
@@ -166,6 +175,8 @@ class EpollEngine final : public Engine {
   [[nodiscard]] std::uint64_t watch(Socket& socket);
   [[nodiscard]] Watch& watch_of(int fd);
   void complete_if_ready(Socket& socket) noexcept;
+  /// It is not ours any longer, and closed to whoever holds it.
+  void forget(Socket& socket) noexcept;
   /// Forgets and closes the descriptor; a pending operation is cancelled.
   void give_up(Socket& socket) noexcept;
   /// Why a connect failed; none where it succeeded.

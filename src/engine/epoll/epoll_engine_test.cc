@@ -5,12 +5,14 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -223,6 +225,38 @@ TEST_F(EpollEngineTest, SigpipeIsIgnoredSinceSpliceCannotSuppressIt) {
   struct sigaction current{};
   ASSERT_EQ(::sigaction(SIGPIPE, nullptr, &current), 0);
   EXPECT_EQ(current.sa_handler, SIG_IGN);
+}
+
+TEST(EpollEngineOptions, SigpipeIsLeftToWhoeverOwnsTheProcess) {
+  struct sigaction before{};
+  struct sigaction current{};
+  struct sigaction standard{};
+  standard.sa_handler = SIG_DFL;
+  ASSERT_EQ(::sigaction(SIGPIPE, &standard, &before), 0);
+  ASSERT_TRUE(EpollEngine::create({.ignore_broken_pipes = false}));
+  ASSERT_EQ(::sigaction(SIGPIPE, nullptr, &current), 0);
+  EXPECT_EQ(current.sa_handler, SIG_DFL);
+  ::sigaction(SIGPIPE, &before, nullptr);
+}
+
+TEST_F(EpollEngineTest, ASocketThatIsGivenAwayIsNoLongerWatched) {
+  connect_pair();
+  engine_->wait(client_.socket, Interest::readable);
+  engine_->cancel(client_.socket);
+  ASSERT_TRUE(run_until([&] { return client_.canceled == 1; }));
+  const int fd = client_.socket.handle();
+  ASSERT_NE(watched_events(fd), 0U);
+  sys::UniqueFd given = engine_->give(client_.socket);
+  EXPECT_EQ(given.get(), fd);
+  EXPECT_FALSE(client_.socket.is_open());
+  EXPECT_EQ(watched_events(fd), 0U);
+  ASSERT_EQ(engine_->send(accepted_.socket, std::array<std::uint8_t, 1>{7}), 1U);
+  pollfd ready{.fd = engine_->descriptor(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&ready, 1, 10), 0) << "the engine hears nothing of it";
+  engine_->take(client_.socket, std::move(given), EpollEngine::Role::stream);
+  std::array<std::uint8_t, 4> octets{};
+  ASSERT_EQ(engine_->receive(client_.socket, octets), 1U);
+  EXPECT_EQ(octets[0], 7);
 }
 
 TEST_F(EpollEngineTest, APipeThatIsNotGrantedItsSizeSaysWhatItGot) {

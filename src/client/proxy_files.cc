@@ -1,4 +1,4 @@
-#include "cli/proxy_files.h"
+#include "client/proxy_files.h"
 
 #include <cstdint>
 #include <utility>
@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "base/secret.h"
 
-namespace stile::cli {
+namespace stile::client {
 namespace {
 
 constexpr std::size_t password_file_octets_max = 4'096;
@@ -55,4 +55,4 @@ std::expected<std::shared_ptr<const protect::TlsClient>, protect::TlsFault> tls_
   return protect::TlsClient::create(texts);
 }
 
-}  // namespace stile::cli
+}  // namespace stile::client

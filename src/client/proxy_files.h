@@ -9,7 +9,7 @@
 #include "protect/tls.h"
 #include "sys/trusted_file.h"
 
-namespace stile::cli {
+namespace stile::client {
 
 /// The file's first line: 1 to 255 octets (RFC 1929, section 2).
 [[nodiscard]] std::expected<std::string, sys::FileRefusal> password_in(const std::string& path);
@@ -25,4 +25,4 @@ struct ProxyTlsFiles {
 [[nodiscard]] std::expected<std::shared_ptr<const protect::TlsClient>, protect::TlsFault> tls_client_of(
     const ProxyTlsFiles& files);
 
-}  // namespace stile::cli
+}  // namespace stile::client

@@ -1,0 +1,113 @@
+#include "client/datagrams.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "sys/process.h"
+#include "sys/wait_any.h"
+#include "wire/udp_header.h"
+
+namespace stile::client {
+namespace {
+
+constexpr std::size_t datagram_octets_max = 65'535;
+
+Failure ended() {
+  return {.code = STILE_ERROR_CLOSED, .system_error = ENOTCONN, .text = "the proxy has ended the association"};
+}
+
+Failure too_long() {
+  return {.code = STILE_ERROR_TOO_LONG, .system_error = EMSGSIZE, .text = "the datagram is too long"};
+}
+
+/// Who a relay says that a datagram came from: what is left behind that.
+std::optional<wire::UdpHeader> strip(ConstBytes& datagram) {
+  const auto header = wire::decode_udp_header(datagram);
+  const auto* const parsed = std::get_if<wire::Parsed<wire::UdpHeader>>(&header);
+  if (parsed == nullptr || !parsed->value.fragment.stands_alone()) return std::nullopt;
+  datagram = datagram.subspan(parsed->consumed);
+  return parsed->value;
+}
+
+/// A relay that is called by a name answers from some address, which nobody here knows.
+bool is_from(const wire::UdpHeader& header, const Target& relay) noexcept {
+  const auto target = header.address.target();
+  return target && target->port == relay.port && (relay.address() == nullptr || target->host == relay.host);
+}
+
+}  // namespace
+
+Datagrams::Datagrams(sys::DatagramLink link, std::vector<Target> further,
+                     std::unique_ptr<protect::GssStream> protection)
+    : link_(std::move(link)),
+      further_(std::move(further)),
+      protection_(std::move(protection)),
+      process_(sys::own_process_id()),
+      buffer_(datagram_octets_max) {}
+
+bool Datagrams::forked() const noexcept {
+  return process_ != sys::own_process_id();
+}
+
+Failure Datagrams::send(ConstBytes datagram, const Target& to) {
+  if (link_.ended()) return ended();
+  plain_.clear();
+  const auto append = [this](ConstBytes octets) { plain_.insert(plain_.end(), octets.begin(), octets.end()); };
+  for (const Target& relay : further_) append(wire::encode_udp_header(relay).octets());
+  append(wire::encode_udp_header(to).octets());
+  if (plain_.size() + datagram.size() > datagram_octets_max) return too_long();
+  append(datagram);
+  if (protection_ != nullptr) {
+    std::vector<std::uint8_t> wrapped;
+    if (!protection_->wrap_datagram(plain_, wrapped)) return too_long();
+    plain_ = std::move(wrapped);
+  }
+  const auto sent = link_.send(plain_);
+  if (sent) return {};
+  if (sent.error().kind == ErrorKind::message_too_big) return too_long();
+  return system_failure("the datagram was not sent", sent.error());
+}
+
+std::expected<Datagrams::Received, Failure> Datagrams::receive(MutableBytes into, std::optional<Duration> longest) {
+  std::optional<Duration> end;
+  if (longest) end = sys::monotonic_now() + *longest;
+  for (;;) {
+    const auto octets = link_.receive(buffer_);
+    if (octets) {
+      if (const auto received = take(ConstBytes(buffer_).first(*octets), into)) return *received;
+      continue;
+    }
+    if (octets.error().kind != ErrorKind::would_block) {
+      return std::unexpected(system_failure("no datagram was received", octets.error()));
+    }
+    if (link_.ended()) return std::unexpected(ended());
+    std::optional<Duration> left;
+    if (end) left = std::max(*end - sys::monotonic_now(), Duration::zero());
+    const auto ready = link_.wait(left);
+    if (!ready) return std::unexpected(system_failure("no datagram was received", ready.error()));
+    if (!*ready) return std::unexpected(timeout_failure("no datagram came in time"));
+  }
+}
+
+/// Absent: it is to be dropped.
+std::optional<Datagrams::Received> Datagrams::take(ConstBytes datagram, MutableBytes into) {
+  if (protection_ != nullptr) {
+    plain_.clear();
+    if (!protection_->unwrap_datagram(datagram, plain_)) return std::nullopt;
+    datagram = plain_;
+  }
+  for (const Target& relay : further_) {
+    const auto carried = strip(datagram);
+    if (!carried || !is_from(*carried, relay)) return std::nullopt;
+  }
+  const auto header = strip(datagram);
+  if (!header) return std::nullopt;
+  Received received{.octets = std::min(datagram.size(), into.size()), .from = {}};
+  std::ranges::copy(datagram.first(received.octets), into.begin());
+  const auto from = header->address.target();
+  if (from && from->address() != nullptr) received.from = Endpoint{*from->address(), from->port};
+  return received;
+}
+
+}  // namespace stile::client
