@@ -10,6 +10,7 @@ import processes
 import pytest
 import raw_socks
 import realm
+from fenced import Fenced, fence
 from helpers import HelperUnit
 from networks import Lab, Namespace
 from origins import Handler, Origin
@@ -114,3 +115,11 @@ def kerberos(tmp_path_factory) -> Iterator[Realm]:
 @pytest.fixture(scope="module")
 def tickets(kerberos: Realm) -> Path:
     return kerberos.tickets("alice")
+
+
+@pytest.fixture
+def fenced(lab: Lab, serve: Callable[..., Server], tmp_path: Path) -> Iterator[Fenced]:
+    """A client whose only way out is the proxy."""
+    tmp_path.chmod(0o755)
+    with ExitStack() as stack:
+        yield fence(lab, serve, stack, tmp_path)

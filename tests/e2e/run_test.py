@@ -10,12 +10,10 @@ import subprocess
 import tempfile
 import termios
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fenced import FAR, FAR_SIX, PORT, PROXY, RULES, Fenced, fence
-from networks import Lab
+from fenced import FAR, FAR_SIX, PORT, PROXY, RULES, Fenced
 from processes import BINARY, ENVIRONMENT, stile, wait_until
 from server import Server
 from ssh_site import start_sshd
@@ -26,13 +24,6 @@ PYTHON = "/usr/bin/python3"
 
 if "run" not in stile("--version").stdout.split():
     pytest.skip("this stile was built without private networks", allow_module_level=True)
-
-
-@pytest.fixture
-def fenced(lab: Lab, serve: Callable[..., Server], tmp_path: Path) -> Iterator[Fenced]:
-    tmp_path.chmod(0o755)
-    with ExitStack() as stack:
-        yield fence(lab, serve, stack, tmp_path)
 
 
 @pytest.fixture

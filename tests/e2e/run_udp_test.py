@@ -2,28 +2,18 @@
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
-from fenced import FAR, FAR_SIX, Fenced, fence
-from networks import Lab
+from fenced import FAR, FAR_SIX, Fenced
 from processes import stile, wait_until
-from server import Server
 
 PYTHON = "/usr/bin/python3"
 
 
 if "run" not in stile("--version").stdout.split():
     pytest.skip("this stile was built without private networks", allow_module_level=True)
-
-
-@pytest.fixture
-def fenced(lab: Lab, serve: Callable[..., Server], tmp_path: Path) -> Iterator[Fenced]:
-    tmp_path.chmod(0o755)
-    with ExitStack() as stack:
-        yield fence(lab, serve, stack, tmp_path)
 
 
 class Echo:
