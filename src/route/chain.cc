@@ -136,7 +136,13 @@ void Chain::meet() {
   const Hop& met = hop(hop_);
   const bool header_alone = met.url.protocol == wire::ProxyProtocol::proxy_protocol;
   if (header_alone && is_last() && ask_.command != wire::Command::connect) return lacks_command();
-  if ((met.announces || header_alone) && !announce()) return fail(Obstacle::announcement);
+  met.announces || header_alone ? announce() : introduced();
+}
+
+/// The hop in hand may be spoken with.
+void Chain::introduced() {
+  const Hop& met = hop(hop_);
+  const bool header_alone = met.url.protocol == wire::ProxyProtocol::proxy_protocol;
   const bool greets = met.url.protocol == wire::ProxyProtocol::socks5;
   if (header_alone || (ask_.only_meets && !greets)) return hop_granted();
   if (met.url.protection == wire::ProxyProtection::tls) {
@@ -147,8 +153,8 @@ void Chain::meet() {
   converse();
 }
 
-// Before every other octet and in one write, which a stream that is not used yet takes.
-bool Chain::announce() {
+// Before every other octet, and outside of the hop's own protection.
+void Chain::announce() {
   const Hop& met = hop(hop_);
   const bool header_alone = met.url.protocol == wire::ProxyProtocol::proxy_protocol;
   const Target& place = header_alone ? asked_[hop_] : met.url.server;
@@ -161,8 +167,22 @@ bool Chain::announce() {
   if (met.announces) told.unique_id = ask_.tlvs.unique_id;
   if (met.announces) told.user = ask_.tlvs.user;
   const auto header = ask_.only_meets ? wire::encode_proxy_v2({}) : wire::encode_proxy_v2(connection, told);
-  const auto sent = line_.send(engine_, header.octets());
-  return sent && *sent == header.octets().size();
+  header_.assign(header.octets().begin(), header.octets().end());
+  unsent_ = header_;
+  announcing_ = true;
+  send_header();
+}
+
+// A stream that is not used yet takes it at once; one that leads through other proxies need not.
+void Chain::send_header() {
+  while (!unsent_.empty()) {
+    const auto sent = line_.send(engine_, unsent_);
+    if (!sent && sent.error().kind == ErrorKind::would_block) return line_.wait(engine_, engine::Interest::writable);
+    if (!sent) return fail(Obstacle::announcement);
+    unsent_ = unsent_.subspan(*sent);
+  }
+  announcing_ = false;
+  introduced();
 }
 
 void Chain::lacks_command() noexcept {
@@ -275,6 +295,7 @@ bool Chain::protection_failed() const noexcept {
 
 void Chain::on_ready(engine::Status) {
   if (step_ == Step::ended) return complete_when_quiet();
+  if (announcing_) return send_header();
   if (!unsent_.empty()) return exchange();
   receive();
 }
@@ -295,7 +316,8 @@ void Chain::receive() {
 
 void Chain::on_deadline(engine::Status status) {
   if (step_ == Step::ended || step_ == Step::listening) return complete_when_quiet();
-  if (status == engine::Status::done) drive(ClientSession::DeadlinePassed{});
+  if (status != engine::Status::done) return;
+  announcing_ ? fail(Obstacle::announcement) : drive(ClientSession::DeadlinePassed{});
 }
 
 // ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────

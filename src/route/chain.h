@@ -133,7 +133,9 @@ class Chain {
   void target_found(std::span<const Address> addresses);
 
   void meet();
-  [[nodiscard]] bool announce();
+  void announce();
+  void send_header();
+  void introduced();
   void lacks_command() noexcept;
   void converse();
   void let_in();
@@ -172,10 +174,12 @@ class Chain {
   wire::AddressField bound_;
   Instant reached_{};  // the hop in hand
   ChainWatch* watch_ = nullptr;
-  ConstBytes unsent_;        // in the session's own buffer
-  std::size_t reading_ = 0;  // octets to receive at most, once all is sent
+  std::vector<std::uint8_t> header_;  // the PROXY header for the hop in hand
+  ConstBytes unsent_;                 // of it, or of what the session has to say
+  std::size_t reading_ = 0;           // octets to receive at most, once all is sent
   Step step_ = Step::names;
   Trouble trouble_;
+  bool announcing_ = false;    // the header of the hop in hand is not sent yet
   bool in_ = false;            // the hop in hand let us in
   bool asked_for_it_ = false;  // its reply to the request is what is awaited
   bool granted_ = false;       // and came

@@ -426,6 +426,37 @@ TEST_F(ChainTest, AHeaderNamesTheClientBeforeAnythingElse) {
   EXPECT_EQ(proxy.heard(), header + "hi" + sealed(greeting) + sealed(request));
 }
 
+// The stream to the second leads through the first, which takes what it likes at a time.
+TEST_F(ChainTest, AHeaderMayLeaveInPieces) {
+  for (const char* const scheme : {"socks5h", "socks5h+tls", "proxy-protocol"}) {
+    SCOPED_TRACE(scheme);
+    ClientRig rig;
+    rig.engine.faults().short_write = 1;
+    const std::string plain_header = std::string("\r\n\r\n\0\r\nQUIT\n", 12);
+    const std::string named = plain_header + octets({0x21, 0x11, 0, 20, 10, 0, 0, 7, 127, 0, 0, 1, 0x30, 0x39, 4, 56}) +
+                              octets({5, 0, 5}) + "12345";
+    const bool service = scheme == std::string_view("proxy-protocol");
+    const bool tls = scheme == std::string_view("socks5h+tls");
+    const auto said = [tls](const std::string& plain) { return tls ? sealed(plain) : plain; };
+    const Script script = service ? Script{.turns = {{named, "welcome"}}}
+                                  : Script{.turns = {{named + (tls ? "hi" : ""), tls ? "hi" : ""},
+                                                     {said(greeting), said(octets({5, 0}))},
+                                                     {said(request), said(granted)}}};
+    ScriptedProxy proxy(rig.engine, {Address::v4(127, 0, 0, 1), 1080}, script);
+    Hop hop = proxy_at(std::string(scheme) + "://127.0.0.1:1080");
+    hop.announces = true;
+    Ask ask = service ? Ask{.target = target_of("127.0.0.1", 1080)} : to_literal;
+    ask.client = Endpoint{Address::v4(10, 0, 0, 7), 12345};
+    ask.tlvs = {.authority = {}, .unique_id = "12345", .user = {}};
+    Customer customer(rig, hop, ask);
+    EXPECT_EQ(customer.run(), Obstacle::none);
+    EXPECT_TRUE(rig.engine.run_until_idle());
+    EXPECT_EQ(proxy.heard().substr(0, named.size()), named);
+    proxy.close_all();
+    (void)rig.engine.run_until_idle();
+  }
+}
+
 TEST_F(ChainTest, AServiceInThePathIsToldTheTargetAndNothingElse) {
   const std::string plain_header = std::string("\r\n\r\n\0\r\nQUIT\n", 12);
   const std::string header = plain_header + octets({0x21, 0x11, 0, 12, 10, 0, 0, 7, 192, 0, 2, 10, 0x30, 0x39, 0, 80});

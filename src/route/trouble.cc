@@ -101,7 +101,7 @@ Advice explain(const Trouble& trouble) {
     case Obstacle::dial:
       return dial_advice(trouble.reason);
     case Obstacle::announcement:
-      return {"it closed the connection before it was told who we are", "check that it takes PROXY headers"};
+      return {"it did not take the word of who we are", "check that it takes PROXY headers"};
     case Obstacle::protection:
       return protection_advice(trouble.reason);
     case Obstacle::conversation:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "base/assert.h"
 #include "base/secret.h"
@@ -134,7 +135,8 @@ void Upstreams::arm_timer() {
 }
 
 void Upstreams::on_timer(engine::Status status) {
-  if (status == engine::Status::canceled || stopped_) return;
+  if (stopped_) return tell_if_quiet();
+  if (status == engine::Status::canceled) return;
   send_probes();
   arm_timer();
 }
@@ -150,12 +152,19 @@ void Upstreams::send_probes() {
 void Upstreams::ended(Probe& probe) {
   std::erase_if(probes_, [&probe](const auto& one) { return one.get() == &probe; });
   arm_timer();
+  tell_if_quiet();
 }
 
-void Upstreams::stop() noexcept {
+void Upstreams::stop(engine::Operation* quiet) noexcept {
   stopped_ = true;
+  whom_to_tell_ = quiet;
   engine_.cancel(timer_);
   for (const auto& probe : probes_) probe->cancel();
+  tell_if_quiet();
+}
+
+void Upstreams::tell_if_quiet() noexcept {
+  if (whom_to_tell_ != nullptr && quiet()) engine_.post(*std::exchange(whom_to_tell_, nullptr));
 }
 
 }  // namespace stile::route

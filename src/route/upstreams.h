@@ -63,8 +63,9 @@ class Upstreams {
   /// nullptr: there is none of that name, any longer.
   [[nodiscard]] std::shared_ptr<UpstreamState> find(std::string_view name) const noexcept;
   [[nodiscard]] std::vector<ServerFigures> figures() const;
-  /// No more probes, and those under way are given up.
-  void stop() noexcept;
+  /// No more probes, and those under way are given up. Once; `quiet`, where there is one, is posted when nothing is
+  /// pending any longer.
+  void stop(engine::Operation* quiet = nullptr) noexcept;
   /// Nothing is pending in the engine.
   [[nodiscard]] bool quiet() const noexcept { return !timer_.pending() && probes_.empty(); }
 
@@ -75,6 +76,7 @@ class Upstreams {
   void send_probes();
   void ended(Probe& probe);
   void arm_timer();
+  void tell_if_quiet() noexcept;
 
   engine::Engine& engine_;
   resolve::Resolver& resolver_;
@@ -82,6 +84,7 @@ class Upstreams {
   std::vector<std::unique_ptr<Probe>> probes_;
   engine::Timer timer_;
   bool stopped_ = false;
+  engine::Operation* whom_to_tell_ = nullptr;  // that all is quiet, behind `stop`
 };
 
 }  // namespace stile::route

@@ -256,6 +256,36 @@ TEST(Way, ProbesFindOutWithoutASession) {
   EXPECT_GT(second.visitors(), 1);
 }
 
+// Whoever stops them must know when their operations are gone, whatever a probe is about at that time.
+TEST(Way, StoppedUpstreamsTellOnceWhenNothingIsPending) {
+  struct Owner {
+    void on_quiet(Status) { ++told; }
+    int told = 0;
+  };
+  for (int microseconds = 0; microseconds < 1'000; microseconds += 25) {
+    SCOPED_TRACE(microseconds);
+    ClientRig rig;
+    Upstreams upstreams(rig.engine, rig.resolver);
+    ScriptedProxy proxy(rig.engine, Endpoint::parse(one_at).value(), works);
+    config::Upstream settings;
+    settings.probe = 1s;
+    upstreams.use({plan_of("exit", {"socks5h://127.0.0.1", "socks5h://192.0.2.66"}, settings)});
+    rig.engine.set_route(Address::v4(192, 0, 2, 66), engine::SimBehaviour::silent());
+    (void)rig.engine.run_for(1s + std::chrono::microseconds(microseconds));
+    Owner owner;
+    engine::Operation quiet;
+    quiet.bind<&Owner::on_quiet>(&owner);
+    upstreams.stop(&quiet);
+    EXPECT_EQ(owner.told, 0) << "told inline";
+    (void)rig.engine.run_for(1s);
+    EXPECT_EQ(owner.told, 1);
+    EXPECT_TRUE(upstreams.quiet());
+    proxy.close_all();
+    (void)rig.engine.run_for(1min);
+    EXPECT_EQ(owner.told, 1);
+  }
+}
+
 TEST(Way, AReloadKeepsWhatWasLearntOfWhatStays) {
   Town town;
   town.use({plan_of("exit", both), plan_of("other", {"socks5h://127.0.0.9"})});

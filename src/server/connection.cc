@@ -400,13 +400,13 @@ void Connection::bound_through() {
     if (!ending_ && !draining_) reach_.await_peer(common_->bind.wait);
     return;
   }
-  const policy::Verdict verdict = decide(&*told, *told->address());
-  if (verdict.decision != policy::Verdict::Decision::allow) return drive(session::Failed{Reason::bind_peer});
-  rule_ = verdict.rule;
+  const Endpoint peer{*told->address(), told->port};
+  if (!admits(peer, options_of(rule_).via)) return drive(session::Failed{Reason::bind_peer});
+  rule_ = decide(&*told, peer.address).rule;
   if (const Reason reason = claim(rule_); reason != Reason::none) return drive(session::Failed{reason});
   claim_.keep(rule_);
   reach_.take(target_);
-  dialled_ = {*told->address(), told->port};
+  dialled_ = peer;
   drive(session::Granted{*told});
 }
 
@@ -439,10 +439,7 @@ void Connection::listen(std::span<const Address> expected) {
     local = egress->address;
     rules.foreign = egress->foreign;
   }
-  rules.admits = [this](const Endpoint& peer) {
-    const Target target{peer.address, peer.port};
-    return decide(&target, peer.address).decision == policy::Verdict::Decision::allow;
-  };
+  rules.admits = [this](const Endpoint& peer) { return admits(peer, {}); };
   rules.stranger_ends = session_.protocol() == session::Protocol::socks4 || common_->bind.mismatch_ends;
   rules.limit = common_->bind.wait;
   rules.advertise = advertised_for(common_->bind.outside, local);
@@ -456,6 +453,13 @@ void Connection::listen(std::span<const Address> expected) {
     return drive(session::Failed{not_ours ? Reason::dial_egress : Reason::dial_no_ports});
   }
   drive(session::Granted{{told, listening->port}});
+}
+
+/// Whether its rule lets the client be joined with it by this way and by no other.
+bool Connection::admits(const Endpoint& peer, std::span<const std::string> via) const {
+  const Target target{peer.address, peer.port};
+  const policy::Verdict verdict = decide(&target, peer.address);
+  return verdict.decision == policy::Verdict::Decision::allow && std::ranges::equal(options_of(verdict.rule).via, via);
 }
 
 void Connection::on_peer(engine::Status) {

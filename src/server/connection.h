@@ -10,6 +10,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "auth/verifier.h"
@@ -110,6 +112,7 @@ class Connection final : private relay::AssociationOwner, private ProbeClient, p
   void bound_through();
   [[nodiscard]] route::DialLimits dial_limits() const noexcept;
   void listen(std::span<const Address> expected);
+  [[nodiscard]] bool admits(const Endpoint& peer, std::span<const std::string> via) const;
   void answer_resolve();
   void reverse(const Address& address, Next& next);
 

@@ -108,6 +108,7 @@ Worker::Worker(engine::Engine& engine, resolve::Resolver& resolver, observe::Cou
   accept_retry_.bind<&Worker::on_accept_retry>(this);
   interim_.bind<&Worker::on_interim>(this);
   calendar_.bind<&Worker::on_calendar>(this);
+  upstreams_quiet_.bind<&Worker::on_upstreams_quiet>(this);
   usage_->attach(engine_);
   upstreams_.use(common_->upstreams);
 }
@@ -572,6 +573,10 @@ void Worker::on_drain_deadline(engine::Status status) {
   finish_if_drained();
 }
 
+void Worker::on_upstreams_quiet(engine::Status) {
+  finish_if_drained();
+}
+
 void Worker::close_listeners() noexcept {
   for (const auto& listener : listeners_) {
     if (listener->socket.is_open()) engine_.close(listener->socket);
@@ -585,7 +590,7 @@ void Worker::end_everything() noexcept {
   engine_.cancel(drain_deadline_);
   engine_.cancel(interim_);
   engine_.cancel(calendar_);
-  upstreams_.stop();
+  upstreams_.stop(&upstreams_quiet_);
   relay_.end_all(Reason::drain);
   http_->end_all(Reason::drain);
   for (Connection* connection = first_; connection != nullptr;) {
@@ -602,8 +607,8 @@ void Worker::finish_if_drained() noexcept {
   for (const auto& listener : listeners_) {
     if (listener->socket.pending()) return;
   }
-  if (!upstreams_.quiet() || accept_retry_.pending() || drain_deadline_.pending() || interim_.pending() ||
-      calendar_.pending())
+  if (!upstreams_.quiet() || upstreams_quiet_.pending() || accept_retry_.pending() || drain_deadline_.pending() ||
+      interim_.pending() || calendar_.pending())
     return;
   engine_.on_wake(nullptr);
   engine_.stop();

@@ -219,6 +219,7 @@ class Worker final : public relay::TunnelOwner {
   void on_accept_retry(engine::Status status);
   void on_interim(engine::Status status);
   void on_calendar(engine::Status status);
+  void on_upstreams_quiet(engine::Status status);
   void watch_calendar();
   [[nodiscard]] std::atomic<std::uint32_t>* sessions_of(std::size_t listener) noexcept;
   [[nodiscard]] const std::shared_ptr<const wire::PacFile>& pac_of(std::size_t listener) const noexcept;
@@ -275,7 +276,8 @@ class Worker final : public relay::TunnelOwner {
   engine::Timer drain_deadline_;
   engine::Timer accept_retry_;
   engine::Timer interim_;
-  engine::Timer calendar_;  // where a rule has a quota
+  engine::Timer calendar_;             // where a rule has a quota
+  engine::Operation upstreams_quiet_;  // in the end
   bool accept_paused_ = false;
 
   Connection* first_ = nullptr;  // connections before their relay, oldest first
