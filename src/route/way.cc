@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/limits.h"
 
 namespace stile::route {
 namespace {
@@ -18,6 +19,14 @@ std::uint64_t key_of(config::Pick pick, const WayKeys& keys) noexcept {
     default:
       return keys.source;
   }
+}
+
+/// Twice what the member has taken lately, within the bounds of RFC 8305 section 5: who is only far away is not
+/// overtaken, and keeps those who are hashed to it.
+Duration stagger_of(const UpstreamGroup::Figures& figures) noexcept {
+  constexpr Duration shortest = limits::connect_stagger;
+  constexpr Duration longest = limits::upstream_stagger_max;
+  return figures.latency ? std::clamp(2 * *figures.latency, shortest, longest) : shortest;
 }
 
 }  // namespace
@@ -41,8 +50,15 @@ void Passage::leave() noexcept {
   for (const Through& one : through_) one.upstream->group.session_ended(one.member);
 }
 
-Way::Way(engine::Engine& engine, resolve::Resolver& resolver, const Upstreams& upstreams)
-    : engine_(engine), resolver_(resolver), upstreams_(upstreams) {}
+Way::Way(engine::Engine& engine, resolve::Resolver& resolver, Upstreams& upstreams)
+    : engine_(engine), resolver_(resolver), upstreams_(upstreams) {
+  stagger_.bind<&Way::on_stagger>(this);
+}
+
+void Way::Leg::take_next() noexcept {
+  member = untried.front();
+  untried.erase(untried.begin());
+}
 
 void Way::start(std::span<const std::string> via, const Ask& ask, const WayKeys& keys, Duration total) {
   STILE_ASSERT(legs_.empty() && !via.empty() && via.size() <= limits::chain_hops_max);
@@ -51,30 +67,94 @@ void Way::start(std::span<const std::string> via, const Ask& ask, const WayKeys&
   for (const std::string& name : via) {
     auto upstream = upstreams_.find(name);
     if (upstream == nullptr) return finish(Reason::upstream_failed);  // a reload took it away
-    Leg leg{.upstream = upstream, .plan = upstream->plan, .order = {}, .attempt = {}};
-    leg.order = upstream->group.order(engine_.now(), key_of(leg.plan->settings.pick, keys), engine_.random());
+    Leg leg{.upstream = upstream, .plan = upstream->plan, .untried = {}, .attempt = {}};
+    const Order order = upstream->group.order(engine_.now(), key_of(leg.plan->settings.pick, keys), engine_.random());
+    leg.untried.assign(order.begin(), order.end());
+    if (!legs_.empty()) leg.take_next();
     legs_.push_back(std::move(leg));
   }
-  set_out();
+  race_next();
 }
 
-void Way::set_out() {
+// ── the first connection ────────────────────────────────────────────────────────────────────────────────────────────
+
+void Way::race_next() {
+  Leg& first = legs_.front();
+  first.take_next();
+  const Hop& hop = first.plan->hops[first.member];
+  UpstreamGroup& group = first.upstream->group;
+  const Duration timeout = first.plan->settings.timeout;
+  // A service in the path answers nothing by itself, so that nobody would know whether it was reached.
+  const bool answers = hop.url.protocol != wire::ProxyProtocol::proxy_protocol;
+  racers_.push_back(std::make_unique<Racer>(*this, first.member));
+  Racer& racer = *racers_.back();
+  racer.began = engine_.now();
+  racer.attempt = group.begin(first.member, racer.began);
+  racer.approach = std::make_unique<Approach>(engine_, resolver_);
+  racer.approach->bind<&Racer::on_met>(&racer);
+  const DialLimits limits{.per_address = timeout, .total = timeout, .fast_open = hop.fast_open && answers};
+  racer.approach->start(hop, limits, ask_.egress);
+  engine_.start_timer(stagger_, racer.began + stagger_of(group.figures(first.member, racer.began)));
+}
+
+void Way::on_stagger(engine::Status status) {
+  const bool due = status == engine::Status::done && !racers_.empty() && !canceled_ && engine_.now() < end_;
+  if (due && racers_.size() < limits::upstream_racers_max && !legs_.front().untried.empty()) race_next();
+  complete_when_quiet();
+}
+
+void Way::on_met(Racer& racer) {
+  const auto place = std::ranges::find_if(racers_, [&](const auto& one) { return one.get() == &racer; });
+  const std::unique_ptr<Racer> ended = std::move(*place);
+  racers_.erase(place);
+  const Trouble& trouble = racer.approach->trouble();
+  if (trouble.obstacle == Obstacle::none) return win(racer);
+  UpstreamGroup& group = legs_.front().upstream->group;
+  const bool blamed = blamed_hop(trouble, legs_.size()).has_value();
+  if (blamed) {
+    (void)group.failed(racer.attempt, engine_.now());
+  } else {
+    group.abandoned(racer.attempt, engine_.now());
+  }
+  if (blamed && !canceled_ && engine_.now() < end_ && !legs_.front().untried.empty()) return race_next();
+  if (racers_.empty()) finish(reason_of(trouble, legs_.size()));
+}
+
+/// The others go on without us; where the winner disappoints, they are tried again after those that were not.
+void Way::win(Racer& racer) {
+  Leg& first = legs_.front();
+  engine_.cancel(stagger_);
+  for (const std::unique_ptr<Racer>& other : racers_) {
+    first.untried.push_back(static_cast<std::uint8_t>(other->member));
+    upstreams_.let_go_on({.state = first.upstream,
+                          .plan = first.plan,
+                          .attempt = other->attempt,
+                          .began = other->began,
+                          .approach = std::move(other->approach)});
+  }
+  racers_.clear();
+  first.member = racer.member;
+  first.attempt = racer.attempt;
+  set_out(*racer.approach);
+}
+
+// ── the conversations ───────────────────────────────────────────────────────────────────────────────────────────────
+
+void Way::set_out(Approach& met) {
   std::array<const Hop*, limits::chain_hops_max> hops{};
   Duration greeting{};
   for (std::size_t i = 0; i < legs_.size(); ++i) {
     Leg& leg = legs_[i];
-    hops[i] = &leg.plan->hops[leg.member()];
-    leg.attempt = leg.upstream->group.begin(leg.member(), engine_.now());
+    hops[i] = &leg.plan->hops[leg.member];
+    if (i != 0) leg.attempt = leg.upstream->group.begin(leg.member, engine_.now());
     greeting = std::max(greeting, leg.plan->settings.timeout);
   }
-  const Duration first = legs_.front().plan->settings.timeout;
-  const ChainLimits limits{.dial = {.per_address = first, .total = first},
-                           .greeting = greeting,
-                           .conversation = std::max<Duration>(greeting, end_ - engine_.now())};
+  const ChainLimits limits{
+      .dial = {}, .greeting = greeting, .conversation = std::max<Duration>(greeting, end_ - engine_.now())};
   chain_.emplace(engine_, resolver_, std::span(hops).first(legs_.size()), ask_, limits);
   chain_->bind<&Way::on_chain>(this);
   chain_->watch(*this);
-  chain_->start();
+  chain_->start(met);
 }
 
 void Way::await_peer(Duration limit) {
@@ -85,6 +165,7 @@ void Way::cancel() noexcept {
   if (!pending()) return;
   canceled_ = true;
   reason_ = Reason::client_reset;
+  for (const std::unique_ptr<Racer>& racer : racers_) racer->approach->cancel();
   if (chain_) chain_->cancel();
 }
 
@@ -98,7 +179,7 @@ void Way::on_chain(engine::Status) {
   const std::optional<std::size_t> blamed = blamed_hop(trouble, legs_.size());
   learn(blamed);
   if (trouble.obstacle == Obstacle::none) return finish(Reason::none);
-  if (!canceled_ && try_another(blamed)) return set_out();
+  if (!canceled_ && try_another(blamed)) return race_next();
   finish(reason_of(trouble, legs_.size()));
 }
 
@@ -109,7 +190,7 @@ void Way::learn(std::optional<std::size_t> blamed) {
     Leg& leg = legs_[i];
     UpstreamGroup& group = leg.upstream->group;
     if (blamed == i) {
-      (void)group.failed(leg.attempt ? *leg.attempt : group.begin(leg.member(), now), now);
+      (void)group.failed(leg.attempt ? *leg.attempt : group.begin(leg.member, now), now);
     } else if (leg.attempt) {
       group.abandoned(*leg.attempt, now);
     }
@@ -121,14 +202,25 @@ void Way::learn(std::optional<std::size_t> blamed) {
 bool Way::try_another(std::optional<std::size_t> blamed) {
   if (!blamed || engine_.now() >= end_ || told_) return false;
   Leg& leg = legs_[*blamed];
-  if (leg.at + 1 >= leg.order.size()) return false;
-  ++leg.at;
+  if (leg.untried.empty()) return false;
+  if (*blamed == 0) return true;
+  leg.take_next();
+  Leg& first = legs_.front();  // did well
+  first.untried.insert(first.untried.begin(), static_cast<std::uint8_t>(first.member));
   return true;
 }
 
 void Way::finish(Reason reason) noexcept {
   told_ = reason == Reason::none;
   reason_ = canceled_ ? Reason::client_reset : reason;
+  settled_ = true;
+  engine_.cancel(stagger_);
+  complete_when_quiet();
+}
+
+void Way::complete_when_quiet() noexcept {
+  if (!settled_ || stagger_.pending()) return;
+  settled_ = false;
   engine_.post(done_);
 }
 
@@ -136,19 +228,19 @@ std::string Way::text() const {
   std::string text;
   for (const Leg& leg : legs_) {
     if (!text.empty()) text += " > ";
-    text += leg.plan->settings.name + " (" + leg.plan->hops[leg.member()].url.server.to_string() + ")";
+    text += leg.plan->settings.name + " (" + leg.plan->hops[leg.member].url.server.to_string() + ")";
   }
   return text;
 }
 
 bool Way::ends_at_service() const noexcept {
   const Leg& last = legs_.back();
-  return last.plan->hops[last.member()].url.protocol == wire::ProxyProtocol::proxy_protocol;
+  return last.plan->hops[last.member].url.protocol == wire::ProxyProtocol::proxy_protocol;
 }
 
 Passage Way::passage() const {
   Passage passage;
-  for (const Leg& leg : legs_) passage.add(leg.upstream, leg.member());
+  for (const Leg& leg : legs_) passage.add(leg.upstream, leg.member);
   return passage;
 }
 
