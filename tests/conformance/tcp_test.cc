@@ -103,15 +103,13 @@ TEST_P(TcpConformance, WhatIsOpenedFastCarriesTheSameOctets) {
     ASSERT_TRUE(engine().connect(client.socket, where, {.fast_open = true}));
     ASSERT_TRUE(run_until([&] { return client.completions() == 1; }));
     ASSERT_TRUE(engine().connect_result(client.socket));
-    ASSERT_EQ(engine().send(client.socket, bytes("hello")), std::size_t{5});
+    send_all(client, "hello");
     ASSERT_TRUE(wait_for(listener, Interest::readable));
     Actor& accepted = actor();
     accept_into(listener, accepted);
-    ASSERT_TRUE(wait_for(accepted, Interest::readable));
-    ASSERT_EQ(receive(accepted), std::size_t{5});
-    ASSERT_EQ(engine().send(accepted.socket, bytes("back")), std::size_t{4});
-    ASSERT_TRUE(wait_for(client, Interest::readable));
-    ASSERT_EQ(receive(client), std::size_t{4});
+    ASSERT_EQ(receive_exactly(accepted, 5), "hello");
+    send_all(accepted, "back");
+    ASSERT_EQ(receive_exactly(client, 4), "back");
     EXPECT_EQ(engine().peer_endpoint(client.socket).value(), where);
   }
 }
