@@ -161,7 +161,7 @@ class Town {
     rig_.add_name(name, {Address::parse(address).value()});
   }
   void use(const UpstreamPlans& plans) { upstreams_.use(plans); }
-  void start(const std::vector<std::string>& via, std::optional<engine::Egress> egress = {}) {
+  void start(const std::vector<std::string>& via, const EgressSettings& egress = {}) {
     via_ = via;
     Ask ask;
     ask.egress = egress;
@@ -212,7 +212,7 @@ TEST(DatagramWay, OfOneHopItsRelayIsSentTo) {
   EXPECT_EQ(host.heard(0), greeting + associate) << "zeros: where we send from is not known yet";
   EXPECT_EQ(town.way().relay().to_string(), "127.0.0.1:9029");
   EXPECT_TRUE(town.way().headers().outer().empty());
-  EXPECT_EQ(town.way().from().address.to_string(), "127.0.0.1");
+  EXPECT_EQ(town.way().from().address, Address::v4(127, 0, 0, 1));
   EXPECT_EQ(town.way().text(), "exit (127.0.0.1:1080)");
   EXPECT_EQ(town.changes(), 1);
   EXPECT_EQ(town.figures(0).sessions, 1U);
