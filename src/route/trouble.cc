@@ -152,19 +152,21 @@ Reason of_http(std::uint16_t status) noexcept {
   }
 }
 
+/// Every other server would meet the same.
+bool is_of_this_host(Reason reason) noexcept {
+  return reason == Reason::no_resources || reason == Reason::dial_egress;
+}
+
 /// Nobody came to it while we waited. It is about to say so itself, unless we are a moment earlier.
 bool no_peer_came(const Trouble& trouble) noexcept {
   return trouble.obstacle == Obstacle::conversation && trouble.failure.fault == ProxyFault::timed_out &&
          trouble.failure.awaited == session::Awaited::peer;
-  /// Every other server would meet the same.
-  bool is_of_this_host(Reason reason) noexcept {
-    return reason == Reason::no_resources || reason == Reason::dial_egress;
-  }
+}
 
-  /// HTTP says with a status that it does not know us; that is no word on the target.
-  bool refuses_us(const session::ProxyFailure& failure) noexcept {
-    return failure.protocol == wire::ProxyProtocol::http && failure.code == 407;
-  }
+/// HTTP says with a status that it does not know us; that is no word on the target.
+bool refuses_us(const session::ProxyFailure& failure) noexcept {
+  return failure.protocol == wire::ProxyProtocol::http && failure.code == 407;
+}
 
 }  // namespace
 
