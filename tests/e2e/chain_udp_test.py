@@ -399,7 +399,7 @@ def test_a_hop_whose_protocol_knows_no_datagrams(serve, client, tmp_path: Path, 
         assert far.peers == []
     assert [record for record in hop.records() if record["event"] != "error"] == []
     result = stile("check", "--config", entry.config_file)
-    assert "datagrams do not get through 'exit'" in result.stdout + result.stderr
+    assert "udp does not go through upstream 'exit'" in result.stdout + result.stderr
 
 
 def test_a_relay_elsewhere_is_not_sent_to(serve, origin, echo, client) -> None:
