@@ -68,13 +68,17 @@ inline constexpr auto connect_per_address = 10s;
 inline constexpr auto connect_total = 30s;
 inline constexpr auto connect_stagger = 250ms;
 inline constexpr std::size_t candidates_max = 16;
-inline constexpr std::size_t chain_hops_max = 8;  // of a way through other proxies
+inline constexpr int fast_open_waiting_max = 256;  // of a listener: SYNs with data whose connection is not confirmed
+inline constexpr std::size_t chain_hops_max = 8;   // of a way through other proxies
 
 // Upstream groups (route/upstream_group.h).
 inline constexpr std::size_t upstream_members_max = 32;
-inline constexpr auto upstream_greeting = 5s;        // from the connection until it lets us in
-inline constexpr int upstream_failures_to_down = 3;  // one behind another
-inline constexpr auto upstream_down_first = 5s;      // doubled with each trial that fails
+inline constexpr std::size_t upstream_racers_max = 4;      // members that are dialled at once for one request
+inline constexpr std::size_t upstream_stragglers_max = 8;  // of one member: dials that a faster one has overtaken
+inline constexpr auto upstream_stagger_max = 2s;           // RFC 8305 section 5
+inline constexpr auto upstream_greeting = 5s;              // from the connection until it lets us in
+inline constexpr int upstream_failures_to_down = 3;        // one behind another
+inline constexpr auto upstream_down_first = 5s;            // doubled with each trial that fails
 inline constexpr auto upstream_down_max = 300s;
 inline constexpr auto upstream_slow_start = 30s;
 inline constexpr auto upstream_trial_offer = 1s;             // for a request to begin the trial that it was offered
@@ -294,6 +298,7 @@ static_assert(parked_octets_per_direction_tight < parked_octets_per_direction_ma
 static_assert(parked_octets_per_direction_max < parked_octets_process_max);
 static_assert(relay_buffer_octets <= parked_octets_per_direction_max);
 static_assert(2 * keepalive_delay <= keepalive_idle, "a dead peer is noticed no later for it");
+static_assert(connect_stagger <= upstream_stagger_max);
 static_assert(upstream_members_max <= UINT8_MAX, "an order's octets");
 static_assert(upstream_down_first <= upstream_down_max);
 static_assert(upstream_trial_offer < upstream_down_first);

@@ -103,7 +103,7 @@ enum class Reason : std::uint8_t {
   dial_forbidden,   // this host's own firewall, routing or sandbox
   dial_family_off,  // the kernel does not speak the family
   dial_no_ports,    // source ports exhausted
-  dial_egress,      // the address to leave from is not this host's
+  dial_egress,      // the address or interface to leave by is not this host's, or the mark is refused
   dial_failed,      // anything else
   // Through another proxy: it is beyond reach, or it said so of the target.
   upstream_failed,   // it cannot be reached, it does not let us in, or what it says is no answer

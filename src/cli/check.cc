@@ -5,8 +5,11 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/run.h"
+#include "server/banner.h"
 #include "sys/icmp_socket.h"
 #include "sys/landlock.h"
+#include "sys/net_probe.h"
+#include "sys/own_addresses.h"
 
 namespace stile::cli {
 namespace {
@@ -42,6 +45,18 @@ void add_sandbox_cautions(const Settings& settings, std::vector<Fault>& warnings
                         fmt::format("warning: the server may read whatever lies in {}, since {} lies there (give it a "
                                     "folder of its own, such as /etc/stile)",
                                     folder, file)});
+  }
+}
+
+// Facts about this host and this user again.
+void add_egress_cautions(const config::Config& config, std::vector<Fault>& warnings) {
+  const server::EgressFacts host{
+      .addresses = sys::own_addresses().value_or(std::vector<Cidr>()),
+      .has_interface = sys::has_interface,
+      .may_mark = sys::may_mark(),
+      .mark_cure = "start the server as root, or with AmbientCapabilities=CAP_NET_RAW in its unit"};
+  for (const server::Shortcoming& one : server::missing_egress(config, host)) {
+    warnings.push_back({"", 0, 0, fmt::format("warning: {}: {} ({})", one.what, one.why, one.cure)});
   }
 }
 
@@ -84,6 +99,7 @@ Findings findings_of(const Arguments& arguments, const Environment& environment)
                                              sys::icmp_access_cure)});
   }
   add_sandbox_cautions(*settings, findings.warnings);
+  add_egress_cautions(settings->config, findings.warnings);
   findings.values = config::effective(settings->config);
   return findings;
 }

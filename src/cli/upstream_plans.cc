@@ -28,7 +28,10 @@ class Loader {
       route::Hop hop{.url = url,
                      .clear_password_allowed = settings_.clear_password,
                      .pipelined = settings_.pipelined && url.protocol == wire::ProxyProtocol::socks5,
-                     .announces = settings_.announces};
+                     .announces = settings_.announces,
+                     .fast_open = settings_.fast_open,
+                     .egress = settings_.egress};
+      hop.egress.mark = settings_.mark;
       if (url.user && url.protocol != wire::ProxyProtocol::socks4) hop.url.password = password;
       if (url.protection == wire::ProxyProtection::tls) hop.tls = tls;
       plan->hops.push_back(std::move(hop));

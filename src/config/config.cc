@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "base/duration.h"
-#include "config/keys.h"
 #include "base/loopback.h"
+#include "config/keys.h"
 #include "policy/unopened.h"
 
 namespace stile::config {
@@ -130,6 +130,10 @@ void add_contradictions_of_listener(const Config& config, std::size_t index, std
   }
   add_contradictions_of_auth(config, index, errors);
   add_contradictions_of_pac(config, index, errors);
+  if (listener.is_unix() && listener.fast_open) {
+    errors.push_back({line_of(config, fmt::format("listen[{}].fast_open", index)), 1,
+                      "listen.fast_open: a Unix-domain socket has no SYN"});
+  }
   if (listener.is_unix()) return;
   for (const std::string_view key : {"mode", "owner", "group"}) {
     const int line = line_of(config, fmt::format("listen[{}].{}", index, key));
@@ -377,7 +381,8 @@ std::vector<EffectiveValue> effective(const Config& config) {
         if (of_files && !is_unix) continue;
         const bool may_be_absent = key.type == KeyType::socket || key.type == KeyType::file ||
                                    key.type == KeyType::expect || key.type == KeyType::program ||
-                                   key.type == KeyType::service || key.type == KeyType::host;
+                                   key.type == KeyType::service || key.type == KeyType::host ||
+                                   key.type == KeyType::egress;
         if (may_be_absent && value_text(key, config, i).empty()) continue;
         if (key.type == KeyType::lists) {
           add_lists(config, key, values);

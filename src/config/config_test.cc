@@ -40,6 +40,7 @@ proxy_protocol_from = ["192.0.2.5", "2001:db8::/32"]
 [[listen]]
 address = "[2001:db8::1]:0"
 auth = ["none"]
+fast_open = "on"
 pac = ["http", "socks5"]
 [[listen]]
 address = "unix:/run/stile.sock"
@@ -139,6 +140,7 @@ TEST(Config, EveryKeyOfListenersIsRead) {
   EXPECT_EQ(config.listeners[0].auth, (AuthMethods{AuthMethod::password, AuthMethod::none}));
   EXPECT_TRUE(config.listeners[2].auth.empty());
   EXPECT_TRUE(config.listeners[1].proxy_protocol_from.empty());
+  EXPECT_TRUE(config.listeners[1].fast_open && !config.listeners[0].fast_open);
   EXPECT_FALSE(config.listeners[0].optional);
   EXPECT_EQ(config.listeners[2].where(), "unix:/run/stile.sock");
   EXPECT_EQ(config.listeners[2].file,
@@ -472,6 +474,8 @@ TEST(Pac, FaultsAreLocated) {
 
 TEST(Pac, WhatNoBrowserCouldUseIsRefused) {
   const std::string listen = "[[listen]]\naddress = '127.0.0.1:1'\n";
+  EXPECT_EQ(faults("[[listen]]\naddress = 'unix:/a'\nfast_open = 'on'\n"),
+            "3:1: listen.fast_open: a Unix-domain socket has no SYN\n");
   EXPECT_EQ(faults("[[listen]]\naddress = 'unix:/a'\npac = 'http'\n"),
             "3:1: listen.pac: no browser reaches a Unix-domain socket (give it a listener with an IP address)\n");
   EXPECT_EQ(faults(listen + "protocols = 'socks5'\npac = 'socks5'\n"),

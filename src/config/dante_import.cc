@@ -33,9 +33,10 @@ class Settings {
     if (externals_.size() == 1) {
       common_.egress = externals_.front();
     } else if (externals_.size() > 1) {
-      notes_.push_back({external_line_, 1,
-                        "several external addresses: the routing table chooses (write 'egress ADDRESS' behind the "
-                        "rules that are to leave from one)"});
+      notes_.push_back(
+          {external_line_, 1,
+           "several external addresses or interfaces: the routing table chooses (write 'egress ADDRESS' behind the "
+           "rules that are to leave from one)"});
     }
   }
 
@@ -97,9 +98,11 @@ class Settings {
   }
 
   void take_external(const DanteEntry& entry) {
-    const auto address = entry.words.empty() ? std::nullopt : Address::parse(entry.words.front());
-    if (!address) return note(entry, "an interface: the routing table chooses the address to leave from");
-    externals_.push_back(address->to_string());
+    const std::string_view word = entry.words.empty() ? std::string_view() : entry.words.front();
+    const auto address = Address::parse(word);
+    if (!address && !InterfaceName::parse(word)) return note(entry, "neither an address nor an interface");
+    if (!address) note(entry, "an interface: connections leave by it, and not only from its address");
+    externals_.push_back(address ? address->to_string() : std::string(word));
     external_line_ = entry.line;
   }
 

@@ -139,7 +139,7 @@ TEST(Dante, SettingsFindTheirPlaces) {
   EXPECT_EQ(config->limits.connect_per_address, std::chrono::seconds(40));
   EXPECT_EQ(config->udp.outside.ports.first, 40'000);
   EXPECT_EQ(config->users.file, "users");
-  EXPECT_TRUE(config->policy->options(0).egress.has_value());
+  EXPECT_TRUE(config->policy->options(0).egress.from.has_value());
 }
 
 TEST(Dante, WhatCannotBeSaidIsNamedAndNeverWider) {
@@ -162,7 +162,10 @@ TEST(Dante, WhatCannotBeSaidIsNamedAndNeverWider) {
   EXPECT_EQ(notes("child.maxrequests: 5\ninternal: eth0 port = 1080\nexternal: eth0"),
             "1: 'child.maxrequests' is left out\n"
             "2: no listener: write [[listen]] with an address of this interface and a port\n"
-            "3: an interface: the routing table chooses the address to leave from\n");
+            "3: an interface: connections leave by it, and not only from its address\n");
+  EXPECT_EQ(outcome("external: eth1\n" + door + "socks pass { from: 0/0 to: 8.8.8.8 command: connect }").rules,
+            "line-3: allow anyone to tcp 8.8.8.8 egress eth1\n");
+  EXPECT_EQ(notes("external: eth0/1"), "1: neither an address nor an interface\n");
 }
 
 TEST(Dante, FaultsHaveTheirLines) {

@@ -124,6 +124,18 @@ constexpr Key key_rows[] = {
          "such file. What goes past the proxy, and by which name browsers know it, says `[pac]`.",
      .example = "[\"http\", \"socks5\"]"},
     {.table = "listen",
+     .name = "fast_open",
+     .type = KeyType::choice,
+     .default_text = "off",
+     .help =
+         "TCP Fast Open (RFC 7413): what a client sends with its SYN is taken, which saves it a round trip. It needs "
+         "the bit of servers (2) in net.ipv4.tcp_fastopen (`sysctl -w net.ipv4.tcp_fastopen=3`); without it clients "
+         "connect as ever. "
+         "A SYN that comes twice may be served twice, which is why it is not on by itself.",
+     .example = "\"on\"",
+     .choice = &Listener::fast_open,
+     .words = {"off", "on"}},
+    {.table = "listen",
      .name = "mode",
      .type = KeyType::mode,
      .default_text = "0660",
@@ -379,6 +391,36 @@ constexpr Key key_rows[] = {
          "Where a SOCKS5 server's UDP relays may be, besides at the address by which it is reached itself: behind a "
          "load balancer, at the servers' own addresses. Datagrams are sent nowhere else, whatever it answers.",
      .example = "[\"10.0.0.0/24\"]"},
+    {.table = "upstream",
+     .name = "egress",
+     .type = KeyType::egress,
+     .default_text = "",
+     .help = "Where connections to the servers leave this host: an address of it, an interface, or both as "
+             "`ADDRESS%INTERFACE`. A rule's own `egress` comes before this.",
+     .example = "\"eth1\""},
+    {.table = "upstream",
+     .name = "mark",
+     .type = KeyType::number,
+     .default_text = "0",
+     .help = "The mark of these connections, for the system's routing (`ip rule add fwmark`); 0 is none. It needs a "
+             "privilege; see [limits](limits.md). A rule's own `mark` comes before this.",
+     .example = "7",
+     .count = &Upstream::mark,
+     .least = 0,
+     .most = 4'294'967'295},
+    {.table = "upstream",
+     .name = "fast_open",
+     .type = KeyType::choice,
+     .default_text = "off",
+     .help =
+         "TCP Fast Open (RFC 7413): what a server is told first goes with the SYN, from the second connection to it "
+         "on, which saves a round trip; see [upstreams](upstreams.md#one-round-trip-less). It needs a "
+         "server that takes it, and the bit of clients (1) in net.ipv4.tcp_fastopen here, which Linux has set. "
+         "Services in the path "
+         "(`proxy-protocol`) are connected to as without it.",
+     .example = "\"on\"",
+     .choice = &Upstream::fast_open,
+     .words = {"off", "on"}},
     {.table = "upstream",
      .name = "timeout",
      .type = KeyType::duration,

@@ -50,6 +50,7 @@ enum class KeyType : std::uint8_t {
   name,         // letters, digits, '-', '_' and '.'
   servers,      // a list of proxies' addresses
   pick,         // which of them
+  egress,       // an address or interface of this host, or both
   pac_ways,     // a list of what browsers are offered
   host,         // a host's name or address
   direct,       // a list of names, addresses and networks
@@ -68,7 +69,7 @@ using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration 
                                    Duration Users::*, Duration Engine::*, Duration Accounting::*, Duration Pam::*,
                                    Duration Command::*, Duration Upstream::*, Duration Resolver::*>;
 using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*,
-                                 bool Gssapi::*, bool Config::*, bool Upstream::*, bool Resolver::*>;
+                                 bool Gssapi::*, bool Config::*, bool Upstream::*, bool Resolver::*, bool Listener::*>;
 using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
                                std::string Pam::*, std::string Gssapi::*, std::string Pac::*, std::string Config::*,
                                std::string Upstream::*, std::string Helper::*>;

@@ -70,6 +70,7 @@ struct Listener {
   std::vector<Cidr> proxy_protocol_from;  // these sources begin with a PROXY header, all others must not
   SocketFile file;
   Tls tls;
+  bool fast_open = false;         // takes data that comes with a SYN
   std::vector<wire::PacWay> pac;  // what /proxy.pac offers, in this order; empty: there is no such file
 
   [[nodiscard]] bool is_unix() const noexcept { return !file.path.empty(); }

@@ -95,6 +95,8 @@ std::string type_text(const Key& key) {
       return "name";
     case KeyType::pick:
       return fmt::format("one of `\"{}\"`", fmt::join(pick_words, "\"`, `\""));
+    case KeyType::egress:
+      return "address, interface, or `ADDRESS%INTERFACE`";
     case KeyType::host:
       return "name or address of a host";
     default:

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/egress.h"
 #include "base/limits.h"
 #include "base/time.h"
 #include "wire/proxy_url.h"
@@ -42,6 +43,9 @@ struct Upstream {
   bool pipelined = false;       // SOCKS5: all of a conversation is sent at once
   bool announces = false;       // a PROXY header with user and session comes first
   std::vector<Cidr> relays;     // where its UDP relays may be, besides its own address
+  bool fast_open = false;       // what is sent first goes with the SYN
+  EgressSettings egress;        // where connections to the servers leave this host, the mark excepted
+  std::uint32_t mark = 0;       // 0: none
   Duration timeout = limits::upstream_greeting;
   Duration probe = Duration::zero();  // zero: a server is known by its sessions only
   std::uint32_t failures = limits::upstream_failures_to_down;

@@ -38,6 +38,9 @@ key = "k.pem"
 handshake = "pipelined"
 identity = "announce"
 relays = ["10.0.0.0/24", "2001:db8::5"]
+egress = "192.0.2.7%eth1"
+mark = 0x10
+fast_open = "on"
 timeout = "2s"
 failures = 1
 retry = "30s"
@@ -60,6 +63,10 @@ TEST(Upstream, IsReadWhole) {
   EXPECT_EQ(exit.pick, Pick::hash_user);
   EXPECT_TRUE(exit.pipelined && exit.announces && exit.takes_names());
   EXPECT_EQ(exit.relays, (std::vector{*Cidr::parse("10.0.0.0/24"), *Cidr::parse("2001:db8::5")}));
+  EXPECT_EQ(exit.egress.place_text(), "192.0.2.7%eth1");
+  EXPECT_EQ(exit.mark, 16U);
+  EXPECT_TRUE(exit.fast_open);
+  EXPECT_FALSE(config->upstreams[1].fast_open || config->upstreams[1].egress.is_set());
   EXPECT_EQ(exit.timeout, std::chrono::seconds(2));
   EXPECT_EQ(exit.failures, 1U);
   EXPECT_EQ(exit.retry, std::chrono::seconds(30));
@@ -86,13 +93,15 @@ TEST(Upstream, ValuesInForceAreToldAsTheFileWritesThem) {
     }
   }
   EXPECT_EQ(text,
-            "upstream[1].name=far stile.toml:21\n"
-            "upstream[1].servers=[\"socks5://192.0.2.1:1080\"] stile.toml:22\n"
+            "upstream[1].name=far stile.toml:24\n"
+            "upstream[1].servers=[\"socks5://192.0.2.1:1080\"] stile.toml:25\n"
             "upstream[1].pick=first-alive default\n"
-            "upstream[1].clear_password=allow stile.toml:23\n"
+            "upstream[1].clear_password=allow stile.toml:26\n"
             "upstream[1].handshake=step-by-step default\n"
             "upstream[1].identity=hide default\n"
             "upstream[1].relays=[] default\n"
+            "upstream[1].mark=0 default\n"
+            "upstream[1].fast_open=off default\n"
             "upstream[1].timeout=5s default\n"
             "upstream[1].failures=3 default\n"
             "upstream[1].retry=5s default\n"
@@ -136,6 +145,11 @@ TEST(Upstream, EveryFaultIsToldWithItsPlace) {
   EXPECT_EQ(faults(upstream("servers = \"socks5h+gssapi://192.0.2.1\"\n")),
             "3:11: upstream.servers: a server has no Kerberos ticket of its own (use +tls with a certificate or a "
             "password)\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\negress = \"eth0/1\"\n")),
+            "4:10: upstream.egress: expected an address of this host, an IPv6 prefix of it or an interface, found "
+            "'eth0/1'\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\nmark = 4294967296\n")),
+            "4:8: upstream.mark: expected a whole number from 0 to 4294967295\n");
   EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\npick = \"random\"\n")),
             "4:8: upstream.pick: expected one of first-alive, round-robin, least-latency, least-sessions, hash-source, "
             "hash-user, hash-target\n");

@@ -10,6 +10,7 @@
 #include "base/duration.h"
 #include "base/loopback.h"
 #include "config/keys.h"
+#include "policy/option_values.h"
 #include "policy/patterns.h"
 #include "wire/helper_record.h"
 
@@ -70,6 +71,10 @@ Engine& part(Config& config, Value Engine::*) {
 template <class Value>
 Resolver& part(Config& config, Value Resolver::*) {
   return config.resolvers.back();
+}
+template <class Value>
+Listener& part(Config& config, Value Listener::*) {
+  return config.listeners.back();
 }
 template <class Value>
 Accounting& part(Config& config, Value Accounting::*) {
@@ -199,6 +204,13 @@ Stored store_pick(std::string_view text, Config& config) {
     return std::unexpected(fmt::format("expected one of {}", fmt::join(pick_words, ", ")));
   }
   config.upstreams.back().pick = static_cast<Pick>(found - pick_words.begin());
+  return {};
+}
+
+Stored store_egress(std::string_view text, Config& config) {
+  const auto egress = policy::parse_egress(text);
+  if (!egress) return std::unexpected(egress.error().message);
+  config.upstreams.back().egress = *egress;
   return {};
 }
 
@@ -560,9 +572,10 @@ Upstream upstream_at(const Config& config, std::size_t index) {
 Resolver resolver_at(const Config& config, std::size_t index) {
   return index < config.resolvers.size() ? config.resolvers[index] : Resolver{};
 }
-/// A configuration whose last upstream and resolver are those, for `part`.
+/// A configuration whose last listener, upstream and resolver are those, for `part`.
 Config with_table_at(const Config& config, std::size_t index) {
   Config alone;
+  alone.listeners.push_back(listener_at(config, index));
   alone.upstreams.push_back(upstream_at(config, index));
   alone.resolvers.push_back(resolver_at(config, index));
   return alone;
@@ -602,6 +615,8 @@ std::expected<void, std::string> store_text(const Key& key, std::string_view tex
       return store_name(text, config);
     case KeyType::pick:
       return store_pick(text, config);
+    case KeyType::egress:
+      return store_egress(text, config);
     default:
       return store_duration(key, text, config);
   }
@@ -677,7 +692,8 @@ std::expected<ListenPlace, std::string> parse_listen_place(std::string_view text
 }
 
 std::string value_text(const Key& key, const Config& all, std::size_t index) {
-  const bool in_turn = key.table == "upstream" || key.table == "resolver";
+  const bool one_listeners = key.table == "listen" && key.type == KeyType::choice;
+  const bool in_turn = key.table == "upstream" || key.table == "resolver" || one_listeners;
   const Config alone = in_turn ? with_table_at(all, index) : Config{};
   const Config& config = in_turn ? alone : all;
   switch (key.type) {
@@ -685,6 +701,8 @@ std::string value_text(const Key& key, const Config& all, std::size_t index) {
       return config.upstreams.back().name;
     case KeyType::pick:
       return std::string(pick_words[static_cast<std::size_t>(config.upstreams.back().pick)]);
+    case KeyType::egress:
+      return config.upstreams.back().egress.place_text();
     case KeyType::address:
       return index < config.listeners.size() ? config.listeners[index].where() : "";
     case KeyType::number:

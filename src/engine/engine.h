@@ -24,6 +24,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/interface_name.h"
 #include "base/time.h"
 
 namespace stile::engine {
@@ -140,23 +141,34 @@ struct IcmpReport {
   friend bool operator==(const IcmpReport&, const IcmpReport&) = default;
 };
 
-/// The address that a socket of ours is bound to before it is used.
+/// Where a socket of ours leaves this host, said before it is used. What is left out is the system's choice.
 struct Egress {
-  Address address;
-  bool foreign = false;  // it need not stand on an interface of this host (Linux IP_FREEBIND, ip(7))
+  std::optional<Address> address = {};
+  bool foreign = false;          // it need not stand on an interface of this host (Linux IP_FREEBIND, ip(7))
+  InterfaceName interface = {};  // nothing leaves or arrives by another (SO_BINDTODEVICE, socket(7))
+  std::uint32_t mark = 0;        // for the system's routing (SO_MARK, socket(7)), a privilege; 0: none
+};
+
+struct ConnectOptions {
+  const Egress* from = nullptr;  // its address, where it has one, is of the peer's family
+  // Where the system knows a cookie of the peer's, the connect succeeds before the peer has answered, `peer_endpoint`
+  // fails as long, and what is sent first leaves with the SYN (RFC 7413), perhaps twice; what would have failed the
+  // connect fails a later call instead. Elsewhere it connects as without. For who sends first, and at once.
+  bool fast_open = false;
 };
 
 /// How a connect ended when it did not succeed.
 struct ConnectFailure {
   Error error;
   std::optional<IcmpReport> icmp;  // present when the network itself reported it, absent for a local refusal
-  bool egress = false;             // the socket could not be bound to it
+  bool egress = false;             // the socket could not be made to leave there
 };
 
 struct ListenOptions {
   int backlog = 4096;
-  bool reuse_port = false;  // for the server's own workers only
-  bool foreign = false;     // as of Egress
+  bool reuse_port = false;         // for the server's own workers only
+  const Egress* egress = nullptr;  // where answers leave; `address` is not looked at
+  bool fast_open = false;          // takes data that comes with a SYN (RFC 7413), where the system does
 };
 
 /// One datagram to send, or what was just received. `payload` lies in the caller's buffer.
@@ -243,12 +255,11 @@ class Engine {
   /// False when no reserve descriptor could be had back or nothing waited.
   virtual bool shed_one(Socket& listener) = 0;
   /// Opens `socket` (closed before) and connects; one completion of the socket's operation, then `connect_result`.
-  /// A failure known at once is returned; nothing is pending then, and the socket is closed. `from`, of the peer's
-  /// family: where it leaves; nullptr: the system chooses.
+  /// A failure known at once is returned; nothing is pending then, and the socket is closed.
   [[nodiscard]] virtual std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer,
-                                                                    const Egress* from) = 0;
+                                                                    const ConnectOptions& options) = 0;
   [[nodiscard]] std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer) {
-    return connect(socket, peer, nullptr);
+    return connect(socket, peer, {});
   }
   /// After the completion of `connect` with Status::done, once. A failure leaves the socket closed.
   [[nodiscard]] virtual std::expected<void, ConnectFailure> connect_result(Socket& socket) = 0;
@@ -281,8 +292,12 @@ class Engine {
   /// unspecified. Such a socket knows no RST: the peer takes an abort for what the kernel makes of it, a FIN mostly.
   /// The user behind the peer of an accepted one, as the kernel says; absent for TCP.
   [[nodiscard]] virtual std::optional<std::uint32_t> peer_user(const Socket& socket) const noexcept = 0;
-  /// The address of this host from which packets to `destination` leave. Sends nothing.
-  [[nodiscard]] virtual Result<Address> source_towards(const Address& destination) = 0;
+  /// The address of this host from which packets to `destination` leave. Sends nothing. `from`: of a socket that
+  /// leaves there.
+  [[nodiscard]] virtual Result<Address> source_towards(const Address& destination, const Egress* from) = 0;
+  [[nodiscard]] Result<Address> source_towards(const Address& destination) {
+    return source_towards(destination, nullptr);
+  }
 
   // ── splicing ──────────────────────────────────────────────────────────────────────────────────────────────────
   /// `pipe.capacity` says what was granted.
@@ -295,9 +310,12 @@ class Engine {
   [[nodiscard]] virtual Result<std::size_t> splice_out(Pipe& pipe, Socket& to) = 0;
 
   // ── UDP ───────────────────────────────────────────────────────────────────────────────────────────────────────
-  /// Opens a datagram socket bound to `local`. IPv6 sockets are V6ONLY. `foreign`: as of Egress.
-  [[nodiscard]] virtual Result<void> open_udp(Socket& socket, const Endpoint& local, bool foreign) = 0;
-  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local) { return open_udp(socket, local, false); }
+  /// Opens a datagram socket bound to `local`. IPv6 sockets are V6ONLY. `from`: where it leaves; its `address` is not
+  /// looked at.
+  [[nodiscard]] virtual Result<void> open_udp(Socket& socket, const Endpoint& local, const Egress* from) = 0;
+  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local) {
+    return open_udp(socket, local, nullptr);
+  }
   /// From now on datagrams of one sender may come as trains (Datagram::segment; Linux udp(7), UDP_GRO): what is given
   /// to `receive_datagrams` needs room for 65,535 octets each, or trains are cut short. And what `send_datagrams` takes
   /// may leave so (UDP_SEGMENT): neighbours of equal size with one destination; their receiver cannot tell. An error

@@ -84,7 +84,8 @@ bool OptionParser::parse_option(const Token& word) {
   if (word.text == "quota") return parse_quota(word);
   if (word.text == "when") return parse_when();
   if (word.text == "log") return expect_once(word, !std::exchange(log_given_, true)) && parse_log();
-  if (word.text == "egress") return parse_once(word, options_.egress, "an address to connect from", parse_egress);
+  if (word.text == "egress") return parse_egress_place(word);
+  if (word.text == "mark") return parse_mark(word);
   if (word.text == "redirect") return parse_once(word, options_.redirect, "HOST:PORT", parse_place);
   return parse_once(word, options_.idle, "a duration", parse_idle);
 }
@@ -232,6 +233,28 @@ bool OptionParser::parse_when() {
   if (hours == nullptr) return false;
   if (const auto parsed = parse_hours(hours->text, when); !parsed) return fail(*hours, parsed.error());
   options_.when.push_back(when);
+  return true;
+}
+
+// The place alone: a mark that stands before it stays.
+bool OptionParser::parse_egress_place(const Token& word) {
+  if (!expect_once(word, !options_.egress.has_place())) return false;
+  const Token* const value = line_.take_word("an address or interface to leave from", option_words());
+  if (value == nullptr) return false;
+  auto place = parse_egress(value->text);
+  if (!place) return fail(*value, place.error());
+  place->mark = options_.egress.mark;
+  options_.egress = *place;
+  return true;
+}
+
+bool OptionParser::parse_mark(const Token& word) {
+  if (!expect_once(word, options_.egress.mark == 0)) return false;
+  const Token* const value = line_.take_word("a mark, a number", option_words());
+  if (value == nullptr) return false;
+  const auto mark = stile::policy::parse_mark(value->text);
+  if (!mark) return fail(*value, mark.error());
+  options_.egress.mark = *mark;
   return true;
 }
 

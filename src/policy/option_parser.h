@@ -29,6 +29,8 @@ class OptionParser {
   bool parse_sessions(const Token& word);
   bool parse_quota(const Token& word);
   bool parse_when();
+  bool parse_egress_place(const Token& word);
+  bool parse_mark(const Token& word);
   bool parse_log();
   // `[per …]`; nothing after a fault.
   std::optional<Scope> parse_scope(bool tunnel_too);

@@ -179,18 +179,44 @@ std::expected<std::uint16_t, Fault> parse_minute(std::string_view word) {
   return static_cast<std::uint16_t>(*minute);
 }
 
-std::expected<Cidr, Fault> parse_egress(std::string_view word) {
-  const auto source = parse_source(word);
+std::expected<EgressSettings, Fault> parse_egress(std::string_view word) {
+  const std::size_t percent = word.find('%');
+  const std::string_view address = word.substr(0, percent);
+  EgressSettings egress;
+  if (percent != std::string_view::npos) {
+    const auto interface = InterfaceName::parse(word.substr(percent + 1));
+    if (!interface || interface->empty()) {
+      return fault("expected an interface of this host behind the '%', found " + quoted(word.substr(percent + 1)),
+                   percent + 1);
+    }
+    egress.interface = *interface;
+  }
+  const auto source = parse_source(address);
   const auto* const prefix = source ? std::get_if<Cidr>(&*source) : nullptr;
   if (prefix == nullptr) {
-    return fault("expected an address of this host, or an IPv6 prefix of it, found " + quoted(word));
+    const auto alone = !source && percent == std::string_view::npos ? InterfaceName::parse(word) : std::nullopt;
+    if (alone) return EgressSettings{.from = {}, .interface = *alone, .mark = 0};
+    return fault("expected an address of this host, an IPv6 prefix of it or an interface, found " + quoted(word));
   }
   if (prefix->base.is_v4() && prefix->length != 32) {
     return fault(quoted(word) + " is a prefix of IPv4, where one address must be named");
   }
   const bool multicast = class_prefix_of(prefix->base).target_class == TargetClass::multicast;
   if (prefix->base.is_unspecified() || multicast) return fault("nothing connects from " + quoted(word));
-  return *prefix;
+  egress.from = *prefix;
+  return egress;
+}
+
+std::expected<std::uint32_t, Fault> parse_mark(std::string_view word) {
+  const bool hexadecimal = word.starts_with("0x");
+  const std::string_view digits = word.substr(hexadecimal ? 2 : 0);
+  std::uint32_t mark = 0;
+  const char* const last = digits.data() + digits.size();
+  const auto [end, error] = std::from_chars(digits.data(), last, mark, hexadecimal ? 16 : 10);
+  if (error != std::errc{} || end != last || mark == 0) {
+    return fault("expected a mark from 1 to 4294967295, or from 0x1 to 0xffffffff, found " + quoted(word));
+  }
+  return mark;
 }
 
 std::expected<Target, Fault> parse_place(std::string_view word) {
@@ -242,10 +268,8 @@ std::vector<std::string> option_texts(const Options& options) {
   }
   for (const Quota& quota : options.quotas) texts.push_back(quota_text(quota));
   for (const When& when : options.when) texts.push_back(when_text(when));
-  if (options.egress) {
-    const bool one = *options.egress == Cidr::host(options.egress->base);
-    texts.push_back("egress " + (one ? options.egress->base.to_string() : options.egress->to_string()));
-  }
+  if (options.egress.has_place()) texts.push_back("egress " + options.egress.place_text());
+  if (options.egress.mark != 0) texts.push_back("mark " + std::to_string(options.egress.mark));
   if (options.redirect) texts.push_back("redirect " + place_text(*options.redirect));
   if (options.idle) {
     texts.push_back("idle " + (*options.idle == Duration::zero() ? "off" : stile::to_text(*options.idle)));

@@ -27,7 +27,10 @@ namespace stile::policy {
 [[nodiscard]] std::expected<WeekTime, Fault> parse_day(std::string_view word);
 [[nodiscard]] std::expected<std::uint16_t, Fault> parse_minute(std::string_view word);
 
-[[nodiscard]] std::expected<Cidr, Fault> parse_egress(std::string_view word);
+/// ADDRESS, INTERFACE or ADDRESS%INTERFACE; the address may be a prefix of IPv6. Without a mark.
+[[nodiscard]] std::expected<EgressSettings, Fault> parse_egress(std::string_view word);
+/// From 1 on, decimal, or hexadecimal behind 0x as `ip rule` writes it.
+[[nodiscard]] std::expected<std::uint32_t, Fault> parse_mark(std::string_view word);
 /// HOST:PORT, the port a number or a service name. A host that reads like a class must be quoted, as in targets.
 [[nodiscard]] std::expected<Target, Fault> parse_place(std::string_view word);
 [[nodiscard]] std::expected<Duration, Fault> parse_idle(std::string_view word);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/address.h"
+#include "base/egress.h"
 #include "base/time.h"
 
 namespace stile::policy {
@@ -69,10 +70,10 @@ struct Options {
   std::vector<Rate> rates;
   std::vector<SessionsLimit> sessions;
   std::vector<Quota> quotas;
-  std::vector<When> when;          // any of them; empty: always. It and `log` may also stand behind a deny
-  std::optional<Cidr> egress;      // the address to connect from; an IPv6 prefix: a random one of it each time
-  std::optional<Target> redirect;  // where to connect instead, as written
-  std::optional<Duration> idle;    // in the place of [limits] idle; zero: off
+  std::vector<When> when;                    // any of them; empty: always. It and `log` may also stand behind a deny
+  EgressSettings egress;                     // where it leaves this host: `egress` and `mark`
+  std::optional<Target> redirect;            // where to connect instead, as written
+  std::optional<Duration> idle;              // in the place of [limits] idle; zero: off
   RecordDetail log = RecordDetail::session;  // behind a deny: whether the refusal is recorded; never url
 
   friend bool operator==(const Options&, const Options&) = default;

@@ -86,12 +86,22 @@ TEST(Options, When) {
 
 TEST(Options, PlacesAndTheRest) {
   const Options parsed = options("egress 192.0.2.7 redirect proxy.corp.example:https idle 5m log url");
-  EXPECT_EQ(parsed.egress, cidr("192.0.2.7"));
+  EXPECT_EQ(parsed.egress.from, cidr("192.0.2.7"));
   EXPECT_EQ(parsed.redirect, target("proxy.corp.example", 443));
   EXPECT_EQ(parsed.idle, Duration(5min));
   EXPECT_EQ(parsed.log, RecordDetail::url);
-  EXPECT_EQ(options("egress 2001:db8::/64").egress, cidr("2001:db8::/64"));
-  EXPECT_EQ(options("egress [2001:db8::1]").egress, cidr("2001:db8::1"));
+  EXPECT_EQ(options("egress 2001:db8::/64").egress.from, cidr("2001:db8::/64"));
+  EXPECT_EQ(options("egress [2001:db8::1]").egress.from, cidr("2001:db8::1"));
+  EXPECT_EQ(options("egress eth0.100").egress.place_text(), "eth0.100");
+  EXPECT_FALSE(options("egress eth0.100").egress.from);
+  EXPECT_EQ(options("egress 192.0.2.7%eth1").egress.from, cidr("192.0.2.7"));
+  EXPECT_EQ(options("egress 192.0.2.7%eth1").egress.interface.text(), "eth1");
+  EXPECT_EQ(options("egress 2001:db8::/64%eth1").egress.place_text(), "2001:db8::/64%eth1");
+  EXPECT_EQ(options("mark 7").egress.mark, 7U);
+  EXPECT_FALSE(options("mark 7").egress.has_place());
+  EXPECT_EQ(options("mark 0xFF egress eth1").egress.mark, 255U);
+  EXPECT_EQ(options("mark 0xFF egress eth1").egress.place_text(), "eth1");
+  EXPECT_EQ(options("egress eth1 mark 4294967295").egress.mark, 4'294'967'295U);
   EXPECT_EQ(options("redirect [2001:db8::1]:80").redirect, target("2001:db8::1", 80));
   EXPECT_EQ(options("redirect 10.0.0.1:80").redirect, target("10.0.0.1", 80));
   EXPECT_EQ(options("redirect \"public\":80").redirect, target("public", 80));
@@ -144,8 +154,21 @@ TEST(Options, Faults) {
       {"when mon 8:00-18:00", "10 expected times of day such as 08:00-18:00, found '8:00-18:00'"},
       {"when mon 08:00-24:01", "10 expected times of day such as 08:00-18:00, found '08:00-24:01'"},
       {"when mon 24:00-06:00", "10 expected times of day such as 08:00-18:00, found '24:00-06:00'"},
-      {"egress public", "8 expected an address of this host, or an IPv6 prefix of it, found 'public'"},
+      {"egress public", "8 expected an address of this host, an IPv6 prefix of it or an interface, found 'public'"},
       {"egress 192.0.2.0/24", "8 '192.0.2.0/24' is a prefix of IPv4, where one address must be named"},
+      {"egress 192.0.2.300",
+       "8 expected an address of this host, an IPv6 prefix of it or an interface, found '192.0.2.300'"},
+      {"egress eth0/1", "8 expected an address of this host, an IPv6 prefix of it or an interface, found 'eth0/1'"},
+      {"egress eth1%eth1",
+       "8 expected an address of this host, an IPv6 prefix of it or an interface, found 'eth1%eth1'"},
+      {"egress 192.0.2.7%", "18 expected an interface of this host behind the '%', found ''"},
+      {"egress 192.0.2.7%1", "18 expected an interface of this host behind the '%', found '1'"},
+      {"egress eth1 egress 192.0.2.7", "13 'egress' stands in this rule already"},
+      {"mark 0", "6 expected a mark from 1 to 4294967295, or from 0x1 to 0xffffffff, found '0'"},
+      {"mark 4294967296", "6 expected a mark from 1 to 4294967295, or from 0x1 to 0xffffffff, found '4294967296'"},
+      {"mark 0x", "6 expected a mark from 1 to 4294967295, or from 0x1 to 0xffffffff, found '0x'"},
+      {"mark -1", "6 expected a mark from 1 to 4294967295, or from 0x1 to 0xffffffff, found '-1'"},
+      {"mark 7 mark 8", "8 'mark' stands in this rule already"},
       {"egress ::", "8 nothing connects from '::'"},
       {"egress 224.0.0.1", "8 nothing connects from '224.0.0.1'"},
       {"redirect a.example", "10 expected HOST:PORT, found 'a.example'"},
@@ -196,7 +219,9 @@ class Random {
       }
     }
     while (below(2) == 0) made.when.push_back(when());
-    if (below(2) == 0) made.egress = cidr(below(2) == 0 ? "192.0.2.1" : "2001:db8::/48");
+    if (below(2) == 0) made.egress.from = cidr(below(2) == 0 ? "192.0.2.1" : "2001:db8::/48");
+    if (below(2) == 0) made.egress.interface = *InterfaceName::parse("eth0.100");
+    if (below(2) == 0) made.egress.mark = static_cast<std::uint32_t>(1 + below(100));
     if (below(2) == 0) made.redirect = target(below(2) == 0 ? "a.example" : "2001:db8::1", 443);
     if (below(2) == 0) made.idle = std::chrono::seconds(below(5000) < 100 ? 0 : 1 + below(5000));
     made.log = static_cast<RecordDetail>(below(3));

@@ -35,8 +35,8 @@ constexpr auto services = std::to_array<std::pair<std::string_view, std::uint16_
     {"whois", 43},        {"xmpp-client", 5222}, {"xmpp-server", 5269},
 });
 
-constexpr auto options =
-    std::to_array<std::string_view>({"via", "rate", "sessions", "quota", "when", "egress", "redirect", "idle", "log"});
+constexpr auto options = std::to_array<std::string_view>(
+    {"via", "rate", "sessions", "quota", "when", "egress", "mark", "redirect", "idle", "log"});
 
 constexpr auto days = std::to_array<std::string_view>({"mon", "tue", "wed", "thu", "fri", "sat", "sun"});
 

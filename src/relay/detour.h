@@ -17,7 +17,7 @@ class Detour {
   /// As long as it is open.
   struct Path {
     Endpoint relay;                // where every datagram goes, and from where every answer comes
-    engine::Egress from;           // the address that datagrams leave from: others are not taken there
+    engine::Egress from;           // has an address: datagrams from another one are not taken there
     wire::NestedHeaders& headers;  // of the relays behind it
   };
 

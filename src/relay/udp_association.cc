@@ -332,15 +332,16 @@ void Association::send_up(const LastWay& way, MutableBytes payload) {
 
 Association::Side* Association::outgoing(const Target& asked, Family family, DatagramTerms* terms) {
   const bool leaves_from = terms != nullptr && terms->egress;
-  if (leaves_from && terms->egress->address.family() != family) {
+  if (leaves_from && terms->egress->address && terms->egress->address->family() != family) {
     drop(UdpDrop::send, asked);
     return nullptr;
   }
-  Side& way = leaves_from ? egress_side(*terms) : side(family);
+  Side& way = leaves_from ? egress_side(*terms, family) : side(family);
   if (way.socket.is_open()) return &way;
   const Address any = family == Family::ipv4 ? Address{} : Address::v6(std::array<std::uint8_t, 16>{});
-  const engine::Egress from = leaves_from ? *terms->egress : engine::Egress{.address = any};
-  if (const auto opened = relay_.engine_.open_udp(way.socket, {from.address, 0}, from.foreign); !opened) {
+  const engine::Egress* const from = leaves_from ? &*terms->egress : nullptr;
+  const Address local = from == nullptr ? any : from->address.value_or(any);
+  if (const auto opened = relay_.engine_.open_udp(way.socket, {local, 0}, from); !opened) {
     drop(drop_of(opened.error().kind), asked);
     return nullptr;
   }
@@ -353,11 +354,12 @@ Association::Side* Association::outgoing(const Target& asked, Family family, Dat
   return &way;
 }
 
-// At most one for each rule that names one.
-Association::Side& Association::egress_side(DatagramTerms& terms) {
-  const auto found = std::ranges::find(egress_sides_, &terms, [](const auto& one) { return &one->terms; });
+// At most one of each family for each rule that says where.
+Association::Side& Association::egress_side(DatagramTerms& terms, Family family) {
+  const auto is_it = [&](const auto& one) { return &one->terms == &terms && one->family == family; };
+  const auto found = std::ranges::find_if(egress_sides_, is_it);
   if (found != egress_sides_.end()) return (*found)->side;
-  return egress_sides_.emplace_back(std::make_unique<EgressSide>(*this, terms))->side;
+  return egress_sides_.emplace_back(std::make_unique<EgressSide>(*this, terms, family))->side;
 }
 
 void Association::flush_up(Family family) {

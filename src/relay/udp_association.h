@@ -79,15 +79,17 @@ class Association {
     [[nodiscard]] bool broken() const noexcept;
   };
 
-  /// Of targets whose rule names an address to leave from.
+  /// Of targets of one family whose rule says where to leave.
   struct EgressSide {
-    EgressSide(Association& of, DatagramTerms& for_terms) : association(of), terms(for_terms) {
+    EgressSide(Association& of, DatagramTerms& for_terms, Family for_family)
+        : association(of), terms(for_terms), family(for_family) {
       side.socket.bind<&EgressSide::on_ready>(this);
     }
     void on_ready(engine::Status) { association.on_targets_ready(side); }
 
     Association& association;
     DatagramTerms& terms;
+    Family family;
     Side side;
   };
 
@@ -146,7 +148,7 @@ class Association {
   [[nodiscard]] std::optional<LastWay> send_to(UdpTargets::Entry& entry, MutableBytes payload);
   void send_up(const LastWay& way, MutableBytes payload);
   [[nodiscard]] Side* outgoing(const Target& asked, Family family, DatagramTerms* terms);
-  [[nodiscard]] Side& egress_side(DatagramTerms& terms);
+  [[nodiscard]] Side& egress_side(DatagramTerms& terms, Family family);
   void flush_up(Family family);
   void flush_up();
 

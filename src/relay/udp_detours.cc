@@ -3,6 +3,7 @@
 #include <utility>
 #include <variant>
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "relay/udp_association.h"
 #include "relay/udp_buffers.h"
@@ -67,7 +68,8 @@ bool Association::open_side(DetourSide& way, const Detour::Path& path) {
   Side& side = way.side;
   if (side.socket.is_open()) return true;
   if (side.socket.pending() || relay_.live_.reaches(path.relay)) return false;
-  if (!relay_.engine_.open_udp(side.socket, {path.from.address, 0}, path.from.foreign)) return false;
+  STILE_ASSERT(path.from.address.has_value());
+  if (!relay_.engine_.open_udp(side.socket, {*path.from.address, 0}, &path.from)) return false;
   side.errors_in_a_row = 0;
   side.lost = 0;
   (void)relay_.engine_.use_trains(side.socket);

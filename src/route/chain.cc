@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "base/assert.h"
-#include "base/loopback.h"
 #include "protect/gss_initiation.h"
 
 namespace stile::route {
@@ -21,7 +20,12 @@ std::string_view text_of(const std::optional<std::string>& text) noexcept {
 
 Chain::Chain(engine::Engine& engine, resolve::Resolver& resolver, std::span<const Hop* const> hops, const Ask& ask,
              const ChainLimits& limits)
-    : engine_(engine), resolver_(resolver), hop_count_(hops.size()), ask_(ask), limits_(limits), dial_(engine) {
+    : engine_(engine),
+      resolver_(resolver),
+      hop_count_(hops.size()),
+      ask_(ask),
+      limits_(limits),
+      approach_(engine, resolver) {
   STILE_ASSERT(!hops.empty() && hops.size() <= hops_.size());
   std::ranges::copy(hops, hops_.begin());
   for (const Hop* const one : hops) {
@@ -30,7 +34,7 @@ Chain::Chain(engine::Engine& engine, resolve::Resolver& resolver, std::span<cons
   deadline_.bind<&Chain::on_deadline>(this);
   line_.bind<&Chain::on_ready>(this);
   lookup_.bind<&Chain::on_resolved>(this);
-  dial_.bind<&Chain::on_dialled>(this);
+  approach_.bind<&Chain::on_approached>(this);
 }
 
 Chain::Chain(engine::Engine& engine, resolve::Resolver& resolver, const Hop& hop, const Ask& ask,
@@ -43,17 +47,29 @@ Chain::~Chain() {
 }
 
 void Chain::start() {
+  if (prepare()) next_name();
+}
+
+void Chain::start(Approach& met) {
+  STILE_ASSERT(!met.pending() && met.trouble().obstacle == Obstacle::none);
+  peer_ = met.peer();
+  met.take(line_.socket());
+  start();
+}
+
+bool Chain::prepare() {
   STILE_ASSERT(!running_ && step_ == Step::names);
   running_ = true;
   for (std::size_t i = 0; i < hop_count_; ++i) {
     hop_ = i;
-    if (const Obstacle obstacle = unfit(hop(i), i == 0); obstacle != Obstacle::none) return fail(obstacle);
+    if (const Obstacle obstacle = unfit(hop(i), i == 0); obstacle != Obstacle::none) {
+      fail(obstacle);
+      return false;
+    }
     asked_.push_back(i + 1 == hop_count_ ? ask_.target : hop(i + 1).url.server);
   }
   hop_ = 0;
-  const Target& server = hop(0).url.server;
-  if (const HostName* const name = server.host_name()) return resolver_.resolve(lookup_, *name);
-  proxy_found({server.address(), 1});
+  return true;
 }
 
 /// What forbids to meet it at all. Behind another proxy a password in clear passes through networks that nobody here
@@ -76,26 +92,14 @@ void Chain::cancel() noexcept {
 void Chain::on_resolved(engine::Status) {
   if (step_ == Step::ended) return complete_when_quiet();
   const resolve::Answer& answer = lookup_.answer();
-  if (candidates_.empty()) {
-    if (answer.addresses.empty()) return fail(Obstacle::proxy_name, answer.reason);
-    return proxy_found(answer.addresses);
-  }
   if (!answer.addresses.empty()) return target_found(answer.addresses);
   if (is_last()) return fail(Obstacle::target_name, answer.reason);
   ++hop_;
   fail(Obstacle::proxy_name, answer.reason);
 }
 
-void Chain::proxy_found(std::span<const Address> addresses) {
-  const wire::ProxyUrl& url = hop(0).url;
-  const bool afar = !std::ranges::all_of(addresses, is_loopback);
-  const bool in_clear = url.protection == wire::ProxyProtection::none;
-  if (url.password && in_clear && afar && !hop(0).clear_password_allowed) return fail(Obstacle::clear_password);
-  for (const Address& address : addresses) candidates_.push_back({address, url.server.port});
-  next_name();
-}
-
-/// Goes on to the next hop that is to be asked for an address and has a name; behind the last one, dials.
+/// Goes on to the next hop that is to be asked for an address and has a name; behind the last one, to the first
+/// connection.
 void Chain::next_name() {
   for (; hop_ < hop_count_; ++hop_) {
     if (hop(hop_).url.resolves_names) continue;
@@ -104,9 +108,9 @@ void Chain::next_name() {
     if (!carried) return fail(Obstacle::target_family);
   }
   hop_ = 0;
+  if (line_.is_open()) return meet();
   step_ = Step::dialling;
-  const std::vector<std::optional<engine::Egress>> egress(ask_.egress ? candidates_.size() : 0, ask_.egress);
-  dial_.start(candidates_, limits_.dial, egress);
+  approach_.start(hop(0), limits_.dial, ask_.egress);
 }
 
 void Chain::target_found(std::span<const Address> addresses) {
@@ -119,11 +123,11 @@ void Chain::target_found(std::span<const Address> addresses) {
 
 // ── the connection ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-void Chain::on_dialled(engine::Status) {
+void Chain::on_approached(engine::Status) {
   if (step_ == Step::ended) return complete_when_quiet();
-  peer_ = dial_.peer();
-  if (dial_.reason() != Reason::none) return fail(Obstacle::dial, dial_.reason());
-  dial_.take(line_.socket());
+  peer_ = approach_.peer();
+  if (approach_.trouble().obstacle != Obstacle::none) return finish(approach_.trouble());
+  approach_.take(line_.socket());
   meet();
 }
 
@@ -332,7 +336,7 @@ void Chain::finish(const Trouble& trouble) noexcept {
   trouble_ = trouble;
   step_ = Step::ended;
   resolver_.cancel(lookup_);
-  dial_.cancel();
+  approach_.cancel();
   engine_.cancel(deadline_);
   if (trouble.obstacle != Obstacle::none) line_.close(engine_);
   complete_when_quiet();
@@ -340,7 +344,7 @@ void Chain::finish(const Trouble& trouble) noexcept {
 
 /// The records of all operations live in this object, so that it may not go before the last of them has completed.
 void Chain::complete_when_quiet() noexcept {
-  if (!running_ || lookup_.pending() || dial_.pending() || deadline_.pending() || line_.pending()) return;
+  if (!running_ || lookup_.pending() || approach_.pending() || deadline_.pending() || line_.pending()) return;
   running_ = false;
   engine_.post(done_);
 }

@@ -1,8 +1,8 @@
-// One connection through one proxy or several: finds the first, dials it, holds the conversation with it
+// One connection through one proxy or several: dials the first (approach.h), holds the conversation with it
 // (session/client_session.h), has it connect to the second, and so on; the last is asked for what is wanted. Then it
 // hands over the stream, with not one octet of it read.
 //
-// Names: the first proxy's own is resolved here. What a proxy is asked for, the next one or the target, is resolved
+// Names: what a proxy is asked for, the next one or the target, is resolved
 // here for socks4, socks5 and proxy-protocol, and then the first address that the protocol can carry is asked for; for
 // socks4a, socks5h and http it goes to the proxy as it is and is never resolved here instead (protocol reference,
 // section 10; threat TP1). Where a proxy's address says so, the conversation with it is inside TLS, for which it has to
@@ -28,6 +28,7 @@
 #include "protect/line.h"
 #include "protect/tls.h"
 #include "resolve/resolver.h"
+#include "route/approach.h"
 #include "route/dial.h"
 #include "route/trouble.h"
 #include "session/client_session.h"
@@ -35,16 +36,6 @@
 #include "wire/proxy_url.h"
 
 namespace stile::route {
-
-/// One proxy, and how it is met.
-struct Hop {
-  wire::ProxyUrl url;
-  bool clear_password_allowed = false;                      // over a network that others may read
-  std::shared_ptr<const protect::TlsClient> tls = nullptr;  // whom to trust; where the URL asks for TLS (asserted)
-  std::string gss_service = "rcmd";                         // what the proxy is to Kerberos
-  bool pipelined = false;  // SOCKS5: it takes all of a conversation at once, in one round trip
-  bool announces = false;  // a PROXY header, version 2, comes before anything else
-};
 
 /// Is told, while a chain is under way, how fast each hop did its own part.
 class ChainWatch {
@@ -63,11 +54,11 @@ class ChainWatch {
 struct Ask {
   wire::Command command = wire::Command::connect;
   Target target;
-  std::uint8_t flags = 0;                     // SOCKS5 RSV
-  std::optional<Endpoint> client = {};        // whom PROXY headers name; absent: this end of the connection
-  wire::ProxyTlvs tlvs = {};                  // and what they tell besides; the texts live as long as the chain
-  std::optional<engine::Egress> egress = {};  // where to dial the first one from
-  bool only_meets = false;                    // nothing: a SOCKS5 proxy is logged in at, and left; others are dialled
+  std::uint8_t flags = 0;               // SOCKS5 RSV
+  std::optional<Endpoint> client = {};  // whom PROXY headers name; absent: this end of the connection
+  wire::ProxyTlvs tlvs = {};            // and what they tell besides; the texts live as long as the chain
+  EgressSettings egress = {};           // where the connection to the first one leaves this host
+  bool only_meets = false;              // nothing: a SOCKS5 proxy is logged in at, and left; others are dialled
 };
 
 struct ChainLimits {
@@ -99,6 +90,8 @@ class Chain {
   void watch(ChainWatch& watch) noexcept { watch_ = &watch; }
   /// Exactly one completion follows, never inline. Of BIND: when the proxy listens.
   void start();
+  /// The same over the connection of an approach to the first of the hops, which has ended without trouble.
+  void start(Approach& met);
   /// After the completion of BIND without trouble, once: waits for the peer, with another completion.
   void await_peer(Duration limit);
   [[nodiscard]] bool awaits_peer() const noexcept { return step_ == Step::listening; }
@@ -123,14 +116,14 @@ class Chain {
   enum class Step : std::uint8_t { names, dialling, talking, listening, ended };
 
   void on_resolved(engine::Status status);
-  void on_dialled(engine::Status status);
+  void on_approached(engine::Status status);
   void on_ready(engine::Status status);
   void on_deadline(engine::Status status);
 
   [[nodiscard]] const Hop& hop(std::size_t index) const noexcept { return *hops_[index]; }
   [[nodiscard]] bool is_last() const noexcept { return hop_ + 1 == hop_count_; }
   [[nodiscard]] Obstacle unfit(const Hop& hop, bool first) const noexcept;
-  void proxy_found(std::span<const Address> addresses);
+  [[nodiscard]] bool prepare();
   void next_name();
   void target_found(std::span<const Address> addresses);
 
@@ -168,10 +161,9 @@ class Chain {
   engine::Timer deadline_;
   protect::Line line_;
   resolve::Lookup lookup_;
-  Dial dial_;
+  Approach approach_;
   std::vector<Target> asked_;  // what each hop is asked for
   std::optional<session::ClientSession> session_;
-  std::vector<Endpoint> candidates_;
   Endpoint peer_;
   wire::AddressField bound_;
   Instant reached_{};  // the hop in hand

@@ -29,25 +29,24 @@ void DatagramWay::start(std::span<const std::string> via, const Ask& ask, const 
   state_ = State::opening;
   reason_ = Reason::none;
   for (const std::string& name : via) {
-    Leg& leg = legs_.emplace_back(*this, name);
-    leg.upstream = upstreams_.find(name);
-    if (leg.upstream == nullptr) {  // a reload took it away
-      legs_.pop_back();
-      return end(Reason::upstream_failed);
-    }
-    leg.plan = leg.upstream->plan;
-    leg.order = leg.upstream->group.order(engine_.now(), key_of(leg.plan->settings.pick, keys), engine_.random());
-    if (!skip_unfit(leg)) return end(Reason::upstream_command);
+    auto upstream = upstreams_.find(name);
+    if (upstream == nullptr) return end(Reason::upstream_failed);  // a reload took it away
+    Leg leg(std::move(upstream), keys, engine_.now(), engine_.random());
+    const bool fit = take_fit(leg);
+    legs_.emplace_back(*this, name, std::move(leg));
+    if (!fit) return end(Reason::upstream_command);
   }
   next();
 }
 
 /// Nothing but SOCKS5 knows datagrams.
-bool DatagramWay::skip_unfit(Leg& leg) noexcept {
-  while (leg.hop().url.protocol != wire::ProxyProtocol::socks5) {
-    if (leg.at + 1 >= leg.order.size()) return false;
-    ++leg.at;
-  }
+bool DatagramWay::take_fit(Leg& leg) noexcept {
+  const auto fit = std::ranges::find_if(leg.untried, [&leg](std::uint8_t member) {
+    return leg.plan->hops[member].url.protocol == wire::ProxyProtocol::socks5;
+  });
+  leg.untried.erase(leg.untried.begin(), fit);
+  if (leg.untried.empty()) return false;
+  leg.take_next();
   return true;
 }
 
@@ -58,12 +57,12 @@ void DatagramWay::next() {
   for (std::size_t i = 0; i <= leg_; ++i) {
     Leg& leg = legs_[i];
     hops[i] = &leg.hop();
-    leg.attempt = leg.upstream->group.begin(leg.member(), engine_.now());
+    leg.begin(engine_.now());
     greeting = std::max(greeting, leg.plan->settings.timeout);
   }
-  const Duration first = legs_.front().plan->settings.timeout;
+  const Leg& first = legs_.front();
   const ChainLimits limits{
-      .dial = {.per_address = first, .total = first}, .greeting = greeting, .conversation = greeting};
+      .dial = dial_limits(first.hop(), first.plan->settings.timeout), .greeting = greeting, .conversation = greeting};
   chain_.emplace(engine_, resolver_, std::span(hops).first(leg_ + 1), ask_, limits);
   chain_->bind<&DatagramWay::on_chain>(this);
   chain_->watch(*this);
@@ -71,8 +70,7 @@ void DatagramWay::next() {
 }
 
 void DatagramWay::hop_met(std::size_t hop, Duration latency) noexcept {
-  Leg& leg = legs_[hop];
-  if (leg.attempt) leg.upstream->succeeded(*std::exchange(leg.attempt, {}), engine_.now(), latency);
+  legs_[hop].met(engine_.now(), latency);
 }
 
 void DatagramWay::on_chain(engine::Status) {
@@ -94,7 +92,7 @@ void DatagramWay::on_chain(engine::Status) {
 
 /// Takes the stream and reads where the relay is; false where that is no place to send to.
 bool DatagramWay::associated() {
-  Leg& leg = legs_[leg_];
+  Associated& leg = legs_[leg_];
   const auto told = chain_->bound().target();
   const Address* const address = told ? told->address() : nullptr;
   const bool elsewhere = address != nullptr && !address->is_unspecified();
@@ -117,28 +115,12 @@ bool DatagramWay::associated() {
 
 /// As a Way does.
 void DatagramWay::learn(std::optional<std::size_t> blamed, const Trouble& trouble) {
-  const Instant now = engine_.now();
-  for (std::size_t i = 0; i <= leg_; ++i) {
-    Leg& leg = legs_[i];
-    UpstreamGroup& group = leg.upstream->group;
-    if (blamed == i) {
-      leg.upstream->failed(leg.attempt ? *leg.attempt : group.begin(leg.member(), now), now, trouble, i);
-    } else if (leg.attempt) {
-      group.abandoned(*leg.attempt, now);
-    }
-    leg.attempt.reset();
-  }
+  for (std::size_t i = 0; i <= leg_; ++i) legs_[i].ended(blamed == i, engine_.now(), trouble, i);
 }
 
 /// The associations behind it were those of another way.
 bool DatagramWay::try_another(std::size_t index) {
-  Leg& leg = legs_[index];
-  if (engine_.now() >= end_ || leg.at + 1 >= leg.order.size()) return false;
-  const std::size_t tried = leg.at++;
-  if (!skip_unfit(leg)) {
-    leg.at = tried;  // as `text` says
-    return false;
-  }
+  if (engine_.now() >= end_ || !take_fit(legs_[index])) return false;
   close_from(index);
   leg_ = index;
   return true;
@@ -147,17 +129,21 @@ bool DatagramWay::try_another(std::size_t index) {
 void DatagramWay::opened() {
   const auto own = engine_.local_endpoint(legs_.front().stream.socket());
   if (!own) return end(Reason::upstream_failed);
-  from_ = {.address = own->address, .foreign = ask_.egress && ask_.egress->foreign};
+  const EgressSettings egress = ask_.egress.or_else(legs_.front().hop().egress);
+  from_ = {.address = own->address,
+           .foreign = egress.from && *egress.from != Cidr::host(egress.from->base),
+           .interface = egress.interface,
+           .mark = egress.mark};
   std::vector<Target> behind;
   for (std::size_t i = 1; i < legs_.size(); ++i) behind.push_back(legs_[i].relay);
   headers_ = wire::NestedHeaders(behind);
-  for (const Leg& leg : legs_) passage_.add(leg.upstream, leg.member());
+  for (const Leg& leg : legs_) passage_.add(leg);
   state_ = State::open;
   tell();
 }
 
 // Nothing is expected to come but the end. What comes all the same is not kept.
-void DatagramWay::on_stream(Leg& leg) {
+void DatagramWay::on_stream(Associated& leg) {
   if (state_ == State::closing) return close_when_quiet();
   if (!leg.stream.is_open()) return;
   std::array<std::uint8_t, 512> discarded;
@@ -190,7 +176,7 @@ void DatagramWay::close_from(std::size_t first) noexcept {
 
 void DatagramWay::close_when_quiet() noexcept {
   if (chain_ && chain_->pending()) return;
-  if (std::ranges::any_of(legs_, [](const Leg& leg) { return leg.stream.pending(); })) return;
+  if (std::ranges::any_of(legs_, [](const Associated& leg) { return leg.stream.pending(); })) return;
   chain_.reset();
   state_ = State::closed;
   tell();
@@ -201,16 +187,12 @@ void DatagramWay::tell() noexcept {
 }
 
 std::string DatagramWay::text() const {
-  std::string text;
-  for (const Leg& leg : legs_) {
-    if (!text.empty()) text += " > ";
-    text += leg.plan->settings.name + " (" + leg.hop().url.server.to_string() + ")";
-  }
-  return text;
+  return text_of(legs_);
 }
 
 bool DatagramWay::is_current() const noexcept {
-  return std::ranges::all_of(legs_, [this](const Leg& leg) { return upstreams_.find(leg.name) == leg.upstream; });
+  return std::ranges::all_of(legs_,
+                             [this](const Associated& leg) { return upstreams_.find(leg.name) == leg.upstream; });
 }
 
 }  // namespace stile::route

@@ -23,8 +23,8 @@
 #include "engine/engine.h"
 #include "protect/line.h"
 #include "route/chain.h"
+#include "route/leg.h"
 #include "route/upstreams.h"
-#include "route/way.h"
 #include "wire/nested_headers.h"
 
 namespace stile::route {
@@ -63,7 +63,7 @@ class DatagramWay final : private ChainWatch {
   // While it is open:
   /// Of the first hop: where datagrams are sent, and from where all answers come.
   [[nodiscard]] const Endpoint& relay() const noexcept { return relay_; }
-  /// The address by which the first hop knows us: its relay takes datagrams from no other.
+  /// Its address is the one by which the first hop knows us: its relay takes datagrams from no other.
   [[nodiscard]] const engine::Egress& from() const noexcept { return from_; }
   [[nodiscard]] wire::NestedHeaders& headers() noexcept { return headers_; }
 
@@ -75,32 +75,28 @@ class DatagramWay final : private ChainWatch {
  private:
   enum class State : std::uint8_t { closed, opening, open, closing };
 
-  struct Leg {
-    Leg(DatagramWay& of, std::string called) : way(of), name(std::move(called)) { stream.bind<&Leg::on_stream>(this); }
+  /// A leg with an association at its end.
+  struct Associated : Leg {
+    Associated(DatagramWay& of, std::string called, Leg leg) : Leg(std::move(leg)), way(of), name(std::move(called)) {
+      stream.bind<&Associated::on_stream>(this);
+    }
     void on_stream(engine::Status) { way.on_stream(*this); }
-    [[nodiscard]] std::size_t member() const noexcept { return order[at]; }
-    [[nodiscard]] const Hop& hop() const noexcept { return plan->hops[member()]; }
 
     DatagramWay& way;
     std::string name;
-    std::shared_ptr<UpstreamState> upstream;
-    std::shared_ptr<const UpstreamPlan> plan;
-    Order order;
-    std::size_t at = 0;
-    std::optional<Attempt> attempt;  // that was not told about yet
-    protect::Line stream;            // of its association, while that stands
-    Target relay;                    // likewise
+    protect::Line stream;  // of its association, while that stands
+    Target relay;          // likewise
   };
 
   void hop_met(std::size_t hop, Duration latency) noexcept override;
-  [[nodiscard]] static bool skip_unfit(Leg& leg) noexcept;
+  [[nodiscard]] static bool take_fit(Leg& leg) noexcept;
   void next();
   void on_chain(engine::Status status);
   [[nodiscard]] bool associated();
   void learn(std::optional<std::size_t> blamed, const Trouble& trouble);
   [[nodiscard]] bool try_another(std::size_t leg);
   void opened();
-  void on_stream(Leg& leg);
+  void on_stream(Associated& leg);
   void end(Reason reason) noexcept;
   void close_from(std::size_t first) noexcept;
   void close_when_quiet() noexcept;
@@ -110,8 +106,8 @@ class DatagramWay final : private ChainWatch {
   resolve::Resolver& resolver_;
   const Upstreams& upstreams_;
   engine::Operation done_;
-  std::deque<Leg> legs_;  // in place
-  std::size_t leg_ = 0;   // whose association is being opened
+  std::deque<Associated> legs_;  // in place
+  std::size_t leg_ = 0;          // whose association is being opened
   std::optional<Chain> chain_;
   Ask ask_;
   Instant end_{};

@@ -161,7 +161,7 @@ class Town {
     rig_.add_name(name, {Address::parse(address).value()});
   }
   void use(const UpstreamPlans& plans) { upstreams_.use(plans); }
-  void start(const std::vector<std::string>& via, std::optional<engine::Egress> egress = {}) {
+  void start(const std::vector<std::string>& via, const EgressSettings& egress = {}) {
     via_ = via;
     Ask ask;
     ask.egress = egress;
@@ -212,7 +212,7 @@ TEST(DatagramWay, OfOneHopItsRelayIsSentTo) {
   EXPECT_EQ(host.heard(0), greeting + associate) << "zeros: where we send from is not known yet";
   EXPECT_EQ(town.way().relay().to_string(), "127.0.0.1:9029");
   EXPECT_TRUE(town.way().headers().outer().empty());
-  EXPECT_EQ(town.way().from().address.to_string(), "127.0.0.1");
+  EXPECT_EQ(town.way().from().address, Address::v4(127, 0, 0, 1));
   EXPECT_EQ(town.way().text(), "exit (127.0.0.1:1080)");
   EXPECT_EQ(town.changes(), 1);
   EXPECT_EQ(town.figures(0).sessions, 1U);
@@ -401,14 +401,35 @@ TEST(DatagramWay, AStreamThatEndsWhileAnotherIsOpenedEndsTheAttempt) {
   EXPECT_EQ(town.figures(1).under_way, 0U);
 }
 
-TEST(DatagramWay, LeavesFromWhereItsRuleSays) {
+// What the rule says nothing of, the upstream may; the datagrams leave as the connection to the first hop does.
+TEST(DatagramWay, LeavesFromWhereItsRuleOrItsUpstreamSays) {
   Town town;
-  town.use({plan_of("exit", {"socks5h://127.0.0.1"})});
+  auto plan = std::make_shared<UpstreamPlan>();
+  plan->settings.name = "exit";
+  plan->hops.push_back(proxy_at("socks5h://127.0.0.1"));
+  plan->hops.back().egress = {.from = {}, .interface = *InterfaceName::parse("eth2"), .mark = 7};
+  town.use({plan});
   town.serve(one_at, {grants(relay_at({127, 0, 0, 1}))});
-  town.start({"exit"}, engine::Egress{.address = Address::v4(127, 0, 0, 77), .foreign = true});
+  const InterfaceName rules = *InterfaceName::parse("eth1");
+  town.engine().add_interface(rules);
+  town.start({"exit"}, {.from = Cidr::host(Address::v4(127, 0, 0, 77)), .interface = rules});
   (void)town.engine().run_for(1s);
   ASSERT_TRUE(town.way().is_open());
-  EXPECT_EQ(town.way().from().address.to_string(), "127.0.0.77");
+  EXPECT_EQ(town.way().from().address, Address::v4(127, 0, 0, 77));
+  EXPECT_FALSE(town.way().from().foreign);
+  EXPECT_EQ(town.way().from().interface, rules);
+  EXPECT_EQ(town.way().from().mark, 7U);
+}
+
+TEST(DatagramWay, LeavesFromOneAddressOfAPrefix) {
+  Town town;
+  town.use({plan_of("exit", {"socks5h://[::1]"})});
+  town.serve("[::1]:1080", {grants(relay_at({0, 0, 0, 0}))});
+  const Cidr prefix = *Cidr::parse("2001:db8:7::/48");
+  town.start({"exit"}, {.from = prefix});
+  (void)town.engine().run_for(1s);
+  ASSERT_TRUE(town.way().is_open());
+  EXPECT_TRUE(prefix.contains(town.way().from().address.value_or(Address{})));
   EXPECT_TRUE(town.way().from().foreign);
 }
 

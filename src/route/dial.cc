@@ -1,6 +1,7 @@
 #include "route/dial.h"
 
 #include <algorithm>
+#include <array>
 
 #include "sys/net_probe.h"
 
@@ -36,8 +37,34 @@ int rank(Reason reason) noexcept {
 
 }  // namespace
 
+std::optional<engine::Egress> egress_of(const EgressSettings& settings, engine::Engine& engine) {
+  if (!settings.is_set()) return std::nullopt;
+  engine::Egress egress{.interface = settings.interface, .mark = settings.mark};
+  if (!settings.from) return egress;
+  const Cidr& prefix = *settings.from;
+  egress.address = prefix.base;
+  if (prefix == Cidr::host(prefix.base)) return egress;
+  std::array<std::uint8_t, 16> bits;
+  for (std::size_t i = 0; i < bits.size(); i += 8) {
+    const std::uint64_t drawn = engine.random();
+    for (std::size_t j = 0; j < 8; ++j) bits[i + j] = static_cast<std::uint8_t>(drawn >> (8 * j));
+  }
+  egress.address = prefix.address_with(bits);
+  egress.foreign = true;
+  return egress;
+}
+
 Reason dial_reason(const engine::ConnectFailure& failure, Family family, bool host_has_ipv6) noexcept {
-  if (failure.egress && failure.error.kind == ErrorKind::address_unavailable) return Reason::dial_egress;
+  if (failure.egress) {
+    switch (failure.error.kind) {
+      case ErrorKind::address_unavailable:
+      case ErrorKind::not_found:      // no such interface
+      case ErrorKind::not_permitted:  // to mark
+        return Reason::dial_egress;
+      default:
+        break;
+    }
+  }
   if (failure.icmp && is_time_exceeded(*failure.icmp)) return Reason::dial_ttl_expired;
   switch (failure.error.kind) {
     case ErrorKind::refused:
@@ -123,7 +150,10 @@ void Dial::start_next() {
   next.phase = Attempt::Phase::connecting;
   next.deadline = std::min(engine_.now() + limits_.per_address, end_);
   next_start_ = engine_.now() + limits_.stagger;
-  const auto started = engine_.connect(next.socket, next.peer, next.egress ? &*next.egress : nullptr);
+  const auto& from = next.egress ? next.egress->address : std::nullopt;
+  if (from && from->family() != next.peer.address.family()) return fail(next, Reason::dial_family_off);
+  const auto started = engine_.connect(next.socket, next.peer,
+                                       {.from = next.egress ? &*next.egress : nullptr, .fast_open = limits_.fast_open});
   if (!started) fail(next, reason_of(started.error(), next));
 }
 
@@ -143,7 +173,8 @@ void Dial::on_connected(Attempt& attempt, engine::Status status) {
 void Dial::settle(Attempt& attempt) {
   if (const auto connected = engine_.connect_result(attempt.socket); !connected) {
     fail(attempt, reason_of(connected.error(), attempt));
-  } else if (engine_.peer_endpoint(attempt.socket) != attempt.peer) {
+  } else if (const auto peer = engine_.peer_endpoint(attempt.socket);
+             peer != attempt.peer && (peer || !limits_.fast_open)) {
     // Redirected on its way out: not what policy decided on (security reference, section 3.4).
     fail(attempt, Reason::dial_failed);
   } else {

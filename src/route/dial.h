@@ -11,6 +11,7 @@
 #include <span>
 
 #include "base/address.h"
+#include "base/egress.h"
 #include "base/limits.h"
 #include "base/reason.h"
 #include "engine/engine.h"
@@ -21,7 +22,12 @@ struct DialLimits {
   Duration per_address = limits::connect_per_address;
   Duration total = limits::connect_total;
   Duration stagger = limits::connect_stagger;
+  bool fast_open = false;  // as of engine::ConnectOptions
 };
+
+/// Where a socket leaves whose rule or upstream says this: from the address, or from one of the prefix that is drawn
+/// for it. Absent: nothing is said.
+[[nodiscard]] std::optional<engine::Egress> egress_of(const EgressSettings& settings, engine::Engine& engine);
 
 /// The reason behind one failed attempt on an address of `family` (protocol reference, section 2.5).
 /// `host_has_ipv6`: whether this host bears an IPv6 address at all. It tells a host without IPv6 from exhausted ports,
@@ -52,7 +58,8 @@ class Dial {
   }
 
   /// Dials 1..candidates_max endpoints; exactly one completion follows, never inline. More candidates are not tried.
-  /// `egress`, where it is not empty: from where each of them, in the same order.
+  /// `egress`, where it is not empty: from where each of them, in the same order; none is reached from an address of
+  /// the other family.
   void start(std::span<const Endpoint> candidates, const DialLimits& limits,
              std::span<const std::optional<engine::Egress>> egress = {});
   /// Ends all attempts; the completion comes with `reason()` client_reset, also where a connection was made but not

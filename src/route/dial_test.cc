@@ -54,7 +54,7 @@ class Caller {
 
   void start(const std::vector<Endpoint>& candidates, const DialLimits& limits = {}) {
     started_ = engine_.now();
-    dial_.start(candidates, limits);
+    dial_.start(candidates, limits, egress);
     EXPECT_EQ(completions_, 0);
     EXPECT_TRUE(dial_.pending());
   }
@@ -66,6 +66,8 @@ class Caller {
     EXPECT_EQ(completions_, 1);
     return dial_.reason();
   }
+
+  std::vector<std::optional<engine::Egress>> egress;
 
   [[nodiscard]] Dial& dial() { return dial_; }
   [[nodiscard]] int completions() const { return completions_; }
@@ -411,6 +413,45 @@ TEST(DialReason, IsTheTableOfOutcomes) {  // protocol reference, section 2.5
     const auto has_kind = [kind](const ReasonRow& row) { return row.kind == static_cast<ErrorKind>(kind); };
     EXPECT_TRUE(std::ranges::any_of(rows, has_kind)) << kind;
   }
+}
+
+TEST(DialReason, WhatAnEgressLacksIsItsOwnReason) {
+  for (const ErrorKind kind : {ErrorKind::address_unavailable, ErrorKind::not_found, ErrorKind::not_permitted}) {
+    const ConnectFailure failure{.error = {kind}, .icmp = {}, .egress = true};
+    EXPECT_EQ(dial_reason(failure, Family::ipv4, true), Reason::dial_egress);
+  }
+  const ConnectFailure full{.error = {ErrorKind::no_memory}, .icmp = {}, .egress = true};
+  EXPECT_EQ(dial_reason(full, Family::ipv4, true), Reason::no_resources);
+}
+
+TEST_F(DialTest, LeavesByTheInterfaceAndWithTheMarkThatAreAskedFor) {
+  const Listener listener(engine_, alive_);
+  const engine::Egress by_eth1{.interface = *InterfaceName::parse("eth1")};
+  Caller missing(engine_);
+  missing.egress = {by_eth1};
+  EXPECT_EQ(missing.run({alive_}), Reason::dial_egress);
+  engine_.add_interface(by_eth1.interface);
+  Caller there(engine_);
+  there.egress = {by_eth1};
+  EXPECT_EQ(there.run({alive_}), Reason::none);
+  engine_.set_marks_refused(true);
+  Caller marked(engine_);
+  marked.egress = {engine::Egress{.mark = 7}};
+  EXPECT_EQ(marked.run({alive_}), Reason::dial_egress);
+}
+
+TEST_F(DialTest, FromAnAddressOfOneFamilyNothingOfTheOtherIsReached) {
+  const Listener listener(engine_, alive_);
+  const Listener other(engine_, dead6_);
+  engine_.set_own_address(Address::v4(198, 51, 100, 7));
+  const engine::Egress from{.address = Address::v4(198, 51, 100, 7)};
+  Caller caller(engine_);
+  caller.egress = {from, from};
+  EXPECT_EQ(caller.run({dead6_, alive_}), Reason::none);
+  EXPECT_EQ(caller.dial().peer(), alive_);
+  Caller alone(engine_);
+  alone.egress = {from};
+  EXPECT_EQ(alone.run({dead6_}), Reason::dial_family_off);
 }
 
 TEST(DialReason, AHostWithoutIpv6IsNotOutOfPorts) {

@@ -152,6 +152,11 @@ Reason of_http(std::uint16_t status) noexcept {
   }
 }
 
+/// Every other server would meet the same.
+bool is_of_this_host(Reason reason) noexcept {
+  return reason == Reason::no_resources || reason == Reason::dial_egress;
+}
+
 /// Nobody came to it while we waited. It is about to say so itself, unless we are a moment earlier.
 bool no_peer_came(const Trouble& trouble) noexcept {
   return trouble.obstacle == Obstacle::conversation && trouble.failure.fault == ProxyFault::timed_out &&
@@ -179,7 +184,7 @@ Reason reason_of(const Trouble& trouble, std::size_t hops) noexcept {
     case Obstacle::conversation:
       break;
     default:
-      return trouble.reason == Reason::no_resources ? Reason::no_resources : Reason::upstream_failed;
+      return is_of_this_host(trouble.reason) ? trouble.reason : Reason::upstream_failed;
   }
   if (last && trouble.failure.fault == ProxyFault::no_such_command) return Reason::upstream_command;
   if (last && no_peer_came(trouble)) return Reason::bind_timeout;
@@ -213,7 +218,7 @@ std::optional<std::size_t> blamed_hop(const Trouble& trouble, std::size_t hops) 
     case Obstacle::conversation:
       break;
     default:
-      if (trouble.reason == Reason::no_resources) return std::nullopt;
+      if (is_of_this_host(trouble.reason)) return std::nullopt;
       return trouble.hop;
   }
   if (trouble.failure.fault == ProxyFault::no_such_command || no_peer_came(trouble)) return std::nullopt;

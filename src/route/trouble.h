@@ -44,7 +44,8 @@ struct Trouble {
 [[nodiscard]] session::Advice explain(const Trouble& trouble);
 
 /// What a client of ours is told where a chain of `hops` came to this: the last proxy's own word on the target as far
-/// as there is a code for it (protocol reference, section 4), Reason::upstream_failed for whatever else is in the way.
+/// as there is a code for it (protocol reference, section 4), Reason::upstream_failed for whatever else is in the way
+/// but what this host itself lacks.
 /// Reason::client_reset: canceled.
 [[nodiscard]] Reason reason_of(const Trouble& trouble, std::size_t hops) noexcept;
 

@@ -69,6 +69,8 @@ TEST(Trouble, EveryFaultOfTheWayIsOneReason) {
 TEST(Trouble, NobodyIsToBlameForThisHostOrForTheRequest) {
   EXPECT_EQ(blamed_hop({.obstacle = Obstacle::dial, .reason = Reason::no_resources}, 1), std::nullopt);
   EXPECT_EQ(reason_of({.obstacle = Obstacle::dial, .reason = Reason::no_resources}, 1), Reason::no_resources);
+  EXPECT_EQ(blamed_hop({.obstacle = Obstacle::dial, .reason = Reason::dial_egress}, 1), std::nullopt);
+  EXPECT_EQ(reason_of({.obstacle = Obstacle::dial, .reason = Reason::dial_egress}, 1), Reason::dial_egress);
   EXPECT_EQ(blamed_hop({.obstacle = Obstacle::canceled}, 1), std::nullopt);
   EXPECT_EQ(reason_of({.obstacle = Obstacle::canceled}, 1), Reason::client_reset);
   EXPECT_EQ(reason_of({.obstacle = Obstacle::target_family}, 1), Reason::upstream_address_type);

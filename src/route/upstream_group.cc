@@ -363,6 +363,16 @@ void UpstreamGroup::abandoned(const Attempt& attempt, Instant now) noexcept {
   }
 }
 
+void UpstreamGroup::overtaken(const Attempt& attempt, Instant now, Duration after) noexcept {
+  Member& member = end(attempt);
+  member.latency = std::max(member.latency.value_or(Duration::zero()), std::min<Duration>(after, latency_max));
+  member.heard = member.waiting = now;
+}
+
+void UpstreamGroup::withdrawn(const Attempt& attempt) noexcept {
+  (void)end(attempt);
+}
+
 /// For longer than the last time, where that did not help: a trial failed, or the member did not stand for as long.
 void UpstreamGroup::fall(Member& member, Instant now) noexcept {
   const bool has_recovered = !member.is_down && now - member.since >= std::max(member.down_for, member.ramp);

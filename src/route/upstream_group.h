@@ -56,7 +56,8 @@ struct Order {
   [[nodiscard]] const std::uint8_t* end() const noexcept { return members.data() + count; }
 };
 
-/// An attempt under way. Who has one owes the group exactly one of succeeded, failed, abandoned.
+/// An attempt under way. Who has one owes the group exactly one of succeeded, failed, abandoned,
+/// overtaken, withdrawn.
 struct Attempt {
   std::uint8_t member = 0;
   bool is_probe = false;
@@ -89,6 +90,11 @@ class UpstreamGroup {
   /// Given up for reasons that say nothing about the member: the client is gone, say. Behind a trial that was given up,
   /// the next one comes after `down_first`.
   void abandoned(const Attempt& attempt, Instant now) noexcept;
+
+  /// It answered, but another member had before it: neither a success nor a failure. `after`: since it was begun.
+  void overtaken(const Attempt& attempt, Instant now, Duration after) noexcept;
+  /// Given up while others, begun before it, go on to wait for the same member: they will tell.
+  void withdrawn(const Attempt& attempt) noexcept;
 
   /// For least_sessions and the figures.
   void session_began(std::size_t member) noexcept;

@@ -634,5 +634,47 @@ TEST(UpstreamGroupDeathTest, holds_its_caller_to_the_contract) {
   EXPECT_DEATH((void)rig.group().begin(1, rig.now()), "index");
 }
 
+TEST(UpstreamGroup, who_was_overtaken_has_neither_failed_nor_succeeded) {
+  Rig rig(Pick::first_alive, 2);
+  const Attempt attempt = rig.group().begin(0, rig.now());
+  rig.wait(300ms);
+  rig.group().overtaken(attempt, rig.now(), 300ms);
+  EXPECT_EQ(rig.figures(0).latency, Duration(300ms)) << "how far away it is, at least";
+  EXPECT_EQ(rig.figures(0).failures, 0U);
+  EXPECT_EQ(rig.figures(0).under_way, 0U);
+  EXPECT_EQ(rig.first(), 0U);
+  rig.succeed(0, 1s);
+  const Attempt faster = rig.group().begin(0, rig.now());
+  rig.group().overtaken(faster, rig.now(), 10ms);
+  EXPECT_EQ(rig.figures(0).latency, Duration(1s)) << "a connection alone is not all that it has to do";
+}
+
+TEST(UpstreamGroup, a_trial_that_was_overtaken_is_followed_by_another) {
+  Rig rig(Pick::first_alive, 2);
+  rig.take_down(0);
+  rig.wait(limits::upstream_down_first);
+  ASSERT_TRUE(rig.order().trial);
+  const Attempt trial = rig.group().begin(0, rig.now());
+  ASSERT_TRUE(trial.is_trial);
+  EXPECT_FALSE(rig.order().trial) << "one at a time";
+  rig.group().overtaken(trial, rig.now(), 300ms);
+  EXPECT_EQ(rig.state(0), MemberState::half_open);
+  EXPECT_TRUE(rig.order().trial);
+}
+
+TEST(UpstreamGroup, what_is_withdrawn_leaves_the_silence_of_those_who_go_on) {
+  Rig rig(Pick::first_alive, 2);
+  const Attempt goes_on = rig.group().begin(0, rig.now());
+  for (int i = 0; i < 9; ++i) {
+    rig.group().withdrawn(rig.group().begin(0, rig.now()));
+    rig.wait(Duration(limits::upstream_silence) / 9 + 1ms);
+  }
+  EXPECT_EQ(rig.first(), 1U) << "it has been silent all the while";
+  EXPECT_EQ(rig.figures(0).under_way, 1U);
+  EXPECT_EQ(rig.figures(0).failures, 0U);
+  rig.group().failed(goes_on, rig.now());
+  EXPECT_EQ(rig.first(), 0U);
+}
+
 }  // namespace
 }  // namespace stile::route

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "base/limits.h"
 #include "base/secret.h"
 
 namespace stile::route {
@@ -99,6 +100,35 @@ class Upstreams::Probe {
   Chain chain_;
 };
 
+/// A dial that was overtaken, until its own end.
+class Upstreams::Straggler {
+ public:
+  Straggler(Upstreams& owner, Overtaken overtaken) : owner_(owner), dial_(std::move(overtaken)) {
+    dial_.approach->bind<&Straggler::on_met>(this);
+  }
+  void cancel() noexcept { dial_.approach->cancel(); }
+  [[nodiscard]] bool is_of(const UpstreamState& state, std::size_t member) const noexcept {
+    return dial_.state.get() == &state && dial_.attempt.member == member;
+  }
+
+ private:
+  void on_met(engine::Status) {
+    const Trouble& trouble = dial_.approach->trouble();
+    const Instant now = owner_.engine_.now();
+    if (trouble.obstacle == Obstacle::none) {
+      dial_.state->group.overtaken(dial_.attempt, now, now - dial_.began);
+    } else if (blamed_hop(trouble, 1)) {
+      dial_.state->failed(dial_.attempt, now, trouble, 0);
+    } else {
+      dial_.state->group.withdrawn(dial_.attempt);
+    }
+    owner_.ended(*this);
+  }
+
+  Upstreams& owner_;
+  Overtaken dial_;
+};
+
 Upstreams::Upstreams(engine::Engine& engine, resolve::Resolver& resolver) : engine_(engine), resolver_(resolver) {
   timer_.bind<&Upstreams::on_timer>(this);
 }
@@ -182,16 +212,31 @@ void Upstreams::ended(Probe& probe) {
   tell_if_quiet();
 }
 
+// ── dials that were overtaken ───────────────────────────────────────────────────────────────────────────────────────
+
+void Upstreams::let_go_on(Overtaken overtaken) {
+  const auto same = [&](const auto& one) { return one->is_of(*overtaken.state, overtaken.attempt.member); };
+  const auto waiting = static_cast<std::size_t>(std::ranges::count_if(stragglers_, same));
+  stragglers_.push_back(std::make_unique<Straggler>(*this, std::move(overtaken)));
+  if (stopped_ || waiting >= limits::upstream_stragglers_max) stragglers_.back()->cancel();
+}
+
+void Upstreams::ended(Straggler& straggler) {
+  std::erase_if(stragglers_, [&straggler](const auto& one) { return one.get() == &straggler; });
+  tell_if_quiet();
+}
+
 void Upstreams::stop(engine::Operation* quiet) noexcept {
   stopped_ = true;
   whom_to_tell_ = quiet;
   engine_.cancel(timer_);
   for (const auto& probe : probes_) probe->cancel();
+  for (const auto& straggler : stragglers_) straggler->cancel();
   tell_if_quiet();
 }
 
 void Upstreams::tell_if_quiet() noexcept {
-  if (whom_to_tell_ != nullptr && quiet()) engine_.post(*std::exchange(whom_to_tell_, nullptr));
+  if (whom_to_tell_ != nullptr && quiet() && !whom_to_tell_->pending()) engine_.post(*whom_to_tell_);
 }
 
 }  // namespace stile::route

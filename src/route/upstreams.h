@@ -109,18 +109,32 @@ class Upstreams {
   /// nullptr: there is none of that name, any longer.
   [[nodiscard]] std::shared_ptr<UpstreamState> find(std::string_view name) const noexcept;
   [[nodiscard]] std::vector<ServerFigures> figures() const;
-  /// No more probes, and those under way are given up. Once; `quiet`, where there is one, is posted when nothing is
-  /// pending any longer.
+
+  /// The dial of a server, for a request that another one was faster for.
+  struct Overtaken {
+    std::shared_ptr<UpstreamState> state;
+    std::shared_ptr<const UpstreamPlan> plan;
+    Attempt attempt;
+    Instant began{};
+    std::unique_ptr<Approach> approach;  // pending
+  };
+  /// Goes on until it is answered or fails, and tells the group: who swallows whatever is sent shall be known for that,
+  /// and who is only slow for that. Of more than a few to one server the later ones are given up.
+  void let_go_on(Overtaken overtaken);
+  /// No more probes, and what is under way is given up. Once; `quiet`, where there is one, is posted whenever nothing
+  /// is pending any longer: again, where a session that ends later leaves a dial behind.
   void stop(engine::Operation* quiet = nullptr) noexcept;
   /// Nothing is pending in the engine.
-  [[nodiscard]] bool quiet() const noexcept { return !timer_.pending() && probes_.empty(); }
+  [[nodiscard]] bool quiet() const noexcept { return !timer_.pending() && probes_.empty() && stragglers_.empty(); }
 
  private:
   class Probe;
+  class Straggler;
 
   void on_timer(engine::Status status);
   void send_probes();
   void ended(Probe& probe);
+  void ended(Straggler& straggler);
   void arm_timer();
   void tell_if_quiet() noexcept;
 
@@ -129,9 +143,10 @@ class Upstreams {
   UpstreamWatch* watch_ = nullptr;
   std::vector<std::shared_ptr<UpstreamState>> states_;
   std::vector<std::unique_ptr<Probe>> probes_;
+  std::vector<std::unique_ptr<Straggler>> stragglers_;
   engine::Timer timer_;
   bool stopped_ = false;
-  engine::Operation* whom_to_tell_ = nullptr;  // that all is quiet, behind `stop`
+  engine::Operation* whom_to_tell_ = nullptr;  // behind `stop`
 };
 
 }  // namespace stile::route

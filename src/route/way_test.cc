@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "route/proxy_for_tests.h"
 #include "sys/errno_table.h"
 
@@ -44,7 +45,10 @@ class Town {
     if (fail_at != 0) rig_.engine.fail_nth(fail_at, sys::make_error(error));
   }
   ~Town() {
+    for (const auto& way : beside_) way->cancel();
     upstreams_.stop();
+    (void)rig_.engine.run_for(1ms);
+    beside_.clear();
     way_.reset();
     stream_.close(rig_.engine);
     for (auto& [at, proxy] : proxies_) proxy->close_all();
@@ -69,13 +73,14 @@ class Town {
   }
   void use(const UpstreamPlans& plans) { upstreams_.use(plans); }
 
+  void ask_from(const EgressSettings& egress) { egress_ = egress; }
   void start(const std::vector<std::string>& via, const WayKeys& keys = {}) {
     stream_.close(rig_.engine);
     completions_ = 0;
     way_.emplace(rig_.engine, rig_.resolver, upstreams_);
     way_->bind<&Town::on_led>(this);
     via_ = via;
-    way_->start(via_, {.target = target_of("192.0.2.10")}, keys, 30s);
+    way_->start(via_, {.target = target_of("192.0.2.10"), .egress = egress_}, keys, 30s);
     EXPECT_EQ(completions_, 0) << "completed inline";
   }
   Reason go(const std::vector<std::string>& via, const WayKeys& keys = {}) {
@@ -91,6 +96,14 @@ class Town {
     const auto failure = upstreams_.figures()[server].last_failure;
     return failure ? failure->why : "";
   }
+  /// Another way at the same time, whose result nobody waits for.
+  void set_out_beside(const std::vector<std::string>& via) {
+    auto& way = *beside_.emplace_back(std::make_unique<Way>(rig_.engine, rig_.resolver, upstreams_));
+    way.bind<&Town::ignore>(this);
+    way.start(via, {.target = target_of("192.0.2.10")}, {}, 30s);
+  }
+  void stop() { upstreams_.stop(); }
+  [[nodiscard]] bool quiet() const { return upstreams_.quiet(); }
   [[nodiscard]] Way& way() { return *way_; }
   [[nodiscard]] int completions() const { return completions_; }
   [[nodiscard]] engine::SimEngine& engine() { return rig_.engine; }
@@ -106,7 +119,9 @@ class Town {
   ClientRig rig_;
   Upstreams upstreams_;
   std::map<std::string, std::unique_ptr<ScriptedProxy>> proxies_;
+  std::vector<std::unique_ptr<Way>> beside_;
   std::vector<std::string> via_;
+  EgressSettings egress_;
   std::optional<Way> way_;
   protect::Line stream_;
   int completions_ = 0;
@@ -378,6 +393,213 @@ TEST(Way, HashedPicksGoByTheirKey) {
     ++of[first];
   }
   EXPECT_EQ(of.size(), 2U);
+}
+
+// ── several at once ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+const Address one_address = Address::v4(127, 0, 0, 1);
+const Address two_address = Address::v4(127, 0, 0, 2);
+
+TEST(Way, WhereAServerIsSilentTheNextIsDialledBesideIt) {
+  Town town;
+  town.use({plan_of("exit", both)});
+  town.engine().set_route(one_address, engine::SimBehaviour::silent());
+  town.serve(two_at, works);
+  const Instant began = town.engine().now();
+  town.start({"exit"});
+  (void)town.engine().run_for(249ms);
+  EXPECT_EQ(town.completions(), 0);
+  EXPECT_EQ(town.figures(1).attempts, 0U) << "not before its time";
+  (void)town.engine().run_for(10ms);
+  ASSERT_EQ(town.completions(), 1);
+  EXPECT_EQ(town.way().reason(), Reason::none);
+  EXPECT_EQ(town.way().text(), "exit (127.0.0.2:1080)");
+  EXPECT_EQ(town.way().peer().address, two_address);
+  EXPECT_EQ(town.figures(0).failures, 0U) << "nobody knows yet";
+  EXPECT_EQ(town.figures(0).under_way, 1U);
+  {
+    const Passage passage = town.way().passage();
+    EXPECT_EQ(town.figures(0).sessions, 0U);
+    EXPECT_EQ(town.figures(1).sessions, 1U);
+  }
+  (void)town.engine().run_for(10s);
+  EXPECT_EQ(town.figures(0).failures, 1U) << "it never answered, and is known for that";
+  EXPECT_EQ(town.figures(0).under_way, 0U);
+  EXPECT_EQ(town.figures(1).failures, 0U);
+  EXPECT_GE(town.engine().now() - began, 10s);
+}
+
+TEST(Way, WhoIsOnlyFarAwayKeepsItsClients) {
+  Town town;
+  config::Upstream settings;
+  settings.pick = config::Pick::first_alive;
+  town.use({plan_of("exit", both, settings)});
+  town.engine().set_route(one_address, engine::SimBehaviour::normal(200ms));
+  town.serve(one_at, works);
+  town.serve(two_at, works);
+  ASSERT_EQ(town.go({"exit"}), Reason::none);
+  EXPECT_EQ(town.way().text(), "exit (127.0.0.2:1080)") << "nothing was known of it";
+  EXPECT_EQ(town.figures(0).failures, 0U);
+  EXPECT_GE(town.figures(0).latency.value_or(0s), 400ms) << "it answered, later";
+  for (int i = 0; i < 3; ++i) {
+    town.serve(one_at, works);
+    ScriptedProxy& second = town.serve(two_at, works);
+    ASSERT_EQ(town.go({"exit"}), Reason::none);
+    EXPECT_EQ(town.way().text(), "exit (127.0.0.1:1080)");
+    EXPECT_EQ(second.visitors(), 0);
+  }
+}
+
+TEST(Way, WhoWasOvertakenIsTriedAgainWhereTheWinnerDisappoints) {
+  Town town;
+  town.use({plan_of("exit", both)});
+  town.engine().set_route(one_address, engine::SimBehaviour::normal(200ms));
+  town.serve(one_at, works);
+  town.serve(two_at, {.turns = {}, .end = Script::End::fin});
+  ASSERT_EQ(town.go({"exit"}), Reason::none);
+  EXPECT_EQ(town.way().text(), "exit (127.0.0.1:1080)");
+  EXPECT_EQ(town.figures(0).failures, 0U);
+  EXPECT_EQ(town.figures(1).failures, 1U);
+  EXPECT_EQ(town.figures(0).under_way + town.figures(1).under_way, 0U);
+}
+
+TEST(Way, WhereAllAreSilentTheClientIsToldSoInTime) {
+  Town town;
+  std::vector<std::string> urls;
+  for (int i = 1; i <= 6; ++i) urls.push_back("socks5h://203.0.113." + std::to_string(i));
+  town.use({plan_of("exit", urls)});
+  town.engine().set_route(*Cidr::parse("203.0.113.0/24"), engine::SimBehaviour::silent());
+  town.start({"exit"});
+  (void)town.engine().run_for(2s);
+  std::size_t under_way = 0;
+  for (std::size_t i = 0; i < urls.size(); ++i) under_way += town.figures(i).under_way;
+  EXPECT_EQ(under_way, limits::upstream_racers_max);
+  (void)town.engine().run_for(10s);
+  EXPECT_EQ(town.completions(), 1);
+  EXPECT_EQ(town.way().reason(), Reason::upstream_failed);
+  for (std::size_t i = 0; i < urls.size(); ++i) EXPECT_EQ(town.figures(i).failures, 1U) << i;
+}
+
+// As long as the first dials wait, the group's order puts the silent member behind the others.
+TEST(Way, WhoSwallowsWhateverIsSentCostsFewRequestsAWait) {
+  Town town;
+  town.use({plan_of("exit", both)});
+  town.engine().set_route(one_address, engine::SimBehaviour::silent());
+  int waited = 0;
+  for (int i = 0; i < 100; ++i) {
+    town.serve(two_at, works);
+    const Instant began = town.engine().now();
+    town.start({"exit"});
+    while (town.completions() == 0) (void)town.engine().run_for(1ms);
+    ASSERT_EQ(town.way().reason(), Reason::none);
+    if (town.engine().now() - began > 100ms) ++waited;
+    EXPECT_LE(town.figures(0).under_way, limits::upstream_stragglers_max + 1);
+    (void)town.engine().run_for(100ms);
+  }
+  EXPECT_GT(waited, 1);
+  EXPECT_LT(waited, 12);
+  EXPECT_EQ(town.figures(0).falls, 1U);
+  EXPECT_EQ(town.figures(1).failures, 0U);
+}
+
+TEST(Way, OfMoreThanAFewDialsToOneServerTheLaterOnesAreGivenUp) {
+  Town town;
+  config::Upstream settings;
+  settings.timeout = 1min;
+  settings.pick = config::Pick::first_alive;
+  town.use({plan_of("exit", both, settings)});
+  town.engine().set_route(one_address, engine::SimBehaviour::silent());
+  // All of them set out at once, before the first is known to be silent.
+  for (int i = 0; i < 20; ++i) town.set_out_beside({"exit"});
+  EXPECT_EQ(town.figures(0).under_way, 20U);
+  town.serve(two_at, works);
+  (void)town.engine().run_for(1s);
+  EXPECT_EQ(town.figures(0).under_way, limits::upstream_stragglers_max);
+  EXPECT_EQ(town.figures(0).failures, 0U);
+}
+
+TEST(Way, LeavesFromWhereTheRuleOrTheUpstreamSays) {
+  Town town;
+  config::Upstream settings;
+  auto plan = std::make_shared<UpstreamPlan>();
+  plan->settings = settings;
+  plan->settings.name = "exit";
+  plan->hops.push_back(proxy_at("socks5h://127.0.0.1"));
+  plan->hops.back().egress.interface = *InterfaceName::parse("eth1");
+  town.use({plan});
+  town.serve(one_at, works);
+  EXPECT_EQ(town.go({"exit"}), Reason::dial_egress) << "there is no eth1";
+  EXPECT_EQ(town.figures(0).failures, 0U) << "which is no fault of the server's";
+  town.engine().add_interface(*InterfaceName::parse("eth1"));
+  EXPECT_EQ(town.go({"exit"}), Reason::none);
+  town.ask_from({.from = {}, .interface = *InterfaceName::parse("eth2")});
+  EXPECT_EQ(town.go({"exit"}), Reason::dial_egress) << "the rule's comes first";
+  town.ask_from({.from = {}, .interface = {}, .mark = 7});
+  town.serve(one_at, works);
+  EXPECT_EQ(town.go({"exit"}), Reason::none);
+  town.engine().set_marks_refused(true);
+  EXPECT_EQ(town.go({"exit"}), Reason::dial_egress);
+}
+
+TEST(Way, CancellingARaceAtAnyTimeCompletesOnceAndLeavesNothing) {
+  for (int milliseconds = 0; milliseconds < 700; milliseconds += 10) {
+    Town town;
+    town.use({plan_of("exit", both)});
+    town.engine().set_route(one_address, engine::SimBehaviour::normal(300ms));
+    town.engine().set_route(two_address, engine::SimBehaviour::normal(100ms));
+    town.serve(one_at, works);
+    town.serve(two_at, works);
+    town.start({"exit"});
+    (void)town.engine().run_for(std::chrono::milliseconds(milliseconds));
+    town.way().cancel();
+    (void)town.engine().run_for(1min);
+    EXPECT_EQ(town.completions(), 1) << milliseconds;
+    for (std::size_t i = 0; i < 2; ++i) {
+      EXPECT_EQ(town.figures(i).failures, 0U) << milliseconds;
+      EXPECT_EQ(town.figures(i).under_way, 0U) << milliseconds;
+    }
+  }
+}
+
+TEST(Way, EveryFailingCallInARaceEndsInOneCompletionAndLeavesNothing) {
+  const auto run = [](std::uint64_t fail_at, int error) {
+    Town town(fail_at, error);
+    town.use({plan_of("exit", {"socks5h://127.0.0.1", "socks5h://127.0.0.2", "socks5h://127.0.0.3"})});
+    town.engine().set_route(one_address, engine::SimBehaviour::silent());
+    town.engine().set_route(two_address, engine::SimBehaviour::normal(200ms));
+    town.serve(two_at, works);
+    town.serve("127.0.0.3:1080", works);
+    town.start({"exit"});
+    (void)town.engine().run_for(1min);
+    EXPECT_EQ(town.completions(), 1);
+    for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(town.figures(i).under_way, 0U);
+    return town.engine().calls();
+  };
+  const std::uint64_t calls = run(0, EIO);
+  EXPECT_GT(calls, 6U);
+  for (const int error : {EAGAIN, ECONNRESET, ENOMEM, EMFILE, EIO, ECONNREFUSED, ETIMEDOUT}) {
+    for (std::uint64_t call = 1; call <= calls; ++call) {
+      SCOPED_TRACE(testing::Message() << "call " << call << " fails with errno " << error);
+      (void)run(call, error);
+      if (testing::Test::HasFailure()) return;
+    }
+  }
+}
+
+TEST(Way, ARaceEndsWithItsServer) {
+  for (int milliseconds = 0; milliseconds < 700; milliseconds += 50) {
+    Town town;
+    town.use({plan_of("exit", both)});
+    town.engine().set_route(one_address, engine::SimBehaviour::silent());
+    town.serve(two_at, works);
+    town.start({"exit"});
+    (void)town.engine().run_for(std::chrono::milliseconds(milliseconds));
+    town.way().cancel();
+    town.stop();
+    (void)town.engine().run_for(1ms);
+    EXPECT_EQ(town.completions(), 1) << milliseconds;
+    EXPECT_TRUE(town.quiet()) << milliseconds;
+  }
 }
 
 TEST(Way, CancellingAtAnyTimeCompletesOnceAndBlamesNobody) {

@@ -26,6 +26,36 @@ void add_outside(std::string_view what, const config::Outside& outside, std::vec
   if (!text.empty()) facts.push_back(fmt::format("{} {}", what, text));
 }
 
+EgressSettings egress_of(const config::Upstream& upstream) {
+  EgressSettings egress = upstream.egress;
+  egress.mark = upstream.mark;
+  return egress;
+}
+
+void add_missing(const std::string& whose, const EgressSettings& egress, const EgressFacts& host,
+                 std::vector<Shortcoming>& missing) {
+  const auto holds = [&](const Cidr& one) { return one.contains(*egress.from); };
+  const bool checkable = egress.from && !host.addresses.empty() && !is_loopback(egress.from->base);
+  if (checkable && std::ranges::none_of(host.addresses, holds)) {
+    const bool prefix = *egress.from != Cidr::host(egress.from->base);
+    const std::string address = prefix ? egress.from->to_string() : egress.from->base.to_string();
+    missing.push_back({.what = fmt::format("{} cannot leave from {}", whose, address),
+                       .why = prefix ? "this host takes no packets for it" : "no interface of this host has it",
+                       .cure = prefix ? fmt::format("`ip route add local {} dev lo`", address)
+                                      : fmt::format("`ip address add {} dev INTERFACE`", egress.from->to_string())});
+  }
+  if (!egress.interface.empty() && !host.has_interface(egress.interface)) {
+    missing.push_back({.what = fmt::format("{} cannot leave by {}", whose, egress.interface.text()),
+                       .why = "this host has no such interface",
+                       .cure = "`ip link` shows those that it has"});
+  }
+  if (egress.mark != 0 && !host.may_mark) {
+    missing.push_back({.what = fmt::format("{} cannot set its mark {}", whose, egress.mark),
+                       .why = "that is a privilege (CAP_NET_RAW; before Linux 5.17 CAP_NET_ADMIN)",
+                       .cure = host.mark_cure});
+  }
+}
+
 }  // namespace
 
 std::string admitted(const config::Config& config, const config::Listener& listener) {
@@ -80,20 +110,27 @@ std::vector<std::string> outside_facts(const config::Config& config) {
   return facts;
 }
 
-std::vector<Shortcoming> missing_egress(const policy::Policy& policy, const std::vector<Cidr>& local) {
+std::vector<Shortcoming> missing_egress(const config::Config& config, const EgressFacts& host) {
   std::vector<Shortcoming> missing;
-  for (std::size_t i = 0; i < policy.rules().size(); ++i) {
-    const std::optional<Cidr>& egress = policy.options(static_cast<int>(i)).egress;
-    if (!egress || is_loopback(egress->base)) continue;
-    if (std::ranges::any_of(local, [&](const Cidr& one) { return one.contains(*egress); })) continue;
-    const bool prefix = *egress != Cidr::host(egress->base);
-    const std::string address = prefix ? egress->to_string() : egress->base.to_string();
-    missing.push_back({.what = fmt::format("rule '{}' cannot leave from {}", policy.rules()[i].name, address),
-                       .why = prefix ? "this host takes no packets for it" : "no interface of this host has it",
-                       .cure = prefix ? fmt::format("`ip route add local {} dev lo`", address)
-                                      : fmt::format("`ip address add {} dev INTERFACE`", egress->to_string())});
+  if (config.policy != nullptr) {
+    for (std::size_t i = 0; i < config.policy->rules().size(); ++i) {
+      add_missing(fmt::format("rule '{}'", config.policy->rules()[i].name),
+                  config.policy->options(static_cast<int>(i)).egress, host, missing);
+    }
+  }
+  for (const config::Upstream& upstream : config.upstreams) {
+    add_missing(fmt::format("upstream '{}'", upstream.name), egress_of(upstream), host, missing);
   }
   return missing;
+}
+
+bool marks(const config::Config& config) noexcept {
+  if (std::ranges::any_of(config.upstreams, [](const config::Upstream& one) { return one.mark != 0; })) return true;
+  if (config.policy == nullptr) return false;
+  for (std::size_t i = 0; i < config.policy->rules().size(); ++i) {
+    if (config.policy->options(static_cast<int>(i)).egress.mark != 0) return true;
+  }
+  return false;
 }
 
 std::string trial(const config::Config& config, const config::Listener& listener, const Endpoint& where) {

@@ -1,6 +1,7 @@
 // What a server that has just started says of itself, beyond where it listens. Pure. Tested in banner_test.cc.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,17 @@ struct Shortcoming {
   std::string why;
   std::string cure;
 };
-/// Rules whose `egress` is none of this host's addresses. `local`: what the kernel takes for this host, loopback
-/// excepted.
-[[nodiscard]] std::vector<Shortcoming> missing_egress(const policy::Policy& policy, const std::vector<Cidr>& local);
+/// This host, as far as connections leave it.
+struct EgressFacts {
+  std::vector<Cidr> addresses;  // what the kernel takes for this host, loopback excepted; empty: unknown
+  std::function<bool(const InterfaceName&)> has_interface;
+  bool may_mark = false;
+  std::string mark_cure;  // where it may not
+};
+/// Rules and upstreams whose `egress` or `mark` cannot be had here.
+[[nodiscard]] std::vector<Shortcoming> missing_egress(const config::Config& config, const EgressFacts& host);
+/// Some rule or upstream has a `mark`.
+[[nodiscard]] bool marks(const config::Config& config) noexcept;
 
 /// A command that uses the listener; `where` is its endpoint, if it has one.
 [[nodiscard]] std::string trial(const config::Config& config, const config::Listener& listener, const Endpoint& where);

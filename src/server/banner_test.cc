@@ -60,20 +60,52 @@ TEST(Banner, SaysWhatIsShownToTheOutside) {
                                       "1 target is told who the client is by a PROXY header"}));
 }
 
+std::shared_ptr<const policy::Policy> policy_of(std::string_view rules) {
+  return std::make_shared<const policy::Policy>(policy::Policy::compile(rules).value());
+}
+
 TEST(Banner, SaysWhichEgressIsMissing) {
-  const auto policy = policy::Policy::compile(
-      "here: allow anyone to any egress 192.0.2.1\n"
+  config::Config config;
+  config.policy = policy_of(
+      "here: allow anyone to any egress 192.0.2.1%eth0\n"
       "gone: allow anyone to any egress 192.0.2.2\n"
       "loop: allow anyone to loopback egress 127.0.0.9\n"
       "many: allow anyone to any egress 2001:db8:1::/64\n"
-      "routed: allow anyone to any egress 2001:db8:2:3::/64\n");
-  ASSERT_TRUE(policy);
-  const auto missing = missing_egress(*policy, {*Cidr::parse("192.0.2.1"), *Cidr::parse("2001:db8:2::/48")});
-  ASSERT_EQ(missing.size(), 2U);
+      "routed: allow anyone to any egress 2001:db8:2:3::/64\n"
+      "pulled: allow anyone to any egress eth1\n"
+      "marked: allow anyone to any mark 7\n");
+  config.upstreams.push_back({.name = "exit", .egress = {.interface = *InterfaceName::parse("eth2")}, .mark = 9});
+  EgressFacts host{.addresses = {*Cidr::parse("192.0.2.1"), *Cidr::parse("2001:db8:2::/48")},
+                   .has_interface = [](const InterfaceName& name) { return name.text() == "eth0"; },
+                   .may_mark = true,
+                   .mark_cure = "ask"};
+  const auto missing = missing_egress(config, host);
+  ASSERT_EQ(missing.size(), 4U);
   EXPECT_EQ(missing[0].what, "rule 'gone' cannot leave from 192.0.2.2");
   EXPECT_EQ(missing[0].cure, "`ip address add 192.0.2.2/32 dev INTERFACE`");
   EXPECT_EQ(missing[1].what, "rule 'many' cannot leave from 2001:db8:1::/64");
   EXPECT_EQ(missing[1].cure, "`ip route add local 2001:db8:1::/64 dev lo`");
+  EXPECT_EQ(missing[2].what, "rule 'pulled' cannot leave by eth1");
+  EXPECT_EQ(missing[3].what, "upstream 'exit' cannot leave by eth2");
+  host.may_mark = false;
+  host.addresses.clear();
+  const auto unmarked = missing_egress(config, host);
+  ASSERT_EQ(unmarked.size(), 4U) << "addresses that are not known are not judged";
+  EXPECT_EQ(unmarked[1].what, "rule 'marked' cannot set its mark 7");
+  EXPECT_EQ(unmarked[1].cure, "ask");
+  EXPECT_EQ(unmarked[3].what, "upstream 'exit' cannot set its mark 9");
+}
+
+TEST(Banner, KnowsWhetherAnythingIsMarked) {
+  config::Config config;
+  EXPECT_FALSE(marks(config));
+  config.policy = policy_of("one: allow anyone to any egress eth1\n");
+  EXPECT_FALSE(marks(config));
+  config.policy = policy_of("one: allow anyone to any\ntwo: allow anyone to any:80 mark 7\n");
+  EXPECT_TRUE(marks(config));
+  config.policy.reset();
+  config.upstreams.push_back({.name = "exit", .mark = 7});
+  EXPECT_TRUE(marks(config));
 }
 
 TEST(Banner, OffersACommandThatWorks) {

@@ -20,13 +20,13 @@ BindWait::BindWait(engine::Engine& engine, relay::LiveSockets& live) : engine_(e
 }
 
 Result<Endpoint> BindWait::start(const Address& local, std::uint16_t wanted, const PortRange& ports, Rules rules) {
-  if (const auto opened = open(local, rules.foreign, wanted, ports); !opened) return std::unexpected(opened.error());
+  rules_ = std::move(rules);
+  if (const auto opened = open(local, wanted, ports); !opened) return std::unexpected(opened.error());
   const auto where = engine_.local_endpoint(listener_);
   if (!where) {
     engine_.close(listener_);
     return std::unexpected(where.error());
   }
-  rules_ = std::move(rules);
   local_ = *where;
   live_.add(local_);
   if (const auto other = outside()) live_.add(*other);
@@ -37,8 +37,9 @@ Result<Endpoint> BindWait::start(const Address& local, std::uint16_t wanted, con
 }
 
 // At `wanted` where it may be had, else from a random port of the range on, each once.
-Result<void> BindWait::open(const Address& local, bool foreign, std::uint16_t wanted, const PortRange& ports) {
-  const engine::ListenOptions options{.backlog = peers_waiting_max, .foreign = foreign};
+Result<void> BindWait::open(const Address& local, std::uint16_t wanted, const PortRange& ports) {
+  const engine::ListenOptions options{.backlog = peers_waiting_max,
+                                      .egress = rules_.egress ? &*rules_.egress : nullptr};
   const bool any_port = ports.first == 0;
   const bool may_have_wanted = wanted != 0 && (any_port || (ports.first <= wanted && wanted <= ports.last));
   if (may_have_wanted && engine_.listen(listener_, {local, wanted}, options)) return {};

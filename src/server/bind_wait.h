@@ -26,8 +26,8 @@ class BindWait {
     std::function<bool(const Endpoint& peer)> admits;  // the policy's word on each peer
     bool stranger_ends = false;                        // SOCKS4: another peer than the expected one ends the wait
     Duration limit = limits::bind_wait;
-    bool foreign = false;              // `local` need not stand on an interface of this host
-    std::optional<Address> advertise;  // what `local` is called outside: no client is sent there either
+    std::optional<engine::Egress> egress;  // where answers to the peer leave; its address is `local`
+    std::optional<Address> advertise;      // what `local` is called outside: no client is sent there either
   };
 
   /// `live`: where the port is registered while it is open, so that no client is sent to it.
@@ -63,7 +63,7 @@ class BindWait {
  private:
   void on_listener_ready(engine::Status status);
   void on_deadline(engine::Status status);
-  [[nodiscard]] Result<void> open(const Address& local, bool foreign, std::uint16_t wanted, const PortRange& ports);
+  [[nodiscard]] Result<void> open(const Address& local, std::uint16_t wanted, const PortRange& ports);
   [[nodiscard]] bool expects(const Endpoint& peer) const;
   void finish(Reason reason) noexcept;
   [[nodiscard]] std::optional<Endpoint> outside() const noexcept;

@@ -443,18 +443,19 @@ void Connection::answer_resolve() {
 void Connection::listen(std::span<const Address> expected) {
   BindWait::Rules rules;
   Address local = reached_address();
-  std::optional<engine::Egress> egress;
+  std::optional<engine::Egress>& egress = rules.egress;
   if (!expected.empty()) {
-    egress = egress_of(options_of(reach_.decide(expected.front()).rule).egress, worker_.engine_);
+    egress = route::egress_of(options_of(reach_.decide(expected.front()).rule).egress, worker_.engine_);
     rules.expected.assign(expected.begin(), expected.end());
-    local = worker_.engine_.source_towards(rules.expected.front()).value_or(local);
+    const auto source = worker_.engine_.source_towards(expected.front(), egress ? &*egress : nullptr);
+    local = source.value_or(local);
   }
-  if (egress) {
+  if (egress && egress->address) {
     // From an address of one family no peer of the other is heard.
-    if (egress->address.family() != expected.front().family()) return drive(session::Failed{Reason::dial_family_off});
-    local = egress->address;
-    rules.foreign = egress->foreign;
+    if (egress->address->family() != expected.front().family()) return drive(session::Failed{Reason::dial_family_off});
+    local = *egress->address;
   }
+  const bool leaves_elsewhere = egress.has_value();
   rules.admits = [this](const Endpoint& peer) { return admits(peer, {}); };
   rules.stranger_ends = session_.protocol() == session::Protocol::socks4 || common_->bind.mismatch_ends;
   rules.limit = common_->bind.wait;
@@ -465,8 +466,10 @@ void Connection::listen(std::span<const Address> expected) {
   const Address told = rules.advertise.value_or(local);
   const auto listening = bind_wait_->start(local, wanted, common_->bind.outside.ports, std::move(rules));
   if (!listening) {
-    const bool not_ours = egress && listening.error().kind == ErrorKind::address_unavailable;
-    return drive(session::Failed{not_ours ? Reason::dial_egress : Reason::dial_no_ports});
+    const ErrorKind kind = listening.error().kind;
+    const bool not_ours =
+        kind == ErrorKind::address_unavailable || kind == ErrorKind::not_found || kind == ErrorKind::not_permitted;
+    return drive(session::Failed{leaves_elsewhere && not_ours ? Reason::dial_egress : Reason::dial_no_ports});
   }
   drive(session::Granted{{told, listening->port}});
 }
@@ -626,7 +629,7 @@ policy::Verdict Connection::decide(const Target& asked, const std::optional<Addr
 std::expected<relay::DatagramTerms*, UdpDrop> Connection::terms_of(int rule) {
   const policy::Options& options = options_of(rule);
   const bool counted = !options.rates.empty() || !options.sessions.empty() || !options.quotas.empty();
-  if (!counted && !options.egress && options.via.empty()) return nullptr;
+  if (!counted && !options.egress.is_set() && options.via.empty()) return nullptr;
   const std::pair which{common_->generation, rule};
   if (const auto found = datagram_terms_.find(which); found != datagram_terms_.end()) return &found->second;
   if (const Reason reason = claim(rule); reason != Reason::none) {
@@ -635,7 +638,7 @@ std::expected<relay::DatagramTerms*, UdpDrop> Connection::terms_of(int rule) {
   relay::DatagramTerms& terms = datagram_terms_[which];
   if (const auto held_to = claim_.terms(rule, options)) terms.terms = *held_to;
   if (options.via.empty()) {
-    terms.egress = egress_of(options.egress, worker_.engine_);
+    terms.egress = route::egress_of(options.egress, worker_.engine_);
     return &terms;
   }
   if (ways_ == nullptr) {

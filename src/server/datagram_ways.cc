@@ -64,7 +64,7 @@ std::optional<UdpDrop> DatagramWays::One::open(const Target& first) {
   route::Ask ask;
   ask.client = traveller.client;
   ask.tlvs = {.authority = {}, .unique_id = session_text_, .user = user_text_};
-  ask.egress = egress_of(egress_, ways_.engine_);
+  ask.egress = egress_;
   way_.start(via_, ask, keys_of(traveller, first), ways_.owner_.way_limit());
   return std::nullopt;
 }

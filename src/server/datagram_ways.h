@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "base/egress.h"
 #include "base/time.h"
 #include "base/udp_drop.h"
 #include "engine/engine.h"
@@ -70,7 +71,7 @@ class DatagramWays {
 
     DatagramWays& ways_;
     std::vector<std::string> via_;
-    std::optional<Cidr> egress_;
+    EgressSettings egress_;
     route::DatagramWay way_;
     std::string session_text_;
     std::string user_text_;

@@ -78,6 +78,7 @@ std::expected<Enclosure, Shortcoming> Enclosure::plan(const config::Config& conf
   Enclosure made;
   made.sandbox_ = config.sandbox;
   made.user_ = config.user;
+  if (marks(config)) made.keeps_ = sys::cap_net_raw;
   if (sys::is_root()) made.account_ = sys::account_named(config.user);
   if (sys::is_root() && !made.account_ && config.origins.contains("user")) {
     return std::unexpected(Shortcoming{.what = fmt::format("cannot become the user '{}'", config.user),
@@ -89,7 +90,7 @@ std::expected<Enclosure, Shortcoming> Enclosure::plan(const config::Config& conf
   return made;
 }
 
-Enclosure::Entered Enclosure::give_up(const std::vector<FileGrant>& files) const {
+Enclosure::Entered Enclosure::give_up(const std::vector<FileGrant>& files, sys::Capabilities keeps) const {
   Entered entered;
   std::string held;
   const auto holds = [&](std::string_view what) { held += fmt::format("{}{}", held.empty() ? "" : ", ", what); };
@@ -101,7 +102,7 @@ Enclosure::Entered Enclosure::give_up(const std::vector<FileGrant>& files) const
   bool no_capabilities = !is_off() && tried(sys::forbid_capabilities(), "forbid capabilities", "");
   if (account_ && account_->user != 0) {
     // Who was told to be somebody else serves nobody as root.
-    if (!tried(sys::become(*account_), fmt::format("become the user '{}'", account_->name), "")) {
+    if (!tried(sys::become(*account_, keeps), fmt::format("become the user '{}'", account_->name), "")) {
       entered.may_go_on = false;
     }
     holds(fmt::format("user {}", account_->name));
@@ -110,11 +111,13 @@ Enclosure::Entered Enclosure::give_up(const std::vector<FileGrant>& files) const
     entered.fact = held;
     return entered;
   }
-  no_capabilities = tried(sys::drop_capabilities(), "drop capabilities", "") && no_capabilities;
+  no_capabilities = tried(sys::drop_capabilities(keeps), "drop capabilities", "") && no_capabilities;
+  const bool keeps_some = keeps != 0 && sys::has_capabilities(keeps);
   if (root_before && sys::is_root() && no_capabilities) {
-    holds(account_ ? "root without capabilities"
-                   : fmt::format("root without capabilities, since there is no user '{}'", user_));
+    const std::string_view fact = keeps_some ? "root without other capabilities" : "root without capabilities";
+    holds(account_ ? std::string(fact) : fmt::format("{}, since there is no user '{}'", fact, user_));
   }
+  if (keeps_some) holds("CAP_NET_RAW for marks");
   sys::hide_memory();
   const bool no_more = tried(sys::forbid_new_privileges(), "forbid new privileges", "");
   if (no_more && tried(sys::confine_files(files, sys::Contact::own_process), "confine files",
@@ -131,11 +134,11 @@ Enclosure::Entered Enclosure::give_up(const std::vector<FileGrant>& files) const
 }
 
 Enclosure::Entered Enclosure::enter() const {
-  return give_up(process_files_);
+  return give_up(process_files_, keeps_);
 }
 
 bool Enclosure::enter_keeper() const {
-  return give_up({{.path = "/", .use = FileUse::read}}).may_go_on;
+  return give_up({{.path = "/", .use = FileUse::read}}, 0).may_go_on;
 }
 
 std::optional<Shortcoming> Enclosure::enter_worker() const {

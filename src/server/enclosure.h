@@ -14,6 +14,7 @@
 #include "server/banner.h"
 #include "sys/account.h"
 #include "sys/landlock.h"
+#include "sys/privileges.h"
 
 namespace stile::server {
 
@@ -43,11 +44,12 @@ class Enclosure {
 
  private:
   Enclosure() = default;
-  [[nodiscard]] Entered give_up(const std::vector<sys::FileGrant>& files) const;
+  [[nodiscard]] Entered give_up(const std::vector<sys::FileGrant>& files, sys::Capabilities keeps) const;
 
   config::Sandbox sandbox_ = config::Sandbox::best_effort;
   std::optional<sys::Account> account_;
   std::string user_;  // as configured
+  sys::Capabilities keeps_ = 0;
   std::vector<sys::FileGrant> process_files_;
   std::vector<sys::FileGrant> worker_files_;
 };

@@ -158,7 +158,7 @@ class HttpForward final : private ReachOwner {
   std::string origin_user_;  // and for whom
   Endpoint dialled_;
   std::optional<Target> origin_redirect_;  // under which options it was opened
-  std::optional<Cidr> origin_egress_;
+  EgressSettings origin_egress_;
   std::vector<std::string> origin_via_;
   std::string origin_route_;        // as records have it
   bool origin_is_service_ = false;  // whose word on caches counts

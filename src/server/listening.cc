@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/limits.h"
 #include "engine/epoll/epoll_engine.h"
 #include "sys/errno_table.h"
 #include "sys/socket_options.h"
@@ -60,7 +61,7 @@ std::expected<OpenedListener, ListenRefusal> open_at_address(const config::Liste
     where = alone->local;
   }
   for (std::size_t i = 0; i < workers; ++i) {
-    auto open = engine::EpollEngine::open_listener(where, {.reuse_port = workers > 1});
+    auto open = engine::EpollEngine::open_listener(where, {.reuse_port = workers > 1, .fast_open = listener.fast_open});
     if (!open) return refusal_at_address(listener, open.error());
     where = open->local;
     opened.descriptors.push_back(std::move(open->fd));
@@ -78,6 +79,9 @@ std::expected<OpenedListener, ListenRefusal> take_given(const config::Listener& 
   if (!listener.is_unix()) {
     if (const auto set = sys::set_stream_options(given.descriptor.get()); !set) {
       return refusal(listener, std::string(sys::describe(set.error())));
+    }
+    if (listener.fast_open) {
+      (void)sys::set_fast_open_listen(given.descriptor.get(), limits::fast_open_waiting_max);
     }
   }
   OpenedListener opened{.bound = {.listener = listener, .endpoint = given.address}, .descriptors = {}};

@@ -8,18 +8,6 @@
 
 namespace stile::server {
 
-std::optional<engine::Egress> egress_of(const std::optional<Cidr>& egress, engine::Engine& engine) {
-  if (!egress) return std::nullopt;
-  const Cidr& prefix = *egress;
-  if (prefix == Cidr::host(prefix.base)) return engine::Egress{.address = prefix.base, .foreign = false};
-  std::array<std::uint8_t, 16> bits;
-  for (std::size_t i = 0; i < bits.size(); i += 8) {
-    const std::uint64_t drawn = engine.random();
-    for (std::size_t j = 0; j < 8; ++j) bits[i + j] = static_cast<std::uint8_t>(drawn >> (8 * j));
-  }
-  return engine::Egress{.address = prefix.address_with(bits), .foreign = true};
-}
-
 route::WayKeys keys_of(const Traveller& traveller, const Target& target) {
   const auto key = [](std::string_view text) { return route::group_hash(text); };
   return {.source = key(traveller.client ? traveller.client->address.to_string() : std::string()),
@@ -27,7 +15,7 @@ route::WayKeys keys_of(const Traveller& traveller, const Target& target) {
           .target = key(target.to_string())};
 }
 
-Reach::Reach(engine::Engine& engine, resolve::Resolver& resolver, const route::Upstreams& upstreams, ReachOwner& owner)
+Reach::Reach(engine::Engine& engine, resolve::Resolver& resolver, route::Upstreams& upstreams, ReachOwner& owner)
     : engine_(engine), resolver_(resolver), upstreams_(upstreams), owner_(owner) {
   lookup_.bind<&Reach::on_resolved>(this);
 }
@@ -171,7 +159,7 @@ void Reach::travel(int rule, const Target& place) {
   ask.tlvs = {.authority = target_.host_name() == nullptr ? std::string_view() : target_.host_name()->text(),
               .unique_id = session_text_,
               .user = user_text_};
-  ask.egress = egress_of(options.egress, engine_);
+  ask.egress = options.egress;
   way_.emplace(engine_, resolver_, upstreams_);
   way_->bind<&Reach::on_led>(this);
   way_->start(via_, ask, keys_of(traveller, target_), limits_.total);
@@ -212,7 +200,7 @@ void Reach::dial_redirected(std::span<const Address> addresses) {
     const Endpoint place{address, place_.port};
     if (owner_.is_own(place)) continue;
     candidates[count] = place;
-    egress[count++] = egress_of(place_egress_, engine_);
+    egress[count++] = route::egress_of(place_egress_, engine_);
   }
   if (count == 0) return finish(Reason::deny_self);
   dial(std::span(candidates).first(count), std::span(egress).first(count));
@@ -223,25 +211,15 @@ void Reach::dial(std::span<const Address> addresses, std::span<const int> rules)
   std::array<std::optional<engine::Egress>, limits::candidates_max> egress;
   for (std::size_t i = 0; i < addresses.size(); ++i) {
     candidates[i] = {addresses[i], target_.port};
-    egress[i] = egress_of(owner_.options_of(rules[i]).egress, engine_);
+    egress[i] = route::egress_of(owner_.options_of(rules[i]).egress, engine_);
   }
   dial(std::span(candidates).first(addresses.size()), std::span(egress).first(addresses.size()));
 }
 
-// From an address of one family nothing of the other is reached.
 void Reach::dial(std::span<const Endpoint> candidates, std::span<const std::optional<engine::Egress>> egress) {
-  std::array<Endpoint, limits::candidates_max> peers;
-  std::array<std::optional<engine::Egress>, limits::candidates_max> from;
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    if (egress[i] && egress[i]->address.family() != candidates[i].address.family()) continue;
-    peers[count] = candidates[i];
-    from[count++] = egress[i];
-  }
-  if (count == 0) return finish(Reason::dial_family_off);
   dial_.emplace(engine_);
   dial_->bind<&Reach::on_dialled>(this);
-  dial_->start(std::span(peers).first(count), limits_, std::span(from).first(count));
+  dial_->start(candidates, limits_, egress);
 }
 
 void Reach::on_dialled(engine::Status) {

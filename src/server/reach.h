@@ -55,12 +55,9 @@ class ReachOwner {
   [[nodiscard]] virtual bool is_own(const Endpoint& place) const = 0;
 };
 
-/// Where a connection leaves whose rule says this: from the address, or from one of the prefix that is drawn for it.
-[[nodiscard]] std::optional<engine::Egress> egress_of(const std::optional<Cidr>& egress, engine::Engine& engine);
-
 class Reach {
  public:
-  Reach(engine::Engine& engine, resolve::Resolver& resolver, const route::Upstreams& upstreams, ReachOwner& owner);
+  Reach(engine::Engine& engine, resolve::Resolver& resolver, route::Upstreams& upstreams, ReachOwner& owner);
   Reach(const Reach&) = delete;
   Reach& operator=(const Reach&) = delete;
   /// Not while pending (asserted by its parts).
@@ -143,7 +140,7 @@ class Reach {
 
   engine::Engine& engine_;
   resolve::Resolver& resolver_;
-  const route::Upstreams& upstreams_;
+  route::Upstreams& upstreams_;
   ReachOwner& owner_;
   engine::Operation done_;
   resolve::Lookup lookup_;
@@ -159,7 +156,7 @@ class Reach {
   std::optional<Decided> decided_;  // the last address: a literal, or the one dialled, need not be decided again
   std::vector<Address> addresses_;
   Target place_;  // of a redirection: where to,
-  std::optional<Cidr> place_egress_;
+  EgressSettings place_egress_;
   std::optional<Address> place_candidate_;  // and the address of the target that its rule is about, if it is about one
   route::DialLimits limits_;
   Endpoint peer_;

@@ -201,22 +201,22 @@ TEST(Reach, ARuleThatIsFullTakesItsCandidatesAway) {
 TEST(Reach, LeavesFromWhereTheRuleSays) {
   Walker walker;
   walker.engine().set_own_address(Address::v4(198, 51, 100, 7));
-  walker.options[3].egress = Cidr::parse("198.51.100.7");
+  walker.options[3].egress.from = Cidr::parse("198.51.100.7");
   EXPECT_EQ(walker.go({good, 80}), Reason::none);
   EXPECT_EQ(walker.left_from.to_string(), "198.51.100.7");
-  walker.options[3].egress = Cidr::parse("198.51.100.8");
+  walker.options[3].egress.from = Cidr::parse("198.51.100.8");
   EXPECT_EQ(walker.go({good, 80}), Reason::dial_egress) << "no address of this host";
-  walker.options[3].egress = Cidr::parse("2001:db8::/64");
+  walker.options[3].egress.from = Cidr::parse("2001:db8::/64");
   EXPECT_EQ(walker.go({good, 80}), Reason::dial_family_off);
 }
 
 TEST(Reach, DrawsAnAddressOfAPrefixForEachConnection) {
   Walker walker;
-  walker.options[3].egress = Cidr::parse("203.0.113.0/24");
+  walker.options[3].egress.from = Cidr::parse("203.0.113.0/24");
   std::set<Address> seen;
   for (int i = 0; i < 50; ++i) {
     EXPECT_EQ(walker.go({good, 80}), Reason::none);
-    EXPECT_TRUE(walker.options[3].egress->contains(walker.left_from));
+    EXPECT_TRUE(walker.options[3].egress.from->contains(walker.left_from));
     seen.insert(walker.left_from);
   }
   EXPECT_GT(seen.size(), 25U);

@@ -103,6 +103,7 @@ std::expected<Reloaded, Refusal> Server::try_reload() {
   upstreams_ = std::move(next->upstreams);
   news_->use(upstreams_);
   const Worker::Enforced enforced = put_in_force(std::move(*changes));
+  warn_of_egress("restart the server: it keeps the privilege where something is marked when it starts");
   reloaded.ended = enforced.ended;
   reloaded.kept = enforced.kept;
   diagnostics_.notice(fmt::format("reloaded (generation {}): {} sessions live on, {} were ended", reloaded.generation,
@@ -163,6 +164,14 @@ std::vector<std::string> Server::fixed_until_restart(const config::Config& next)
     notes.emplace_back("'command.program' takes effect at the next start");
   }
   if (next.helper.socket != config_.helper.socket) notes.emplace_back("'helper.socket' takes effect at the next start");
+  for (const config::Listener& listener : next.listeners) {
+    const auto other = [&](const Bound& bound) {
+      return bound.listener.where() == listener.where() && bound.listener.fast_open != listener.fast_open;
+    };
+    if (std::ranges::any_of(listening_, other)) {
+      notes.push_back(fmt::format("'fast_open' of {} takes effect at the next start", listener.where()));
+    }
+  }
   const config::Accounting& accounts = next.accounting;
   if (next.user != config_.user || next.sandbox != config_.sandbox) {
     notes.emplace_back("'user' and 'sandbox' take effect at the next start");

@@ -37,6 +37,7 @@
 #include "sys/icmp_socket.h"
 #include "sys/local_periods.h"
 #include "sys/main_loop.h"
+#include "sys/net_probe.h"
 #include "sys/own_addresses.h"
 #include "sys/process_limits.h"
 #include "sys/service_manager.h"
@@ -421,14 +422,18 @@ void Server::banner() {
   }
   for (const std::string& fact : outside_facts(config_)) diagnostics_.notice(fact);
   if (!enclosed_.empty()) diagnostics_.notice(fmt::format("sandbox: {}", enclosed_));
-  if (config_.policy != nullptr && !own_addresses_.empty()) {
-    for (const Shortcoming& one : missing_egress(*config_.policy, own_addresses_)) {
-      diagnostics_.warning(one.what, one.why, one.cure);
-    }
-  }
+  warn_of_egress("start it as root, or with AmbientCapabilities=CAP_NET_RAW in its unit");
   const Bound& first = listening_.front();
   diagnostics_.notice(fmt::format("{} worker{}; try: {}", crews_.size(), crews_.size() == 1 ? "" : "s",
                                   trial(config_, first.listener, first.endpoint)));
+}
+
+void Server::warn_of_egress(std::string mark_cure) {
+  const EgressFacts host{.addresses = own_addresses_,
+                         .has_interface = sys::has_interface,
+                         .may_mark = sys::may_mark(),
+                         .mark_cure = std::move(mark_cure)};
+  for (const Shortcoming& one : missing_egress(config_, host)) diagnostics_.warning(one.what, one.why, one.cure);
 }
 
 void Server::work() {

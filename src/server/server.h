@@ -99,6 +99,7 @@ class Server final : public Control {
   int farewell();
   void end_helper();
   void refresh_own_addresses();
+  void warn_of_egress(std::string mark_cure);
   void on_signal(int signal);
   [[nodiscard]] std::shared_ptr<const Common> common() const;
 

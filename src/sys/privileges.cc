@@ -29,6 +29,14 @@ bool is_wholly(const Account& account) noexcept {
   return groups[0] == account.group && groups[1] == account.group && groups[2] == account.group;
 }
 
+using CapabilityData = std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3>;
+
+Result<void> read_capabilities(CapabilityData& held) noexcept {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  if (::syscall(SYS_capget, &header, held.data()) != 0) return last_error();
+  return {};
+}
+
 }  // namespace
 
 bool is_root() noexcept {
@@ -39,10 +47,16 @@ std::uint32_t own_user() noexcept {
   return ::geteuid();
 }
 
-Result<void> become(const Account& account) noexcept {
+// Another user begins without capabilities, unless they are kept, and then makes use of none.
+Result<void> become(const Account& account, Capabilities keep) noexcept {
+  if (keep != 0 && ::prctl(PR_SET_KEEPCAPS, 1UL) != 0) return last_error();
   if (::setgroups(account.groups.size(), account.groups.data()) != 0) return last_error();
   if (::setresgid(account.group, account.group, account.group) != 0) return last_error();
   if (::setresuid(account.user, account.user, account.user) != 0) return last_error();
+  if (keep != 0 && account.user != 0) {
+    (void)::prctl(PR_SET_KEEPCAPS, 0UL);
+    if (const auto kept = drop_capabilities(keep); !kept) return kept;
+  }
   const bool back = account.user != 0 && ::setresuid(static_cast<uid_t>(-1), 0, static_cast<uid_t>(-1)) == 0;
   if (back || !is_wholly(account)) return std::unexpected(Error{.kind = ErrorKind::not_permitted, .os_code = EPERM});
   return {};
@@ -57,16 +71,32 @@ Result<void> forbid_capabilities() noexcept {
   return {};
 }
 
-Result<void> drop_capabilities() noexcept {
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> held{};
-  if (::syscall(SYS_capget, &header, held.data()) != 0) return last_error();
-  bool any = false;
-  for (const auto& one : held) any = any || one.effective != 0 || one.permitted != 0 || one.inheritable != 0;
+Result<void> drop_capabilities(Capabilities keep) noexcept {
+  CapabilityData held{};
+  if (const auto read = read_capabilities(held); !read) return read;
+  CapabilityData left{};
+  bool changes = false;
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    const auto kept = static_cast<std::uint32_t>(keep >> (32 * i)) & held[i].permitted;
+    left[i].effective = left[i].permitted = kept;
+    // What is inherited from a service manager by way of its ambient set means nothing without that.
+    const bool inherits_more = (held[i].inheritable & ~kept) != 0;
+    changes = changes || held[i].effective != kept || held[i].permitted != kept || inherits_more;
+  }
   // Under a service manager's filter the call itself may be forbidden, where there is nothing left to give up.
-  if (any && ::syscall(SYS_capset, &header, none.data()) != 0) return last_error();
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  if (changes && ::syscall(SYS_capset, &header, left.data()) != 0) return last_error();
   return {};
+}
+
+bool has_capabilities(Capabilities wanted) noexcept {
+  CapabilityData held{};
+  if (!read_capabilities(held)) return false;
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    const auto part = static_cast<std::uint32_t>(wanted >> (32 * i));
+    if ((held[i].effective & part) != part) return false;
+  }
+  return true;
 }
 
 Result<void> forbid_new_privileges() noexcept {

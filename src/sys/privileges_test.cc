@@ -41,6 +41,25 @@ TEST(Privileges, CapabilitiesAreGone) {
             0);
 }
 
+TEST(Privileges, OneCapabilityStaysWhereItIsAskedFor) {
+  if (!is_root()) GTEST_SKIP() << "only root has one to keep";
+  const auto nobody = account_named("nobody");
+  ASSERT_TRUE(nobody);
+  for (const bool as_root : {true, false}) {
+    EXPECT_EQ(code_of([&] {
+                if (!forbid_capabilities()) return 1;
+                if (!as_root && !become(*nobody, cap_net_raw)) return 2;
+                if (!drop_capabilities(cap_net_raw) || !has_capabilities(cap_net_raw)) return 3;
+                if (status_of("CapPrm") != "0000000000002000" || status_of("CapEff") != "0000000000002000") return 4;
+                if (status_of("CapInh") != "0000000000000000" || status_of("CapAmb") != "0000000000000000") return 5;
+                if (as_root != is_root() || (!as_root && ::setuid(0) == 0)) return 6;
+                return drop_capabilities() && !has_capabilities(cap_net_raw) ? 0 : 7;
+              }),
+              0)
+        << as_root;
+  }
+}
+
 TEST(Privileges, NoProgramHasMore) {
   EXPECT_EQ(code_of([] { return forbid_new_privileges() && status_of("NoNewPrivs") == "1" ? 0 : 1; }), 0);
 }

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <chrono>
 #include <span>
+#include <string_view>
 
 #include "base/limits.h"
 #include "sys/errno_table.h"
@@ -98,6 +99,26 @@ Result<void> set_reuse_port(int fd) noexcept {
 
 Result<void> set_free_bind(int fd, Family family) noexcept {
   return family == Family::ipv4 ? set(fd, {IPPROTO_IP, IP_FREEBIND, 1}) : set(fd, {IPPROTO_IPV6, IPV6_FREEBIND, 1});
+}
+
+Result<void> set_interface(int fd, const InterfaceName& interface) noexcept {
+  const std::string_view name = interface.text();
+  if (::setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name.data(), static_cast<socklen_t>(name.size() + 1)) == -1) {
+    return std::unexpected(make_error(errno));
+  }
+  return {};
+}
+
+Result<void> set_mark(int fd, std::uint32_t mark) noexcept {
+  return set(fd, {SOL_SOCKET, SO_MARK, static_cast<int>(mark)});
+}
+
+Result<void> set_fast_open_connect(int fd) noexcept {
+  return set(fd, {IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1});
+}
+
+Result<void> set_fast_open_listen(int fd, int connections_max) noexcept {
+  return set(fd, {IPPROTO_TCP, TCP_FASTOPEN, connections_max});
 }
 
 Result<void> set_late_port(int fd) noexcept {

@@ -2,8 +2,11 @@
 // socket_options_test.cc.
 #pragma once
 
+#include <cstdint>
+
 #include "base/address.h"
 #include "base/error.h"
+#include "base/interface_name.h"
 #include "sys/unique_fd.h"
 
 namespace stile::sys {
@@ -34,6 +37,20 @@ namespace stile::sys {
 /// Binding to an address and port 0 chooses no port yet: connecting does, and needs it to be free for that one peer
 /// only.
 [[nodiscard]] Result<void> set_late_port(int fd) noexcept;
+
+/// What it sends leaves by this interface, and what it receives has come by it; no privilege is needed for that as long
+/// as it is not bound to another one (Linux 5.7). not_found: there is none of that name.
+[[nodiscard]] Result<void> set_interface(int fd, const InterfaceName& interface) noexcept;
+
+/// For the system's routing. not_permitted without CAP_NET_RAW (Linux 5.17) and CAP_NET_ADMIN.
+[[nodiscard]] Result<void> set_mark(int fd, std::uint32_t mark) noexcept;
+
+/// RFC 7413, of a client: connecting sends nothing where a cookie of the peer's is known; what is sent first goes with
+/// the SYN.
+[[nodiscard]] Result<void> set_fast_open_connect(int fd) noexcept;
+
+/// RFC 7413, of a listener: so many connections with data may wait for the end of their handshakes.
+[[nodiscard]] Result<void> set_fast_open_listen(int fd, int connections_max) noexcept;
 
 /// On while dialling: ICMP errors are kept with type and code, which tells them from local refusals (protocol
 /// reference, section 2.5). Off once connected: with it on, one transient or forged ICMP message would fail an

@@ -75,6 +75,37 @@ TEST(SocketOptions, IcmpReportsGoOnAndOff) {
   EXPECT_EQ(option(v6.get(), IPPROTO_IPV6, IPV6_RECVERR), 1);
 }
 
+TEST(SocketOptions, AnInterfaceIsBoundToByName) {
+  const UniqueFd fd = stream_socket(AF_INET);
+  const auto missing = set_interface(fd.get(), *InterfaceName::parse("nosuch0"));
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().kind, ErrorKind::not_found);
+  ASSERT_TRUE(set_interface(fd.get(), *InterfaceName::parse("lo")));
+  char name[16] = {};
+  socklen_t length = sizeof name;
+  ASSERT_EQ(::getsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, name, &length), 0);
+  EXPECT_STREQ(name, "lo");
+}
+
+TEST(SocketOptions, AMarkIsSetOrRefused) {
+  const UniqueFd fd = stream_socket(AF_INET);
+  const auto set = set_mark(fd.get(), 0xFFFFFFFE);
+  if (!set) {
+    EXPECT_EQ(set.error().kind, ErrorKind::not_permitted);
+    GTEST_SKIP() << "this user may set no marks";
+  }
+  EXPECT_EQ(static_cast<unsigned>(option(fd.get(), SOL_SOCKET, SO_MARK)), 0xFFFFFFFEU);
+}
+
+TEST(SocketOptions, FastOpenIsSetBothWays) {
+  const UniqueFd client = stream_socket(AF_INET);
+  ASSERT_TRUE(set_fast_open_connect(client.get()));
+  EXPECT_EQ(option(client.get(), IPPROTO_TCP, TCP_FASTOPEN_CONNECT), 1);
+  const UniqueFd listener = stream_socket(AF_INET);
+  ASSERT_TRUE(set_fast_open_listen(listener.get(), 16));
+  EXPECT_EQ(option(listener.get(), IPPROTO_TCP, TCP_FASTOPEN), 16);
+}
+
 TEST(SocketOptions, FailureIsAValue) {
   const Result<void> result = set_stream_options(-1);
   ASSERT_FALSE(result);

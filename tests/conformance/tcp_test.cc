@@ -68,6 +68,52 @@ TEST_P(TcpConformance, ConnectsAndAgreesOnEndpoints) {
   }
 }
 
+TEST_P(TcpConformance, LeavesByTheInterfaceThatIsAskedForOrNotAtAll) {
+  const Egress nowhere{.interface = *InterfaceName::parse("nosuch0")};
+  const Egress loopback{.interface = *InterfaceName::parse("lo")};
+  Actor& one = actor();
+  const auto refused = engine().listen(one.socket, {loopback_v4, 0}, {.egress = &nowhere});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::not_found);
+  const auto unopened = engine().open_udp(one.socket, {loopback_v4, 0}, &nowhere);
+  ASSERT_FALSE(unopened);
+  EXPECT_EQ(unopened.error().kind, ErrorKind::not_found);
+  ASSERT_FALSE(engine().source_towards(loopback_v4, &nowhere));
+  ASSERT_TRUE(engine().source_towards(loopback_v4, &loopback));
+  ASSERT_TRUE(engine().listen(one.socket, {loopback_v4, 0}, {.egress = &loopback}));
+  const Endpoint where = engine().local_endpoint(one.socket).value();
+  Actor& client = actor();
+  const auto failed = engine().connect(client.socket, where, {.from = &nowhere});
+  ASSERT_FALSE(failed);
+  EXPECT_TRUE(failed.error().egress);
+  EXPECT_EQ(failed.error().error.kind, ErrorKind::not_found);
+  EXPECT_FALSE(client.socket.is_open());
+  ASSERT_TRUE(engine().connect(client.socket, where, {.from = &loopback}));
+  ASSERT_TRUE(run_until([&] { return client.completions() == 1; }));
+  ASSERT_TRUE(engine().connect_result(client.socket));
+}
+
+// Whether the system knows a cookie or not, and whether it opens anything fast: who sends first is served.
+TEST_P(TcpConformance, WhatIsOpenedFastCarriesTheSameOctets) {
+  Actor& listener = actor();
+  ASSERT_TRUE(engine().listen(listener.socket, {loopback_v4, 0}, {.fast_open = true}));
+  const Endpoint where = engine().local_endpoint(listener.socket).value();
+  for (int i = 0; i < 3; ++i) {
+    Actor& client = actor();
+    ASSERT_TRUE(engine().connect(client.socket, where, {.fast_open = true}));
+    ASSERT_TRUE(run_until([&] { return client.completions() == 1; }));
+    ASSERT_TRUE(engine().connect_result(client.socket));
+    send_all(client, "hello");
+    ASSERT_TRUE(wait_for(listener, Interest::readable));
+    Actor& accepted = actor();
+    accept_into(listener, accepted);
+    ASSERT_EQ(receive_exactly(accepted, 5), "hello");
+    send_all(accepted, "back");
+    ASSERT_EQ(receive_exactly(client, 4), "back");
+    EXPECT_EQ(engine().peer_endpoint(client.socket).value(), where);
+  }
+}
+
 TEST_P(TcpConformance, AcceptNamesThePeerAndTakesSeveralForOneCompletion) {
   Actor& listener = actor();
   const Endpoint where = listen_on(listener);

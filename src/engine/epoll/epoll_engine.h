@@ -59,7 +59,7 @@ class EpollEngine final : public Engine {
   bool shed_one(Socket& listener) override;
   using Engine::connect;
   [[nodiscard]] std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer,
-                                                            const Egress* from) override;
+                                                            const ConnectOptions& options) override;
   [[nodiscard]] std::expected<void, ConnectFailure> connect_result(Socket& socket) override;
   void wait(Socket& socket, Interest interest) override;
   void post(Socket& socket) noexcept override;
@@ -73,7 +73,8 @@ class EpollEngine final : public Engine {
   [[nodiscard]] Result<Endpoint> local_endpoint(const Socket& socket) const override;
   [[nodiscard]] Result<Endpoint> peer_endpoint(const Socket& socket) const override;
   [[nodiscard]] std::optional<std::uint32_t> peer_user(const Socket& socket) const noexcept override;
-  [[nodiscard]] Result<Address> source_towards(const Address& destination) override;
+  using Engine::source_towards;
+  [[nodiscard]] Result<Address> source_towards(const Address& destination, const Egress* from) override;
 
   [[nodiscard]] Result<void> open_pipe(Pipe& pipe, std::size_t capacity_wanted) override;
   void close_pipe(Pipe& pipe) noexcept override;
@@ -81,7 +82,7 @@ class EpollEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> splice_out(Pipe& pipe, Socket& to) override;
 
   using Engine::open_udp;
-  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local, bool foreign) override;
+  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local, const Egress* from) override;
   [[nodiscard]] Result<void> use_trains(Socket& socket) override;
   [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
   [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;
@@ -179,6 +180,8 @@ class EpollEngine final : public Engine {
   void forget(Socket& socket) noexcept;
   /// Forgets and closes the descriptor; a pending operation is cancelled.
   void give_up(Socket& socket) noexcept;
+  /// Makes a socket leave there, its address aside.
+  [[nodiscard]] static Result<void> set_egress(int fd, Family family, const Egress* from) noexcept;
   /// Why a connect failed; none where it succeeded.
   [[nodiscard]] static std::optional<Error> connect_error(const Socket& socket) noexcept;
   /// The error behind errno of a stream call, remembered where it ended the stream.

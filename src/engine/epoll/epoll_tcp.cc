@@ -6,6 +6,7 @@
 
 #include <cerrno>
 
+#include "base/limits.h"
 #include "engine/epoll/epoll_engine.h"
 #include "engine/epoll/epoll_flags.h"
 #include "engine/epoll/error_queue.h"
@@ -61,12 +62,9 @@ bool concerns_one_connection(int errno_value) noexcept {
 }
 
 /// The port is chosen when the connection's other end is known, so that as many fit as without an address.
-Result<void> bind_to(const Egress& from, int fd) noexcept {
-  if (from.foreign) {
-    if (auto set = sys::set_free_bind(fd, from.address.family()); !set) return set;
-  }
+Result<void> bind_to(const Address& from, int fd) noexcept {
   if (auto set = sys::set_late_port(fd); !set) return set;
-  const sys::SocketAddress address{{from.address, 0}};
+  const sys::SocketAddress address{{from, 0}};
   if (::bind(fd, &address.generic, address.length) == -1) return last_error();
   return {};
 }
@@ -80,6 +78,17 @@ std::optional<IcmpReport> read_icmp_report(int fd) noexcept {
 
 }  // namespace
 
+Result<void> EpollEngine::set_egress(int fd, Family family, const Egress* from) noexcept {
+  if (from == nullptr) return {};
+  if (from->foreign) {
+    if (auto set = sys::set_free_bind(fd, family); !set) return set;
+  }
+  if (!from->interface.empty()) {
+    if (auto set = sys::set_interface(fd, from->interface); !set) return set;
+  }
+  return from->mark == 0 ? Result<void>() : sys::set_mark(fd, from->mark);
+}
+
 Result<EpollEngine::OpenListener> EpollEngine::open_listener(const Endpoint& local, const ListenOptions& options) {
   auto fd = stream_socket(local.address, sys::set_stream_options);
   if (!fd) return std::unexpected(fd.error());
@@ -87,9 +96,11 @@ Result<EpollEngine::OpenListener> EpollEngine::open_listener(const Endpoint& loc
   if (options.reuse_port) {
     if (auto set = sys::set_reuse_port(fd->get()); !set) return std::unexpected(set.error());
   }
-  if (options.foreign) {
-    if (auto set = sys::set_free_bind(fd->get(), local.address.family()); !set) return std::unexpected(set.error());
+  if (auto set = set_egress(fd->get(), local.address.family(), options.egress); !set) {
+    return std::unexpected(set.error());
   }
+  // A system that has none of it serves all the same.
+  if (options.fast_open) (void)sys::set_fast_open_listen(fd->get(), limits::fast_open_waiting_max);
   sys::SocketAddress address{local};
   if (::bind(fd->get(), &address.generic, address.length) == -1) return last_error();
   if (::listen(fd->get(), options.backlog) == -1) return last_error();
@@ -145,17 +156,17 @@ bool EpollEngine::shed_one(Socket& listener) {
   return shed;
 }
 
-std::expected<void, ConnectFailure> EpollEngine::connect(Socket& socket, const Endpoint& peer, const Egress* from) {
+std::expected<void, ConnectFailure> EpollEngine::connect(Socket& socket, const Endpoint& peer,
+                                                         const ConnectOptions& options) {
   STILE_ASSERT(!socket.is_open() && !socket.pending());
   const auto failure = [](const Error& error) { return std::unexpected(ConnectFailure{error, std::nullopt}); };
   auto fd = stream_socket(peer.address, sys::set_early_stream_options);
   if (!fd) return failure(fd.error());
   if (auto set = sys::set_icmp_reports(fd->get(), peer.address.family(), true); !set) return failure(set.error());
-  if (from != nullptr) {
-    if (auto bound = bind_to(*from, fd->get()); !bound) {
-      return std::unexpected(ConnectFailure{.error = bound.error(), .icmp = std::nullopt, .egress = true});
-    }
-  }
+  auto leaves = set_egress(fd->get(), peer.address.family(), options.from);
+  if (leaves && options.from != nullptr && options.from->address) leaves = bind_to(*options.from->address, fd->get());
+  if (!leaves) return std::unexpected(ConnectFailure{.error = leaves.error(), .icmp = std::nullopt, .egress = true});
+  if (options.fast_open) (void)sys::set_fast_open_connect(fd->get());  // without it, it takes a round trip more
   const sys::SocketAddress address{peer};
   // Not repeated after EINTR: the attempt goes on then, as it does after EINPROGRESS.
   const int result = ::connect(fd->get(), &address.generic, address.length);
@@ -277,8 +288,9 @@ std::optional<std::uint32_t> EpollEngine::peer_user(const Socket& socket) const 
   return credentials.uid;
 }
 
-Result<Address> EpollEngine::source_towards(const Address& destination) {
-  return sys::source_towards(destination);
+Result<Address> EpollEngine::source_towards(const Address& destination, const Egress* from) {
+  return from == nullptr ? sys::source_towards(destination)
+                         : sys::source_towards(destination, from->interface, from->mark);
 }
 
 }  // namespace stile::engine

@@ -192,16 +192,14 @@ class Departures {
 
 }  // namespace
 
-Result<void> EpollEngine::open_udp(Socket& socket, const Endpoint& local, bool foreign) {
+Result<void> EpollEngine::open_udp(Socket& socket, const Endpoint& local, const Egress* from) {
   STILE_ASSERT(!socket.is_open() && !socket.pending());
   sys::UniqueFd fd{::socket(sys::address_family(local.address), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (!fd.is_open()) return std::unexpected(sys::make_error(errno));
   if (!local.address.is_v4()) {
     if (auto set = sys::set_v6_only(fd.get()); !set) return set;
   }
-  if (foreign) {
-    if (auto set = sys::set_free_bind(fd.get(), local.address.family()); !set) return set;
-  }
+  if (auto set = set_egress(fd.get(), local.address.family(), from); !set) return set;
   const sys::SocketAddress address{local};
   if (::bind(fd.get(), &address.generic, address.length) == -1) return std::unexpected(sys::make_error(errno));
   (void)sys::set_datagram_options(fd.get());  // without them it works all the same

@@ -54,6 +54,10 @@ class SimEngine final : public Engine {
   /// The routers between this host and there, nearest first: an echo request needs a hop for each, and a router whose
   /// own route is silent drops the request that ends at it. The longest prefix decides; by default there are none.
   void set_path(const Cidr& where, std::vector<Address> routers);
+  /// This host has such an interface, beside the loopback interface "lo".
+  void add_interface(const InterfaceName& name) { interfaces_.push_back(name); }
+  /// Marks are refused, as Linux does without CAP_NET_RAW and CAP_NET_ADMIN.
+  void set_marks_refused(bool refused) noexcept { marks_refused_ = refused; }
   /// Sockets for echo requests are refused, as Linux does outside net.ipv4.ping_group_range.
   void set_icmp_refused(bool refused) noexcept { icmp_refused_ = refused; }
   /// The source address of the connects that follow, for clients from elsewhere. nullopt: this host's own again.
@@ -113,7 +117,7 @@ class SimEngine final : public Engine {
   bool shed_one(Socket& listener) override;
   using Engine::connect;
   [[nodiscard]] std::expected<void, ConnectFailure> connect(Socket& socket, const Endpoint& peer,
-                                                            const Egress* from) override;
+                                                            const ConnectOptions& options) override;
   [[nodiscard]] std::expected<void, ConnectFailure> connect_result(Socket& socket) override;
   void wait(Socket& socket, Interest interest) override;
   void post(Socket& socket) noexcept override;
@@ -127,7 +131,8 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<Endpoint> local_endpoint(const Socket& socket) const override;
   [[nodiscard]] Result<Endpoint> peer_endpoint(const Socket& socket) const override;
   [[nodiscard]] std::optional<std::uint32_t> peer_user(const Socket& socket) const noexcept override;
-  [[nodiscard]] Result<Address> source_towards(const Address& destination) override;
+  using Engine::source_towards;
+  [[nodiscard]] Result<Address> source_towards(const Address& destination, const Egress* from) override;
 
   [[nodiscard]] Result<void> open_pipe(Pipe& pipe, std::size_t capacity_wanted) override;
   void close_pipe(Pipe& pipe) noexcept override;
@@ -135,7 +140,7 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> splice_out(Pipe& pipe, Socket& to) override;
 
   using Engine::open_udp;
-  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local, bool foreign) override;
+  [[nodiscard]] Result<void> open_udp(Socket& socket, const Endpoint& local, const Egress* from) override;
   [[nodiscard]] Result<void> use_trains(Socket& socket) override;
   [[nodiscard]] Result<std::size_t> receive_datagrams(Socket& socket, std::span<Datagram> datagrams) override;
   [[nodiscard]] Result<std::size_t> send_datagrams(Socket& socket, std::span<const Datagram> datagrams) override;
@@ -226,6 +231,8 @@ class SimEngine final : public Engine {
   [[nodiscard]] Result<std::size_t> receive_now(Socket& socket, MutableBytes into);
   [[nodiscard]] Result<std::size_t> send_now(Socket& socket, ConstBytes octets);
 
+  [[nodiscard]] std::optional<Error> egress_fault(const Egress* from) const noexcept;
+
   // UDP (sim_udp.cc).
   [[nodiscard]] std::optional<Error> leftover(sim::Node& of);
   [[nodiscard]] Result<void> send_one(int handle, const Datagram& datagram);
@@ -273,6 +280,8 @@ class SimEngine final : public Engine {
   std::vector<Route> routes_;
   std::vector<Path> paths_;
   bool icmp_refused_ = false;
+  std::vector<InterfaceName> interfaces_;
+  bool marks_refused_ = false;
   Address own_v4_;
   Address own_v6_;
   std::optional<Address> source_;

@@ -38,6 +38,7 @@ std::size_t SimEngine::room(const sim::Side& to) const noexcept {
 Result<void> SimEngine::listen(Socket& listener, const Endpoint& local, const ListenOptions& options) {
   if (const auto error = injected()) return std::unexpected(*error);
   if (!room_for(1)) return os_error(EMFILE);
+  if (const auto fault = egress_fault(options.egress)) return std::unexpected(*fault);
   Endpoint bound = local;
   if (bound.port == 0) {
     const auto port = free_port(bound.address, tcp_in_use_);
@@ -114,16 +115,30 @@ std::optional<int> SimEngine::listener_for(const Endpoint& destination) {
 
 // ── connecting ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-std::expected<void, ConnectFailure> SimEngine::connect(Socket& socket, const Endpoint& peer, const Egress* from) {
+/// Interfaces and marks are checked, and change nothing else: every route leads everywhere.
+std::optional<Error> SimEngine::egress_fault(const Egress* from) const noexcept {
+  if (from == nullptr) return std::nullopt;
+  const bool missing = !from->interface.empty() && from->interface.text() != "lo" &&
+                       std::ranges::find(interfaces_, from->interface) == interfaces_.end();
+  if (missing) return sys::make_error(ENODEV);
+  if (from->mark != 0 && marks_refused_) return sys::make_error(EPERM);
+  return std::nullopt;
+}
+
+std::expected<void, ConnectFailure> SimEngine::connect(Socket& socket, const Endpoint& peer,
+                                                       const ConnectOptions& options) {
+  const Egress* const from = options.from;
   const auto failure = [](const Error& error) { return std::unexpected(ConnectFailure{error, std::nullopt}); };
   if (const auto error = injected()) return failure(*error);
   if (!room_for(1)) return failure(sys::make_error(EMFILE));
   const SimBehaviour& behaviour = behaviour_of(peer.address);
   if (behaviour.answer == SimBehaviour::Answer::local_error) return failure(behaviour.error);
-  if (from != nullptr && !from->foreign && !is_here(from->address)) {
+  if (const auto fault = egress_fault(from)) return std::unexpected(ConnectFailure{*fault, std::nullopt, true});
+  const bool from_address = from != nullptr && from->address;
+  if (from_address && !from->foreign && !is_here(*from->address)) {
     return std::unexpected(ConnectFailure{sys::make_error(EADDRNOTAVAIL), std::nullopt, true});
   }
-  const Address source = from != nullptr ? from->address : source_for(peer.address);
+  const Address source = from_address ? *from->address : source_for(peer.address);
   const auto port = free_port(source, tcp_in_use_);
   if (!port) return failure(sys::make_error(EADDRNOTAVAIL));
 
@@ -370,7 +385,8 @@ std::optional<std::uint32_t> SimEngine::peer_user(const Socket& socket) const no
   return connections_.at(of.connection).user;
 }
 
-Result<Address> SimEngine::source_towards(const Address& destination) {
+Result<Address> SimEngine::source_towards(const Address& destination, const Egress* from) {
+  if (const auto fault = egress_fault(from)) return std::unexpected(*fault);
   return source_for(destination);
 }
 

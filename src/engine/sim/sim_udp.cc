@@ -19,9 +19,10 @@ std::unexpected<Error> os_error(int errno_value) noexcept {
 
 }  // namespace
 
-Result<void> SimEngine::open_udp(Socket& socket, const Endpoint& local, bool) {
+Result<void> SimEngine::open_udp(Socket& socket, const Endpoint& local, const Egress* from) {
   if (const auto error = injected()) return std::unexpected(*error);
   if (!room_for(1)) return os_error(EMFILE);
+  if (const auto fault = egress_fault(from)) return std::unexpected(*fault);
   Endpoint bound = local;
   if (bound.port == 0) {
     const auto port = free_port(bound.address, udp_in_use_);

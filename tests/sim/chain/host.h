@@ -48,9 +48,13 @@ class Host final : public engine::Engine {
   bool shed_one(engine::Socket& listener) override { return network_.shed_one(listener); }
   using Engine::connect;
   [[nodiscard]] std::expected<void, engine::ConnectFailure> connect(engine::Socket& socket, const Endpoint& peer,
-                                                                    const engine::Egress* from) override {
-    const engine::Egress own{.address = own_address(peer.address), .foreign = true};
-    return network_.connect(socket, peer, from == nullptr ? &own : from);
+                                                                    const engine::ConnectOptions& options) override {
+    engine::Egress from = options.from == nullptr ? engine::Egress{} : *options.from;
+    if (!from.address) {
+      from.address = own_address(peer.address);
+      from.foreign = true;
+    }
+    return network_.connect(socket, peer, {.from = &from, .fast_open = options.fast_open});
   }
   [[nodiscard]] std::expected<void, engine::ConnectFailure> connect_result(engine::Socket& socket) override {
     return network_.connect_result(socket);
@@ -77,7 +81,10 @@ class Host final : public engine::Engine {
   [[nodiscard]] std::optional<std::uint32_t> peer_user(const engine::Socket& socket) const noexcept override {
     return network_.peer_user(socket);
   }
-  [[nodiscard]] Result<Address> source_towards(const Address& destination) override { return own_address(destination); }
+  using Engine::source_towards;
+  [[nodiscard]] Result<Address> source_towards(const Address& destination, const engine::Egress*) override {
+    return own_address(destination);
+  }
 
   [[nodiscard]] Result<void> open_pipe(engine::Pipe& pipe, std::size_t capacity_wanted) override {
     return network_.open_pipe(pipe, capacity_wanted);
@@ -92,8 +99,9 @@ class Host final : public engine::Engine {
   }
 
   using Engine::open_udp;
-  [[nodiscard]] Result<void> open_udp(engine::Socket& socket, const Endpoint& local, bool foreign) override {
-    return network_.open_udp(socket, local, foreign);
+  [[nodiscard]] Result<void> open_udp(engine::Socket& socket, const Endpoint& local,
+                                      const engine::Egress* from) override {
+    return network_.open_udp(socket, local, from);
   }
   [[nodiscard]] Result<void> use_trains(engine::Socket& socket) override { return network_.use_trains(socket); }
   [[nodiscard]] Result<std::size_t> receive_datagrams(engine::Socket& socket,
