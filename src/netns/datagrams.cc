@@ -161,7 +161,7 @@ class Datagrams::Flow {
 
   void opened() {
     const engine::Egress& from = way_.from();
-    if (!of_.engine_.open_udp(socket_, {from.address, 0}, from.foreign)) return way_.close();
+    if (!of_.engine_.open_udp(socket_, {*from.address, 0}, &from)) return way_.close();
     report(observe::Event::session_start, Reason::none);
     of_.engine_.wait(socket_, engine::Interest::readable);
     for (const Held& one : std::exchange(held_, {})) transmit(one.target, one.payload);
