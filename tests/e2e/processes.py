@@ -1,5 +1,6 @@
 """Programs beside the tests: the executable under test, and the daemons and clients of the interoperability tests."""
 
+import itertools
 import os
 import socket
 import subprocess
@@ -20,11 +21,23 @@ def wait_until(what: str, condition: Callable[[], bool], seconds: float = 20) ->
         time.sleep(0.01)
 
 
+# Each lane of tests has ports of its own, below those that the kernel gives to whoever asks for none: what is free stays free
+# until the program that was told of it is there.
+LANE_PORTS = 5_000
+LANE = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 4
+PORTS = itertools.cycle(range(10_000 + LANE * LANE_PORTS, 10_000 + (LANE + 1) * LANE_PORTS))
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+    family, everywhere = (socket.AF_INET6, "::") if ":" in host else (socket.AF_INET, "0.0.0.0")
+    for port in itertools.islice(PORTS, LANE_PORTS):
+        with socket.socket(family) as probe:
+            try:
+                probe.bind((everywhere, port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 def accepts(host: str, port: int) -> bool:

@@ -318,6 +318,7 @@ ELSEWHERE = {
     "R": "what an upstream answers", "L": "lines for people, not requests",
     "A": "needs a password listener", "C2": "needs a password listener", "C3": "needs a password listener",
     "T": "what a tunnel carries", "W": "needs Kerberos", "U": "datagrams, below",
+    "D": "what the name server of stile run is asked",
 }  # fmt: skip
 
 
