@@ -115,7 +115,7 @@ TEST(Config, EveryKeyIsRead) {
   ASSERT_NE(config.policy, nullptr);
   EXPECT_EQ(config.policy->rules().size(), 1U);
   EXPECT_EQ(config.policy_rules, "allow anyone from 192.0.2.0/24 to public\n");
-  EXPECT_EQ(config.policy_rules_line, 67);
+  EXPECT_EQ(config.policy_rules_line, 68);
   EXPECT_EQ(config.users.file, "users");
   EXPECT_EQ(config.users.cache, 30s);
   EXPECT_EQ(config.pam.service, "proxy");
@@ -649,11 +649,13 @@ TEST(Override, LaterSourcesWin) {
             "listen[0].auth=[\"none\"] <default>\n"
             "listen[0].proxy_protocol_from=[] <default>\n"
             "listen[0].pac=[] <default>\n"
+            "listen[0].fast_open=off <default>\n"
             "listen[1].address=127.0.0.1:2 <flag --listen>\n"
             "listen[1].protocols=[\"socks5\", \"socks4\", \"http\"] <default>\n"
             "listen[1].auth=[\"none\"] <default>\n"
             "listen[1].proxy_protocol_from=[] <default>\n"
             "listen[1].pac=[] <default>\n"
+            "listen[1].fast_open=off <default>\n"
             "udp.ports=any <default>\n"
             "udp.advertise=[] <default>\n"
             "udp.filter=address <default>\n"
@@ -713,6 +715,7 @@ TEST(Override, ValuesOfTablesThatRepeatAreShownOneByOne) {
             "listen[0].auth=[\"none\"] <default>\n"
             "listen[0].proxy_protocol_from=[] <default>\n"
             "listen[0].pac=[] <default>\n"
+            "listen[0].fast_open=off <default>\n"
             "listen[0].mode=0660 <default>\n"
             "listen[0].owner= <default>\n"
             "listen[0].group=7 <stile.toml:3>\n"
