@@ -120,18 +120,6 @@ class Host {
   std::vector<std::unique_ptr<Visit>> visits_;
 };
 
-std::shared_ptr<const UpstreamPlan> plan_of(const std::string& name, const std::vector<std::string>& urls,
-                                            config::Upstream settings = {}) {
-  auto plan = std::make_shared<UpstreamPlan>();
-  settings.name = name;
-  for (const std::string& url : urls) {
-    plan->hops.push_back(proxy_at(url));
-    settings.servers.push_back(plan->hops.back().url);
-  }
-  plan->settings = settings;
-  return plan;
-}
-
 /// Upstreams in a small world, and a way through them.
 class Town {
  public:

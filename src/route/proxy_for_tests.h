@@ -14,6 +14,7 @@
 #include "resolve/caching_resolver.h"
 #include "resolve/table_resolver.h"
 #include "route/chain.h"
+#include "route/upstreams.h"
 
 namespace stile::route {
 
@@ -175,6 +176,20 @@ class SeeThroughTls final : public protect::TlsClient {
   return {.url = wire::parse_proxy_url(url).value(),
           .clear_password_allowed = false,
           .tls = std::make_shared<const SeeThroughTls>()};
+}
+
+/// An upstream with these servers.
+[[nodiscard]] inline std::shared_ptr<const UpstreamPlan> plan_of(const std::string& name,
+                                                                 const std::vector<std::string>& urls,
+                                                                 config::Upstream settings = {}) {
+  auto plan = std::make_shared<UpstreamPlan>();
+  settings.name = name;
+  for (const std::string& url : urls) {
+    plan->hops.push_back(proxy_at(url));
+    settings.servers.push_back(plan->hops.back().url);
+  }
+  plan->settings = settings;
+  return plan;
 }
 
 /// One proxy at 127.0.0.1:1080, unless a test says where else.

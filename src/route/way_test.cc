@@ -25,18 +25,6 @@ const std::string granted = octets({5, 0, 0, 1, 198, 51, 100, 7, 0x9C, 0x40});
 const std::string refused = octets({5, 5, 0, 1, 0, 0, 0, 0, 0, 0});
 const Script works{.turns = {{greeting, octets({5, 0})}, {request, granted}}};
 
-std::shared_ptr<const UpstreamPlan> plan_of(const std::string& name, const std::vector<std::string>& urls,
-                                            config::Upstream settings = {}) {
-  auto plan = std::make_shared<UpstreamPlan>();
-  settings.name = name;
-  for (const std::string& url : urls) {
-    plan->hops.push_back(proxy_at(url));
-    settings.servers.push_back(plan->hops.back().url);
-  }
-  plan->settings = settings;
-  return plan;
-}
-
 /// Upstreams in a small world, and one way at a time through them.
 class Town {
  public:

@@ -2,6 +2,7 @@
 // that fail with their trace and the command that runs them alone. Threading: one thread. Tested by what it is for.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -36,6 +37,19 @@ using RunTrial = Outcome (*)(const Trial& trial);
 
 /// What a call that is made to fail fails with.
 [[nodiscard]] Error random_error(engine::Prng& prng);
+
+/// Up to so many conversations, drawn by the seed, in a town that was made for the trial.
+template <class Place>
+[[nodiscard]] Outcome run_town(Place& town, const Trial& trial, engine::Prng& prng, std::size_t conversations_max) {
+  if (trial.fail_at != 0) town.engine().fail_nth(trial.fail_at, random_error(prng));
+  const std::size_t conversations = 1 + prng.next() % conversations_max;
+  for (std::size_t i = 0; i < conversations; ++i) town.add_random(prng, trial.only);
+  town.run();
+  return {.complaint = town.complaint(),
+          .trace_hash = town.engine().trace_hash(),
+          .calls = town.engine().calls(),
+          .traces = town.traces()};
+}
 
 /// The executable: `--seeds N [--from K]` runs N seeds from K (1) on; `--seed K` runs one twice and prints what
 /// happened, `--fail-at CALL` with that call failing; `--sweep K` runs it once for each call that the code under test

@@ -12,14 +12,7 @@ using namespace stile::sim_test;
 Outcome run(const Trial& trial) {
   engine::Prng prng(trial.seed);
   Town town(trial.seed, random_faults(prng, trial.undisturbed()), trial.undisturbed());
-  if (trial.fail_at != 0) town.engine().fail_nth(trial.fail_at, random_error(prng));
-  const std::size_t conversations = 1 + prng.next() % 6;
-  for (std::size_t i = 0; i < conversations; ++i) town.add_random(prng, trial.only);
-  town.run();
-  return {.complaint = town.complaint(),
-          .trace_hash = town.engine().trace_hash(),
-          .calls = town.engine().calls(),
-          .traces = town.traces()};
+  return run_town(town, trial, prng, 6);
 }
 
 }  // namespace

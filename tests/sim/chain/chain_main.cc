@@ -17,14 +17,7 @@ Outcome run(const Trial& trial) {
   faults.reset /= 5;
   faults.connect_failure /= 5;
   ChainTown town(trial.seed, faults, trial.undisturbed());
-  if (trial.fail_at != 0) town.engine().fail_nth(trial.fail_at, random_error(prng));
-  const std::size_t conversations = 1 + prng.next() % 3;
-  for (std::size_t i = 0; i < conversations; ++i) town.add_random(prng, trial.only);
-  town.run();
-  return {.complaint = town.complaint(),
-          .trace_hash = town.engine().trace_hash(),
-          .calls = town.engine().calls(),
-          .traces = town.traces()};
+  return run_town(town, trial, prng, 3);
 }
 
 }  // namespace
