@@ -7,6 +7,7 @@
 #include <chrono>
 #include <numeric>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/duration.h"
@@ -98,7 +99,7 @@ std::string upstreams_table(const server::UpstreamReport& report) {
 
 std::string counters_table(const server::CounterReport& report) {
   std::vector<server::NamedCount> counters = report.counters;
-  std::ranges::stable_sort(counters, {}, place_of);
+  std::ranges::sort(counters, {}, [](const server::NamedCount& one) { return std::pair(place_of(one), one.name); });
   std::vector<TableLine> lines;
   for (const server::NamedCount& one : counters) {
     lines.push_back({printable(one.name), fmt::format("{}", one.count), std::string(help_of(one.name))});

@@ -52,6 +52,7 @@ def test_the_tree_is_read(tree: rules.Tree) -> None:
         rules.sizes,
         rules.header_form,
         rules.left_for_later,
+        rules.both_compilers,
         rules.dead_files,
         documents.links,
         documents.unreachable,

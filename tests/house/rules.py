@@ -224,6 +224,15 @@ def left_for_later(tree: Tree) -> list[str]:
     ]
 
 
+def both_compilers(tree: Tree) -> list[str]:
+    """What g++ 12's library has and clang 19 refuses in it: std::get_temporary_buffer, which these are made with."""
+    return [
+        f"{path}:{source.line_of(text, match.start())}: {match[0]} does not compile with clang (sort by a key without equals)"
+        for path, text in cpp(tree)
+        for match in re.finditer(r"\b(stable_sort|stable_partition|inplace_merge)\b", text)
+    ]
+
+
 def dead_files(tree: Tree) -> list[str]:
     faults = []
     included = {

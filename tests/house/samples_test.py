@@ -150,6 +150,7 @@ SAMPLES = [
     (rules.sizes, "1001 lines", {"src/base/a.h": "\n" * 1001}, {"src/base/a.h": "\n" * 1000}),
     (rules.header_form, "opens with its purpose", {"src/base/a.h": "#pragma once\n"}, {"src/base/a.h": GOOD_HEADER}),
     (rules.header_form, "no #pragma once", {"src/base/a.h": "// Why.\nint f();\n"}, {"src/base/a.h": GOOD_HEADER}),
+    (rules.both_compilers, "stable_sort", {"src/base/a.cc": "std::ranges::stable_sort(all);\n"}, {"src/base/a.cc": "std::ranges::sort(all);\n"}),
     (rules.left_for_later, "TO" + "DO", {"README.md": "a TO" + "DO here\n"}, {"README.md": "a to-do list\n"}),
     (
         rules.dead_files,
