@@ -1,6 +1,7 @@
 #include "netns/run_command.h"
 
 #include <csignal>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "engine/epoll/epoll_engine.h"
 #include "netns/datagrams.h"
 #include "netns/inside.h"
+#include "netns/listeners.h"
 #include "netns/name_server.h"
 #include "netns/pings.h"
 #include "netns/stand_in_names.h"
@@ -23,6 +25,8 @@
 #include "sys/private_files.h"
 #include "sys/private_network.h"
 #include "sys/process_limits.h"
+#include "sys/record_socket.h"
+#include "sys/socket_calls.h"
 #include "sys/terminal.h"
 
 namespace stile::netns {
@@ -189,6 +193,10 @@ std::shared_ptr<server::Common> common_of(const route::UpstreamPlans& upstreams)
   return common;
 }
 
+void tell(bool wanted, const std::string& what) {
+  if (wanted) std::fputs(("stile: " + what + "\n").c_str(), stderr);
+}
+
 /// Tells of each connection on standard error.
 class Teller final : public server::Reporter {
  public:
@@ -205,7 +213,8 @@ class Teller final : public server::Reporter {
 class Run {
  public:
   Run(engine::EpollEngine& engine, resolve::CaresResolver& dns, server::Reporter* reporter,
-      sys::ForegroundCommand& command, sys::SignalQueue& signals, const route::UpstreamPlans& upstreams)
+      sys::ForegroundCommand& command, sys::SignalQueue& signals, const sys::PrivateNetwork& network,
+      const route::UpstreamPlans& upstreams)
       : engine_(engine),
         command_(command),
         signals_(signals),
@@ -216,7 +225,16 @@ class Run {
         upstreams_(engine, resolver_),
         datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = names_of(upstreams)}, names_, reporter),
         pings_(engine, resolver_, pinging_proxy(upstreams), names_),
-        worker_(engine, resolver_, counters_, reporter, common_) {
+        worker_(engine, resolver_, counters_, reporter, common_),
+        listeners_({.engine = engine,
+                    .resolver = resolver_,
+                    .upstreams = upstreams_,
+                    .via = names_of(upstreams),
+                    .names = names_,
+                    .network = network,
+                    .worker = worker_,
+                    .reporter = reporter,
+                    .tell = [reporter](const std::string& what) { tell(reporter != nullptr, what); }}) {
     signal_watch_.bind<&Run::on_signal>(this);
     command_watch_.bind<&Run::on_command>(this);
     resolver_closed_.bind<&Run::on_resolver_closed>(this);
@@ -224,7 +242,8 @@ class Run {
     upstreams_.use(upstreams);
   }
 
-  void serve(std::vector<sys::UniqueFd> sockets) {
+  /// `calls`: not open where they cannot be heard.
+  void serve(std::vector<sys::UniqueFd> sockets, sys::UniqueFd calls) {
     listen(std::move(sockets[entrance_v4]), own_v4());
     listen(std::move(sockets[entrance_v6]), own_v6());
     for (const Socket one : {names_v4, names_v6}) {
@@ -242,6 +261,7 @@ class Run {
     if (sockets[echoes_v6]) {
       pings_.serve(Family::ipv6, std::move(sockets[echoes_v6]), std::move(sockets[replies_v6]));
     }
+    if (calls) listeners_.serve(std::move(calls), entrances_.front());
   }
 
   /// Until the command has ended, and what it sent has been delivered.
@@ -300,6 +320,7 @@ class Run {
     ending->limits.drain = limits::run_end_total;
     worker_.adopt(std::move(ending));
     name_server_.stop();
+    listeners_.stop();
     worker_.request_drain();
   }
 
@@ -307,7 +328,8 @@ class Run {
     datagrams_.finish();
     engine_.start_timer(datagrams_deadline_, engine_.now() + limits::run_end_quiet);
     pings_.stop();
-    while (!datagrams_.quiet() || !pings_.quiet()) engine_.run();
+    listeners_.stop();
+    while (!datagrams_.quiet() || !pings_.quiet() || !listeners_.quiet()) engine_.run();
     engine_.cancel(datagrams_deadline_);
     upstreams_.stop();
   }
@@ -330,6 +352,7 @@ class Run {
   Datagrams datagrams_;
   Pings pings_;
   server::Worker worker_;
+  Listeners listeners_;
   engine::Timer datagrams_deadline_;
   engine::Socket signal_watch_;
   engine::Socket command_watch_;
@@ -345,10 +368,13 @@ std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
   auto network = sys::PrivateNetwork::create(network_plan());
   if (!network) return std::unexpected(refusal_of(network.error()));
   const std::vector<sys::PrivateFile> files = private_files();
+  auto calls = sys::record_pair();
+  if (!calls) return std::unexpected(cannot_start(calls.error()));
   auto command =
       sys::ForegroundCommand::fork(plan.words, plan.environment, [&]() -> std::optional<sys::ForegroundCommand::Fault> {
         if (auto entered = network->enter(); !entered) return {{enter_network, entered.error()}};
         if (auto seen = sys::see_private_files(files, asking_folders()); !seen) return {{see_files, seen.error()}};
+        (void)sys::send_descriptor(calls->there.get(), sys::hear_socket_calls());
         return std::nullopt;
       });
   if (!command) return std::unexpected(cannot_start(command.error()));
@@ -366,8 +392,12 @@ std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
   if (!dns) return std::unexpected(cannot_start(dns.error()));
   // What it connects to before there is a server waits for it.
   if (const auto refused = command->start()) return std::unexpected(refusal_of(*refused, plan.words.front()));
-  Run run(**engine, **dns, plan.tells ? &teller : nullptr, *command, *signals, plan.upstreams);
-  run.serve(std::move(network->sockets));
+  auto heard = sys::receive_descriptor(calls->here.get());
+  if (!heard)
+    tell(plan.tells, "programs listen inside only: this system does not let their calls be heard: " +
+                         std::string(sys::describe(heard.error())));
+  Run run(**engine, **dns, plan.tells ? &teller : nullptr, *command, *signals, *network, plan.upstreams);
+  run.serve(std::move(network->sockets), heard ? *std::move(heard) : sys::UniqueFd());
   return run.work();
 }
 

@@ -112,6 +112,28 @@ Result<UniqueFd> open_diverted_listener(const Endpoint& local) {
   return fd;
 }
 
+Result<UniqueFd> open_arriving_stream(const Endpoint& from) {
+  auto fd = open_socket(from.address, SOCK_STREAM);
+  if (!fd) return fd;
+  const std::uint32_t mark = arriving_mark;
+  auto done = make_transparent(fd->get(), from.address);
+  // The one who came before may have left a connection of the same name behind.
+  if (done) done = set(fd->get(), SOL_SOCKET, SO_REUSEADDR);
+  if (done && ::setsockopt(fd->get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) == -1) return last_error();
+  if (done) done = set_early_stream_options(fd->get());
+  if (done) done = bind_to(fd->get(), from);
+  if (!done) return std::unexpected(done.error());
+  return fd;
+}
+
+Result<void> connect_stream(int fd, const Endpoint& to) noexcept {
+  const SocketAddress address(to);
+  if (retry([&] { return ::connect(fd, &address.generic, address.length); }) == -1 && errno != EINPROGRESS) {
+    return last_error();
+  }
+  return {};
+}
+
 Result<UniqueFd> open_addressed_datagrams(const Endpoint& local) {
   auto fd = open_socket(local.address, SOCK_DGRAM);
   if (!fd) return fd;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/address.h"
 #include "base/bytes.h"
@@ -16,6 +17,16 @@ namespace stile::sys {
 /// A listener to which connections to any address may be diverted: those accepted tell it as their own address
 /// (IP_TRANSPARENT; needs CAP_NET_ADMIN in the network).
 [[nodiscard]] Result<UniqueFd> open_diverted_listener(const Endpoint& local);
+
+/// Connections from outside bear this mark (SO_MARK), by which packet rules know them: they are for whoever listens,
+/// not to be diverted.
+inline constexpr std::uint32_t arriving_mark = 0x7374;
+
+/// A stream socket of the network that is bound to another's address, in whose name it is to connect.
+[[nodiscard]] Result<UniqueFd> open_arriving_stream(const Endpoint& from);
+
+/// Begins to connect it. It is writable when that has come to something.
+[[nodiscard]] Result<void> connect_stream(int fd, const Endpoint& to) noexcept;
 
 /// A datagram socket to which datagrams may be diverted, and which tells where each was sent to.
 [[nodiscard]] Result<UniqueFd> open_addressed_datagrams(const Endpoint& local);
