@@ -29,6 +29,10 @@ PrivateNetworkPlan plan() {
           .rules =
               "table inet t { chain c { type filter hook prerouting priority mangle; policy accept;\n"
               "ip daddr { 127.0.0.0/8, 198.18.0.1 } accept\n"
+              "meta mark " +
+              std::to_string(arriving_mark) +
+              " accept\n"
+              "tcp flags & (syn | ack) != syn accept\n"
               "meta nfproto ipv4 meta l4proto tcp tproxy ip to 198.18.0.1:7000 accept\n"
               "}\n}\n",
           .openings = {{Kind::diverted_listener, {own, 7000}},
@@ -115,6 +119,31 @@ TEST_F(PrivateNetworkTest, DivertsConnectionsToASocketOutside) {
   EXPECT_EQ(said, "hello\n");
   EXPECT_EQ(called.endpoint().to_string(), "192.0.2.7:80");
   EXPECT_EQ(from.endpoint().address, own);
+}
+
+TEST_F(PrivateNetworkTest, WhoComesFromOutsideIsLedInUnderHisOwnName) {
+  const Endpoint peer{Address::v4(203, 0, 113, 9), 4711};
+  const std::string script =
+      "exec python3 -c 'import socket; s = socket.create_server((\"0.0.0.0\", 7777)); print(\"ready\", flush=True); "
+      "c, a = s.accept(); print(a[0], a[1], c.getsockname()[0], c.recv(9).decode())'";
+  UniqueFd arriving;
+  const std::string said = run(script, [&] {
+    // Until the program listens: it is refused before.
+    for (SocketAddress found; !found.endpoint().port;) {
+      auto opened = network_->open({Kind::arriving_stream, peer});
+      ASSERT_TRUE(opened) << opened.error().os_code;
+      arriving = *std::move(opened);
+      ASSERT_TRUE(connect_stream(arriving.get(), {Address::v4(203, 0, 113, 1), 7777}));
+      pollfd watched{.fd = arriving.get(), .events = POLLOUT, .revents = 0};
+      EXPECT_EQ(::poll(&watched, 1, 10'000), 1);
+      found = SocketAddress();
+      if (::getpeername(arriving.get(), &found.generic, &found.length) != 0) found = SocketAddress();
+    }
+    EXPECT_EQ(::send(arriving.get(), "hello", 5, MSG_NOSIGNAL), 5);
+  });
+  EXPECT_EQ(said, "ready\n203.0.113.9 4711 203.0.113.1 hello\n");
+  EXPECT_TRUE(network_->open({Kind::socket_ends, {}}));
+  EXPECT_EQ(network_->open({Kind::diverted_listener, {own, 7000}}).error().kind, ErrorKind::address_in_use);
 }
 
 TEST_F(PrivateNetworkTest, LoopbackStaysInside) {
