@@ -14,6 +14,7 @@
 #include "base/address.h"
 #include "engine/epoll/epoll_engine.h"
 #include "netns/stand_in_names.h"
+#include "netns/traces.h"
 #include "resolve/resolver.h"
 #include "route/upstreams.h"
 #include "server/worker.h"
@@ -35,6 +36,8 @@ class Datagrams {
   /// When it is quiet.
   ~Datagrams();
 
+  /// Takes those that are probes of a trace; outlives it. Before `serve`.
+  void trace_by(Traces& traces) noexcept { traces_ = &traces; }
   /// Those of one family: sys::open_addressed_datagrams, to which they are diverted, and sys::open_packet_source, by
   /// which they are answered.
   void serve(sys::UniqueFd diverted, sys::UniqueFd source);
@@ -57,6 +60,7 @@ class Datagrams {
   Way way_;
   StandInNames& names_;
   server::Reporter* reporter_;
+  Traces* traces_ = nullptr;
   std::unique_ptr<std::uint8_t[]> room_;  // where they are received, and headers are put
   std::vector<std::unique_ptr<Entrance>> entrances_;
   std::map<Endpoint, std::unique_ptr<Flow>> flows_;  // by the program's socket

@@ -14,6 +14,7 @@
 #include "netns/name_server.h"
 #include "netns/pings.h"
 #include "netns/stand_in_names.h"
+#include "netns/traces.h"
 #include "observe/record_sink.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
@@ -50,7 +51,9 @@ enum Socket : std::size_t {
   echoes_v4,
   echoes_v6,
   replies_v4,
-  replies_v6
+  replies_v6,
+  errors_v4,
+  errors_v6
 };
 
 // The steps of preparing the command.
@@ -82,6 +85,8 @@ sys::PrivateNetworkPlan network_plan() {
                        {Kind::packet_source, {any_v6, 0}},
                        {Kind::echo_requests, {any_v4, 0}},
                        {Kind::echo_requests, {any_v6, 0}},
+                       {Kind::packet_source, {any_v4, 0}},
+                       {Kind::packet_source, {any_v6, 0}},
                        {Kind::packet_source, {any_v4, 0}},
                        {Kind::packet_source, {any_v6, 0}}}};
 }
@@ -173,7 +178,7 @@ std::vector<std::string> names_of(const route::UpstreamPlans& upstreams) {
   return names;
 }
 
-/// The one that can be asked to ping; nullptr: there is none.
+/// The one that can be asked to ping, and to trace; nullptr: there is none.
 const route::Hop* pinging_proxy(const route::UpstreamPlans& upstreams) {
   if (upstreams.size() != 1) return nullptr;
   const route::Hop& hop = upstreams.front()->hops.front();
@@ -225,6 +230,7 @@ class Run {
         upstreams_(engine, resolver_),
         datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = names_of(upstreams)}, names_, reporter),
         pings_(engine, resolver_, pinging_proxy(upstreams), names_),
+        traces_(engine, resolver_, pinging_proxy(upstreams), names_),
         worker_(engine, resolver_, counters_, reporter, common_),
         listeners_({.engine = engine,
                     .resolver = resolver_,
@@ -240,6 +246,8 @@ class Run {
     resolver_closed_.bind<&Run::on_resolver_closed>(this);
     datagrams_deadline_.bind<&Run::on_datagrams_deadline>(this);
     upstreams_.use(upstreams);
+    datagrams_.trace_by(traces_);
+    pings_.trace_by(traces_);
   }
 
   /// `calls`: not open where they cannot be heard.
@@ -261,6 +269,8 @@ class Run {
     if (sockets[echoes_v6]) {
       pings_.serve(Family::ipv6, std::move(sockets[echoes_v6]), std::move(sockets[replies_v6]));
     }
+    traces_.answer_by(Family::ipv4, std::move(sockets[errors_v4]));
+    traces_.answer_by(Family::ipv6, std::move(sockets[errors_v6]));
     if (calls) listeners_.serve(std::move(calls), entrances_.front());
   }
 
@@ -328,8 +338,9 @@ class Run {
     datagrams_.finish();
     engine_.start_timer(datagrams_deadline_, engine_.now() + limits::run_end_quiet);
     pings_.stop();
+    traces_.stop();
     listeners_.stop();
-    while (!datagrams_.quiet() || !pings_.quiet() || !listeners_.quiet()) engine_.run();
+    while (!datagrams_.quiet() || !pings_.quiet() || !traces_.quiet() || !listeners_.quiet()) engine_.run();
     engine_.cancel(datagrams_deadline_);
     upstreams_.stop();
   }
@@ -351,6 +362,7 @@ class Run {
   route::Upstreams upstreams_;
   Datagrams datagrams_;
   Pings pings_;
+  Traces traces_;
   server::Worker worker_;
   Listeners listeners_;
   engine::Timer datagrams_deadline_;

@@ -28,13 +28,14 @@ inline constexpr std::uint32_t arriving_mark = 0x7374;
 /// Begins to connect it. It is writable when that has come to something.
 [[nodiscard]] Result<void> connect_stream(int fd, const Endpoint& to) noexcept;
 
-/// A datagram socket to which datagrams may be diverted, and which tells where each was sent to.
+/// A datagram socket to which datagrams may be diverted, and which tells where each was sent to, and how far.
 [[nodiscard]] Result<UniqueFd> open_addressed_datagrams(const Endpoint& local);
 
 struct AddressedDatagram {
   Endpoint from;
   Endpoint called;
   std::size_t octets = 0;
+  std::uint8_t hops = 0;  // its TTL or hop limit; 0: unknown
 };
 
 /// The next datagram, cut to `room`; would_block where none waits.

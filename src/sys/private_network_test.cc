@@ -158,6 +158,7 @@ TEST_F(PrivateNetworkTest, DatagramsTellWhomTheyWereSentTo) {
     ASSERT_TRUE(got);
     EXPECT_EQ(got->octets, 4U);
     EXPECT_EQ(got->called.to_string(), called);
+    EXPECT_EQ(got->hops, 64);
     EXPECT_TRUE(answer_addressed(fd.get(), got->called.address, got->from, ConstBytes(room).first(2)));
     EXPECT_EQ(receive_addressed(fd.get(), room).error().kind, ErrorKind::would_block);
   };
