@@ -52,7 +52,12 @@ class Datagrams::Entrance final : public server::DatagramEntrance {
     const MutableBytes room(of_.room_.get(), payload_octets_max);
     const auto received = sys::receive_addressed(diverted_.get(), room);
     if (!received) return received.error().kind != ErrorKind::would_block;  // else the fault of one that was sent
-    of_.flows_.arrived(*this, received->from, received->called, room.first(received->octets));
+    const ConstBytes payload = room.first(received->octets);
+    if (of_.traces_ != nullptr && of_.traces_->takes(received->called.address, received->hops)) {
+      of_.traces_->ask(received->from, received->called, received->hops, payload);
+    } else {
+      of_.flows_.arrived(*this, received->from, received->called, payload);
+    }
     return true;
   }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/epoll/epoll_engine.h"
+#include "netns/traces.h"
 #include "resolve/resolver.h"
 #include "resolve/stand_in_names.h"
 #include "server/datagram_flows.h"
@@ -25,6 +26,8 @@ class Datagrams {
   /// When it is quiet.
   ~Datagrams();
 
+  /// Takes those that are probes of a trace; outlives it. Before `serve`.
+  void trace_by(Traces& traces) noexcept { traces_ = &traces; }
   /// Those of one family: sys::open_addressed_datagrams, to which they are diverted, and sys::open_packet_source, by
   /// which they are answered.
   void serve(sys::UniqueFd diverted, sys::UniqueFd source);
@@ -39,6 +42,7 @@ class Datagrams {
 
   engine::EpollEngine& engine_;
   resolve::StandInNames& names_;
+  Traces* traces_ = nullptr;
   server::DatagramFlows flows_;
   std::unique_ptr<std::uint8_t[]> room_;  // where they are received
   std::vector<std::unique_ptr<Entrance>> entrances_;

@@ -82,6 +82,35 @@ class World : public WorkerRig {
     EXPECT_TRUE(engine_.connect(client_.socket, called));
     engine_.connect_from(std::nullopt);
   }
+  /// A session that was arranged between the client and the target, who both wait.
+  void arrange() {
+    struct Ends {
+      explicit Ends(engine::SimEngine& engine) {
+        for (protect::Line* const one : {&program, &peer}) {
+          one->bind<&Ends::on_connected>(this);
+          EXPECT_TRUE(engine.connect(one->socket(), {origin, called.port}));
+        }
+      }
+      void on_connected(engine::Status) {}
+      protect::Line program;
+      protect::Line peer;
+    } ends(engine_);
+    engine_.run_for(10ms);
+    for (protect::Line* const one : {&ends.program, &ends.peer}) EXPECT_TRUE(engine_.connect_result(one->socket()));
+    {
+      const engine::SimEngine::Bystander ours(engine_);
+      EXPECT_TRUE(engine_.try_accept(listener_.socket, client_.socket));
+      EXPECT_TRUE(engine_.try_accept(listener_.socket, target_.socket));
+    }
+    worker_->carry(ends.program, ends.peer,
+                   {.listener = "entrance",
+                    .client = called,
+                    .command = "bind",
+                    .target = {origin, 21},
+                    .dialled = {origin, 20},
+                    .route = "proxy",
+                    .passage = {}});
+  }
   void pass(Duration time) {
     engine_.run_for(time);
     const engine::SimEngine::Bystander ours(engine_);
@@ -189,6 +218,24 @@ TEST(Diverted, ARefusalIsAReset) {
     EXPECT_EQ(world.ledger.entries[0], event) << host;
     EXPECT_EQ(world.ledger.reason, reason) << host << " " << token(world.ledger.reason);
   }
+}
+
+TEST(Diverted, WhatWasArrangedIsASessionLikeOthers) {
+  World world("192.0.2.10");
+  world.arrange();
+  world.say("question");
+  world.pass(1s);
+  EXPECT_EQ(world.target_heard, "question");
+  world.answer("answer");
+  world.pass(1s);
+  EXPECT_EQ(world.client_heard, "answer");
+  world.close_target();
+  world.pass(1s);
+  EXPECT_EQ(world.told, Told::fin);
+  world.close_client();
+  world.pass(1s);
+  EXPECT_EQ(world.ledger.target, "192.0.2.10:21");
+  EXPECT_EQ(world.ledger.entries, (std::vector{observe::Event::session_start, observe::Event::session_end}));
 }
 
 // Whatever fails, the client gets all of it, or a reset: never an end that would pass for its target's.

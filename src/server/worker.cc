@@ -253,6 +253,38 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   connection->begin_diverted(accepted, {listener.hosts->host_of(called.address), called.port});
 }
 
+void Worker::carry(protect::Line& client, protect::Line& target, Arranged about) {
+  STILE_ASSERT(!common_->reloadable);
+  const auto listener = std::ranges::find(listeners_, about.listener, [](const auto& one) { return one->name; });
+  STILE_ASSERT(listener != listeners_.end());
+  Claim claim;
+  const Holder holder{.listener = (*listener)->sessions, .source = {}, .user = {}};
+  if (claim.enter(*usage_, holder, common_->limits) != Reason::none) {
+    client.abort(engine_);
+    return target.abort(engine_);
+  }
+  auto info = std::make_unique<SessionInfo>();
+  info->id = engine_.random();
+  info->began = engine_.now();
+  info->client = about.client;
+  info->dialled = about.dialled;
+  info->listener = (*listener)->index;
+  info->protocol = session::name(session::Protocol::transparent);
+  info->command = about.command;
+  info->target = about.target.to_string();
+  info->route = std::move(about.route);
+  info->passage = std::move(about.passage);
+  SessionInfo* const context = keep((*listener)->index, std::move(claim), std::move(info));
+  if (reporter_ != nullptr) {
+    observe::Record record{.event = observe::Event::session_start};
+    record.reply = ReplyCode::succeeded;
+    report(record, *context);
+  }
+  counters_.sessions.add();
+  counters_.sessions_open.add();
+  relay_.start(client, target, {}, context);
+}
+
 // ── who may ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 auth::LoginRequest Worker::login_request(const Address& client, std::size_t listener, AuthMethod method) const {

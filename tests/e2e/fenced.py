@@ -87,7 +87,7 @@ class Fenced:
         return {name for name, _ in self.names.asked}
 
 
-def fence(lab: Lab, serve: Callable[..., Server], stack: ExitStack, folder: Path) -> Fenced:
+def fence(lab: Lab, serve: Callable[..., Server], stack: ExitStack, folder: Path, rules: str = RULES) -> Fenced:
     client, proxy, far = lab.host("client"), lab.host("proxy"), lab.host("far")
     client.set("net.ipv6.conf.all.disable_ipv6", 1)  # it would speak of itself
     lab.cable(client, [f"{CLIENT}/24"], proxy, [f"{PROXY}/24"])
@@ -101,5 +101,5 @@ def fence(lab: Lab, serve: Callable[..., Server], stack: ExitStack, folder: Path
         names = stack.enter_context(closing(NameServer("127.0.0.1", dict(NAMES))))
     with far.inside():
         web = stack.enter_context(closing(WebServer("::", folder / "repositories", port=80)))
-    server = serve(config=RULES, host=PROXY, port=PORT, namespace=proxy)
+    server = serve(config=rules, host=PROXY, port=PORT, namespace=proxy)
     return Fenced(client, proxy, far, server, names, web)
