@@ -173,6 +173,10 @@ class Worker final : public relay::TunnelOwner {
   /// taken to have reached `local`, and know of no proxy: what is denied or fails ends with RST. `hosts` outlives the
   /// worker.
   void listen_diverted(engine::Socket& listening, const Endpoint& local, const std::string& name, CalledHosts& hosts);
+  /// Takes over a listening socket, of a Unix-domain one without `local`, whose clients know of no proxy either and are
+  /// all carried to `target`.
+  void listen_forwarding(engine::Socket& listening, const std::optional<Endpoint>& local, const std::string& name,
+                         const Target& target);
   /// The same for an IP listener that is open already and was bound to `local`.
   void listen_at(engine::Socket& listening, const Endpoint& local, Admission admission);
   /// From now on, what clients of the listener of this name may do.
