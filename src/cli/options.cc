@@ -11,9 +11,9 @@ constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "a
 constexpr std::array<std::string_view, 3> sandbox_choices{"best-effort", "required", "off"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 18> page_choices{
-    "serve", "helper", "check",   "explain", "fmt",  "import", "reload", "upstreams",   "counters",
-    "user",  "usage",  "connect", "run",     "ping", "trace",  "bench",  "completions", "man"};
+constexpr std::array<std::string_view, 19> page_choices{
+    "serve", "helper",  "check", "explain", "fmt",  "import", "reload", "upstreams",   "counters", "user",
+    "usage", "connect", "run",   "forward", "ping", "trace",  "bench",  "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -223,17 +223,28 @@ constexpr auto connect_flags =
                                     .help = "say on standard error which way is taken, and by whose word",
                                     .short_name = "-v"}},
            proxy_flags, help_only);
-constexpr auto run_flags =
-    joined(std::array{Flag{.name = "--via",
-                           .value = "URL",
-                           .environment = "STILE_VIA",
-                           .help = "the proxy, as for connect; given several times, each leads to the next one",
-                           .default_text = "all_proxy, ALL_PROXY",
-                           .repeatable = true},
-                      Flag{.name = "--verbose",
-                           .help = "tell of the way taken and of each connection, on standard error",
-                           .short_name = "-v"}},
-           proxy_flags, help_only);
+constexpr Flag every_via{.name = "--via",
+                         .value = "URL",
+                         .environment = "STILE_VIA",
+                         .help = "the proxy, as for connect; given several times, each leads to the next one",
+                         .default_text = "all_proxy, ALL_PROXY",
+                         .repeatable = true};
+constexpr Flag tell_connections{
+    .name = "--verbose", .help = "tell of the way taken and of each connection, on standard error", .short_name = "-v"};
+constexpr auto run_flags = joined(std::array{every_via, tell_connections}, proxy_flags, help_only);
+constexpr auto forward_flags = joined(
+    std::array{every_via,
+               Flag{.name = "--reverse",
+                    .value = "PORT=TARGET",
+                    .help = "have the proxy listen, at this port where it can, or any where it is 0, and lead who "
+                            "connects there to TARGET, HOST:PORT or a PORT of this host; may be given several times",
+                    .repeatable = true},
+               Flag{.name = "--from",
+                    .value = "HOST",
+                    .help = "--reverse: let in connections from this host alone",
+                    .default_text = "whomever the proxy lets in"},
+               tell_connections, json_events},
+    proxy_flags, help_only);
 constexpr std::array user_flags{Flag{.name = "--file",
                                      .value = "FILE",
                                      .help = "the users file; add makes one where there is none",
@@ -390,6 +401,22 @@ constexpr Command command_rows[] = {
                  .help = "the program to run, and its arguments",
                  .required = true,
                  .takes_the_rest = true}},
+    {.name = "forward",
+     .summary = "listen here, and lead who connects through a proxy to a fixed target",
+     .description =
+         "Listens for each FORWARD, LISTEN=TARGET, and leads every connection that comes there through the proxy to "
+         "TARGET, HOST:PORT. LISTEN is PORT, at the loopback addresses of this host, ADDRESS:PORT, or unix:/PATH; "
+         "behind a port, /udp leads datagrams instead. With --reverse the proxy listens, by BIND, and what comes there "
+         "is "
+         "led to a target of this side. Where each one listens is a line on standard output: address, kind and target. "
+         "What fails is a line on standard error and a reset to its client. NO_PROXY means nothing here. Runs until "
+         "SIGINT or SIGTERM, and exits with 0 then; with 1 where a listener cannot be had, here or at the proxy.",
+     .example =
+         "stile forward --via socks5h://127.0.0.1:1080 8080=www.example:80 5353/udp=ns.example:53\n"
+         "stile forward --via socks5h+tls://alice:secret@proxy.example:1443 unix:/run/user/1000/db=db.example:5432\n"
+         "stile forward --via socks5h://proxy.example --reverse 8022=22",
+     .flags = forward_flags,
+     .operand = {.name = "FORWARD", .help = "LISTEN=TARGET, such as 127.0.0.1:8080=www.example:80", .repeats = true}},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

@@ -9,10 +9,12 @@
 #include <expected>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "cli/options.h"
 #include "cli/settings.h"
 #include "route/chain.h"
+#include "route/upstreams.h"
 #include "wire/no_proxy.h"
 
 namespace stile::cli {
@@ -28,6 +30,19 @@ struct ProxyChoice {
 /// The error is a whole message without its newline: "stile: cannot …: … (…)".
 [[nodiscard]] std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
                                                                    const Environment& environment);
+
+/// Each proxy of a command that may be given several, which lead to one another in this order. The error is a whole
+/// message.
+[[nodiscard]] std::expected<std::vector<ProxyChoice>, std::string> choose_proxies(const Arguments& arguments,
+                                                                                  const Environment& environment);
+/// The way through all of them: upstreams of one server each.
+[[nodiscard]] route::UpstreamPlans way_through(std::vector<ProxyChoice> choices);
+/// "socks5h://one.example:1080 > socks5h://two.example:1080"
+[[nodiscard]] std::string text_of(const std::vector<ProxyChoice>& choices);
+/// On standard error, of what the choice brings with it; `of_names`: names are to be carried.
+void warn(const std::vector<ProxyChoice>& choices, bool of_names);
+/// On standard error, of a command that has no other way: that NO_PROXY, where it is set, means nothing to it.
+void tell_of_no_proxy(const Environment& environment);
 
 /// Overwrites every password of the form USER:PASSWORD@ where the process list shows it. `words` are those of main().
 void conceal_passwords(std::span<char* const> words) noexcept;

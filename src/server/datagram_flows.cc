@@ -56,6 +56,7 @@ class DatagramFlows::Flow {
     if (!unanswered_ || of_.engine_.now() >= end) return end_of_use();
     of_.engine_.start_timer(idle_, end);
   }
+  void give_way() noexcept { end_of_use(); }
   void end() noexcept {
     ending_ = true;
     held_.clear();
@@ -66,6 +67,7 @@ class DatagramFlows::Flow {
   }
   [[nodiscard]] Instant used() const noexcept { return used_; }
   [[nodiscard]] bool is_ending() const noexcept { return ending_; }
+  [[nodiscard]] bool holds_sockets() const noexcept { return socket_.is_open(); }
   [[nodiscard]] Key key() const noexcept { return {&entrance_, client_}; }
 
  private:
@@ -110,7 +112,8 @@ class DatagramFlows::Flow {
     held_.clear();
     held_octets_ = 0;
     report_end();
-    if (finishing_) end();
+    if (finishing_) return end();
+    if (way_.reason() == Reason::no_resources) of_.make_room(true);
   }
 
   void opened() {
@@ -267,17 +270,20 @@ void DatagramFlows::arrived(DatagramEntrance& entrance, const Endpoint& client, 
   auto found = flows_.find(key);
   if (found == flows_.end()) {
     if (finishing_) return;
-    if (flows_.size() >= limits::datagram_flows_max) return make_room();
+    if (flows_.size() >= limits::datagram_flows_max) return make_room(false);
     found = flows_.emplace(key, std::make_unique<Flow>(*this, entrance, client)).first;
   }
   found->second->send(called, payload);
 }
 
-// For the next one: this one is lost, as in any network that is full.
-void DatagramFlows::make_room() noexcept {
-  const auto idlest = std::ranges::min_element(
-      flows_, {}, [](const auto& flow) { return std::pair(flow.second->is_ending(), flow.second->used()); });
-  if (!idlest->second->is_ending()) idlest->second->end();
+// For the next one: this one is lost, as in any network that is full. The one that gives way was not used for longest.
+void DatagramFlows::make_room(bool of_sockets) noexcept {
+  Flow* idlest = nullptr;
+  for (const auto& [key, flow] : flows_) {
+    if (flow->is_ending() || (of_sockets && !flow->holds_sockets())) continue;
+    if (idlest == nullptr || flow->used() < idlest->used()) idlest = flow.get();
+  }
+  if (idlest != nullptr) idlest->give_way();
 }
 
 void DatagramFlows::ended(const Flow& flow) noexcept {

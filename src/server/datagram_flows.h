@@ -2,7 +2,7 @@
 // client, so that all who answer it, and whoever else learns its address, reach it. Names go on as they are. An answer
 // comes from the address that the client called, or, where it comes from somebody else, from his own. What cannot go on
 // is dropped, as a network does. Bounded: clients, targets and what waits for an association; idle ones are closed.
-// Threading: one engine's thread. Tested by tests/e2e/run_udp_test.py.
+// Threading: one engine's thread. Tested by tests/e2e/run_udp_test.py and forward_udp_test.py.
 #pragma once
 
 #include <cstdint>
@@ -59,7 +59,7 @@ class DatagramFlows {
   class Flow;
   using Key = std::pair<DatagramEntrance*, Endpoint>;
 
-  void make_room() noexcept;
+  void make_room(bool of_sockets) noexcept;
   void ended(const Flow& flow) noexcept;
 
   engine::Engine& engine_;

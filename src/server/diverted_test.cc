@@ -55,7 +55,10 @@ enum class Told : std::uint8_t { nothing, fin, reset };
 
 class World : public WorkerRig {
  public:
-  explicit World(const std::string& host, std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory)
+  /// What the clients mean is said by the hosts, or by the listener.
+  enum class By : std::uint8_t { hosts, listener };
+  explicit World(const std::string& host, std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory,
+                 By by = By::hosts)
       : WorkerRig(entrance), hosts_(host) {
     worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &ledger, common_of(rules));
     {
@@ -63,7 +66,11 @@ class World : public WorkerRig {
       EXPECT_TRUE(engine_.listen(listener_.socket, {origin, called.port}, {}));
       EXPECT_TRUE(engine_.listen(entrance_.socket, called, {}));
     }
-    worker_->listen_diverted(entrance_.socket, entrance, "entrance", hosts_);
+    if (by == By::hosts) {
+      worker_->listen_diverted(entrance_.socket, entrance, "entrance", hosts_);
+    } else {
+      worker_->listen_forwarding(entrance_.socket, called, "entrance", {hosts_.host, 8080});
+    }
     worker_->start();
     if (fail_nth != 0) engine_.fail_nth(engine_.calls() + fail_nth, Error{kind, 0});
   }
@@ -271,6 +278,35 @@ TEST(Diverted, EveryCallMayFail) {
       }
     }
   }
+}
+
+// Of a listener with one target, whatever address its clients called.
+TEST(Forwarded, IsCarriedToTheListenersTarget) {
+  World world("www.example", 0, {}, World::By::listener);
+  world.know("www.example");
+  world.connect();
+  world.say("question");
+  world.pass(1s);
+  EXPECT_EQ(world.target_heard, "question");
+  world.answer("answer");
+  world.pass(1s);
+  EXPECT_EQ(world.client_heard, "answer");
+  EXPECT_EQ(world.ledger.target, "www.example:8080");
+  world.close_target();
+  world.pass(1s);
+  EXPECT_EQ(world.told, Told::fin);
+  world.close_client();
+  world.pass(1s);
+  EXPECT_EQ(world.ledger.entries, (std::vector{observe::Event::session_start, observe::Event::session_end}));
+}
+
+TEST(Forwarded, ARefusalIsAReset) {
+  World world("192.0.2.11", 0, {}, World::By::listener);
+  world.connect();
+  world.say("question");
+  world.pass(1min);
+  EXPECT_EQ(world.told, Told::reset);
+  EXPECT_EQ(world.ledger.reason, Reason::dial_refused);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-// What a server goes by that is a part of its user's own command (`stile run`): every connection goes
+// What a server goes by that is a part of its user's own command (`stile run`, `stile forward`): every connection goes
 // through upstreams, all of them in turn, whatever it is to; and no limit is meant for clients that share a server.
-// Pure. Tested by tests/e2e/run_test.py.
+// Pure. Tested by tests/e2e/run_test.py and forward_test.py.
 #pragma once
 
 #include <memory>

@@ -46,6 +46,7 @@ struct Worker::Listener {
   Admission admission;
   bool is_local = false;         // a Unix-domain socket
   CalledHosts* hosts = nullptr;  // of diverted clients; nullptr: they are none
+  std::optional<Target> target;  // where all of its clients are carried
 
   void on_ready(engine::Status status) {
     if (status == engine::Status::done && socket.is_open()) return worker->accept_from(*this);
@@ -165,6 +166,15 @@ void Worker::listen_diverted(engine::Socket& listening, const Endpoint& local, c
   open_for_business(listener);
 }
 
+void Worker::listen_forwarding(engine::Socket& listening, const std::optional<Endpoint>& local, const std::string& name,
+                               const Target& target) {
+  Listener& listener = add_listener(name, local.value_or(local_endpoint), {});
+  listener.is_local = !local;
+  listener.target = target;
+  engine_.move(listening, listener.socket);
+  open_for_business(listener);
+}
+
 void Worker::open_for_business(Listener& listener) {
   if (!started_) return;
   if (stage_ != Stage::serving) return engine_.close(listener.socket);
@@ -248,6 +258,7 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   (last_ != nullptr ? last_->next_ : first_) = connection;
   last_ = connection;
   ++connections_;
+  if (listener.target) return connection->begin_diverted(accepted, *listener.target);
   if (listener.hosts == nullptr) return connection->begin(accepted);
   const Endpoint called = engine_.local_endpoint(accepted).value_or(Endpoint{});
   connection->begin_diverted(accepted, {listener.hosts->host_of(called.address), called.port});

@@ -173,6 +173,10 @@ class Worker final : public relay::TunnelOwner {
   /// taken to have reached `local`, and know of no proxy: what is denied or fails ends with RST. `hosts` outlives the
   /// worker.
   void listen_diverted(engine::Socket& listening, const Endpoint& local, const std::string& name, CalledHosts& hosts);
+  /// Takes over a listening socket, of a Unix-domain one without `local`, whose clients know of no proxy either and are
+  /// all carried to `target`.
+  void listen_forwarding(engine::Socket& listening, const std::optional<Endpoint>& local, const std::string& name,
+                         const Target& target);
   /// A session that its owner has arranged by other means than a request.
   struct Arranged {
     std::string_view listener;  // for whose clients it counts, by its name

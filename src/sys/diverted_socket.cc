@@ -105,6 +105,21 @@ Result<void> make_transparent(int fd, const Address& local) noexcept {
   return local.is_v4() ? set(fd, IPPROTO_IP, ip_transparent) : set(fd, IPPROTO_IPV6, ipv6_transparent);
 }
 
+Result<UniqueFd> open_datagrams(const Endpoint& local, bool diverted) {
+  auto fd = open_socket(local.address, SOCK_DGRAM);
+  if (!fd) return fd;
+  const bool v4 = local.address.is_v4();
+  const int told = v4 ? ip_original_address : ipv6_original_address;
+  Result<void> done;
+  if (diverted) done = make_transparent(fd->get(), local.address);
+  if (done) done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, told);
+  if (done) done = v4 ? set(fd->get(), IPPROTO_IP, IP_RECVTTL) : set(fd->get(), IPPROTO_IPV6, IPV6_RECVHOPLIMIT);
+  if (done) done = set_datagram_options(fd->get());
+  if (done) done = bind_to(fd->get(), local);
+  if (!done) return std::unexpected(done.error());
+  return fd;
+}
+
 template <class Info>
 void put(cmsghdr& part, int level, int type, const Info& info) noexcept {
   part.cmsg_level = level;
@@ -148,17 +163,15 @@ Result<void> connect_stream(int fd, const Endpoint& to) noexcept {
 }
 
 Result<UniqueFd> open_addressed_datagrams(const Endpoint& local) {
-  auto fd = open_socket(local.address, SOCK_DGRAM);
-  if (!fd) return fd;
-  const bool v4 = local.address.is_v4();
-  const int told = v4 ? ip_original_address : ipv6_original_address;
-  auto done = make_transparent(fd->get(), local.address);
-  if (done) done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, told);
-  if (done) done = v4 ? set(fd->get(), IPPROTO_IP, IP_RECVTTL) : set(fd->get(), IPPROTO_IPV6, IPV6_RECVHOPLIMIT);
-  if (done) done = set_datagram_options(fd->get());
-  if (done) done = bind_to(fd->get(), local);
-  if (!done) return std::unexpected(done.error());
-  return fd;
+  return open_datagrams(local, true);
+}
+
+Result<OwnDatagrams> open_own_datagrams(const Endpoint& local) {
+  auto fd = open_datagrams(local, false);
+  if (!fd) return std::unexpected(fd.error());
+  SocketAddress bound;
+  if (::getsockname(fd->get(), &bound.generic, &bound.length) == -1) return last_error();
+  return OwnDatagrams{*std::move(fd), bound.endpoint()};
 }
 
 Result<AddressedDatagram> receive_addressed(int fd, MutableBytes room) noexcept {

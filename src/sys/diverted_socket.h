@@ -1,7 +1,7 @@
 // Sockets that take what was meant for others: of a network whose every address is local, with a kernel that diverts
 // connections to one of them (nftables tproxy, Linux Documentation/networking/tproxy.rst). They are opened inside that
 // network and may be used from outside of it. Non-blocking. Threading: one thread a socket. Tested in
-// private_network_test.cc.
+// private_network_test.cc and diverted_socket_test.cc.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +30,14 @@ inline constexpr std::uint32_t arriving_mark = 0x7374;
 
 /// A datagram socket to which datagrams may be diverted, and which tells where each was sent to, and how far.
 [[nodiscard]] Result<UniqueFd> open_addressed_datagrams(const Endpoint& local);
+
+/// The same for what is sent to `local` itself, which may stand for all addresses of this host: no privilege is needed.
+/// Port 0 lets the kernel choose one.
+struct OwnDatagrams {
+  UniqueFd fd;
+  Endpoint local;
+};
+[[nodiscard]] Result<OwnDatagrams> open_own_datagrams(const Endpoint& local);
 
 struct AddressedDatagram {
   Endpoint from;
