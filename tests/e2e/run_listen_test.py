@@ -426,7 +426,7 @@ def test_one_within_another_listens_inside(willing: Fenced) -> None:
 
 
 def test_who_has_come_and_is_not_taken_is_let_go(willing: Fenced, running) -> None:
-    script = "import socket; s = socket.create_server(('0.0.0.0', 0)); print(s.getsockname()[1], flush=True); input()"
+    script = "import signal, socket; s = socket.create_server(('0.0.0.0', 0)); print(s.getsockname()[1], flush=True); signal.pause()"
     server = running(willing, PYTHON, "-c", script)
     port = int(server.line())
     with willing.far.inside(), socket.create_connection((PROXY, port), timeout=20) as peer:
