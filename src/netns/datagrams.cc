@@ -175,6 +175,13 @@ class Datagrams::Flow {
     head.insert(head.end(), own.octets().begin(), own.octets().end());
     engine::Datagram datagram{
         .peer = way_.relay(), .payload = {const_cast<std::uint8_t*>(payload.data()), payload.size()}, .head = head};
+    std::vector<std::uint8_t> wrapped;
+    if (protect::DatagramLayers* const layers = way_.layers()) {
+      head.insert(head.end(), payload.begin(), payload.end());
+      if (!layers->wrap(head, wrapped)) return;
+      datagram.payload = wrapped;
+      datagram.head = {};
+    }
     if (of_.engine_.send_datagrams(socket_, {&datagram, 1})) {
       ++sent_;
       sent_octets_ += payload.size();
@@ -196,6 +203,11 @@ class Datagrams::Flow {
   }
 
   void answered(ConstBytes datagram) {
+    std::vector<std::uint8_t> plain;
+    if (protect::DatagramLayers* const layers = way_.layers()) {
+      if (!layers->unwrap(datagram, plain)) return;
+      datagram = plain;
+    }
     const auto answer = way_.headers().peel(datagram);
     if (!answer) return;
     const auto from = caller_knows(answer->from);

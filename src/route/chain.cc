@@ -66,6 +66,10 @@ bool Chain::prepare() {
       fail(obstacle);
       return false;
     }
+    if (lacks_ticket(hop(i), engine_)) {
+      fail(Obstacle::protection, Reason::gss_ticket);
+      return false;
+    }
     asked_.push_back(i + 1 == hop_count_ ? ask_.target : hop(i + 1).url.server);
   }
   hop_ = 0;
@@ -250,8 +254,13 @@ void Chain::perform(const ClientSession::Read& action) {
 
 void Chain::perform(const ClientSession::Protect&) {
   const Hop& met = hop(hop_);
-  line_.protect(
-      std::make_unique<protect::GssInitiation>(protect::GssInitiator::create(met.gss_service, met.url.server.host)));
+  std::unique_ptr<protect::GssInitiator> initiator;
+  if (met.ticket == nullptr) {
+    initiator = protect::GssInitiator::create(met.gss_service, met.url.server.host);
+  } else if (const auto ticket = met.ticket->ticket(engine_.wall_now())) {
+    initiator = ticket->initiator();
+  }
+  line_.protect(std::make_unique<protect::GssInitiation>(std::move(initiator), met.gss_encrypted));
 }
 
 void Chain::perform(const ClientSession::AwaitPeer&) {

@@ -168,6 +168,34 @@ TEST_F(ChainTest, EveryObstacleIsTold) {
             Obstacle::conversation);
 }
 
+/// One that nobody could show.
+struct TicketToSee final : protect::GssTicket {
+  explicit TicketToSee(WallTime expires) : GssTicket(expires) {}
+  [[nodiscard]] std::unique_ptr<protect::GssInitiator> initiator() const override { return nullptr; }
+};
+
+// Neither the KDC nor the proxy is asked for anything.
+TEST_F(ChainTest, WithoutAValidTicketNobodyIsDialled) {
+  ScriptedProxy& proxy = serve({.turns = {{octets({5, 1, 1}), octets({5, 1})}}});
+  Hop hop = proxy_at("socks5h+gssapi://127.0.0.1");
+  hop.ticket = std::make_shared<protect::GssTicketPlace>(protect::TicketWish{});
+  const auto trouble = [&](std::vector<Hop> hops) {
+    Customer customer(rig_, std::move(hops), to_literal);
+    EXPECT_EQ(customer.run(), Obstacle::protection);
+    EXPECT_EQ(customer.connection().trouble().reason, Reason::gss_ticket);
+    EXPECT_EQ(explain(customer.connection().trouble()).why, "there is no Kerberos ticket for it");
+    return customer.connection().trouble().hop;
+  };
+  EXPECT_EQ(trouble({hop}), 0U);
+  EXPECT_EQ(trouble({proxy_at("socks5h://127.0.0.1"), hop}), 1U) << "the one before is not troubled either";
+  hop.ticket->put(std::make_shared<TicketToSee>(rig_.engine.wall_now()));
+  EXPECT_EQ(trouble({hop}), 0U) << "it has expired";
+  EXPECT_EQ(proxy.visitors(), 0);
+  hop.ticket->put(std::make_shared<TicketToSee>(rig_.engine.wall_now() + std::chrono::hours(1)));
+  EXPECT_EQ(trouble({hop}), 0U) << "this one cannot be shown";
+  EXPECT_EQ(proxy.visitors(), 1);
+}
+
 // Threat TA8.
 TEST_F(ChainTest, APasswordDoesNotCrossTheNetworkInClear) {
   const Endpoint afar{Address::v4(192, 0, 2, 1), 1080};

@@ -53,8 +53,15 @@ class Realm:
         for service in ("rcmd", "socks"):
             self.admin("add_principal", "-randkey", f"{service}/localhost")
             self.admin("ktadd", "-k", self.keytab, f"{service}/localhost")
-        self.kdc = Daemon(folder, KDC, "-n", "-P", folder / "kdc.pid")
+        self.start()
+
+    def start(self) -> None:
+        """The KDC, which is running once the realm is made."""
+        self.kdc = Daemon(self.folder, KDC, "-n", "-P", self.folder / "kdc.pid")
         wait_until("the KDC listens", lambda: accepts("127.0.0.1", self.port))
+
+    def stop(self) -> None:
+        self.kdc.close()
 
     def admin_tool(self, *words: object) -> None:
         result = run(f"/usr/sbin/{words[0]}", *words[1:])
@@ -62,6 +69,12 @@ class Realm:
 
     def admin(self, *words: object) -> None:
         self.admin_tool("kadmin.local", "-r", NAME, *words)
+
+    def key(self, principal: str, file: Path, *words: object) -> Path:
+        """A principal without a password, whose key is added to this keytab."""
+        self.admin("add_principal", "-randkey", *words, principal)
+        self.admin("ktadd", "-k", file, principal)
+        return file
 
     def tickets(self, user: str, *words: str) -> Path:
         """A credential cache with a ticket of this user's."""
