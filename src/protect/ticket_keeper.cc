@@ -142,7 +142,8 @@ Result<std::unique_ptr<TicketKeeper>> TicketKeeper::start(const std::function<bo
   auto process = sys::Process::fork("stile-tickets", kept, [&] {
     sys::hide_memory();
     sys::ignore_end_signals();
-    return enclose() ? Keeping(kept[0], mechanism.source()).run() : 1;
+    auto source = mechanism.source();
+    return enclose() ? Keeping(kept[0], std::move(source)).run() : 1;
   });
   if (!process) return std::unexpected(process.error());
   return std::unique_ptr<TicketKeeper>(

@@ -56,7 +56,8 @@ class TicketKeeper {
  public:
   /// What makes tickets, and what understands them.
   struct Mechanism {
-    std::function<std::unique_ptr<TicketSource>()> source = TicketSource::create;  // in the new process
+    // In the new process, before `enclose`.
+    std::function<std::unique_ptr<TicketSource>()> source = TicketSource::create;
     std::function<std::shared_ptr<const GssTicket>(ConstBytes, std::string, WallTime)> import = GssTicket::import;
   };
 

@@ -25,7 +25,8 @@ struct GotTicket {
 
 class TicketSource {
  public:
-  /// nullptr: this build has none, or the library does not come up (its configuration cannot be read).
+  /// Loads what the library has to load: before a process shuts itself away. nullptr: this build has none, or the library
+  /// does not come up (its configuration cannot be read).
   [[nodiscard]] static std::unique_ptr<TicketSource> create();
   virtual ~TicketSource() = default;
   TicketSource(const TicketSource&) = delete;

@@ -42,6 +42,7 @@ using Keytab = Owned<krb5_keytab, krb5_kt_close>;
 using Cache = Owned<krb5_ccache, krb5_cc_destroy>;  // in memory
 using Options = Owned<krb5_get_init_creds_opt*, krb5_get_init_creds_opt_free>;
 using Credentials = Owned<krb5_creds*, krb5_free_creds>;
+using Ticket = Owned<krb5_ticket*, krb5_free_ticket>;
 
 WallTime time_of(krb5_timestamp seconds) noexcept {
   // Until 2106: the library counts without a sign.
@@ -50,7 +51,10 @@ WallTime time_of(krb5_timestamp seconds) noexcept {
 
 class Krb5Source final : public TicketSource {
  public:
-  explicit Krb5Source(krb5_context context) : context_(context) { note_default_keytab(); }
+  explicit Krb5Source(krb5_context context) : context_(context) {
+    note_default_keytab();
+    load_plugins();
+  }
   ~Krb5Source() override {
     clients_.clear();
     krb5_free_context(context_);
@@ -69,10 +73,12 @@ class Krb5Source final : public TicketSource {
   };
 
   void note_default_keytab();
+  void load_plugins();
   [[nodiscard]] Client* client_of(const TicketWish& wish);
   [[nodiscard]] Code log_in(const TicketWish& wish, Client& client);
   [[nodiscard]] Code whose(const TicketWish& wish, krb5_keytab keytab, krb5_principal* client);
   [[nodiscard]] Code ask(const TicketWish& wish, krb5_ccache cache, krb5_creds** ticket);
+  [[nodiscard]] Code name_by_ticket(krb5_creds& credentials);
   [[nodiscard]] std::expected<GotTicket, std::string> exported(krb5_creds& ticket);
   [[nodiscard]] std::string name_of(krb5_const_principal principal) const;
   [[nodiscard]] std::string why(Code code) const;
@@ -95,6 +101,22 @@ void Krb5Source::note_default_keytab() {
   ::setenv("KRB5_CLIENT_KTNAME", "MEMORY:none", 1);
 }
 
+/// Of logging in, which the library loads for the first request that it makes: later nothing may be loaded any longer.
+/// This one is sent to nobody.
+void Krb5Source::load_plugins() {
+  Principal nobody(context_);
+  Owned<krb5_init_creds_context, krb5_init_creds_free> login(context_);
+  if (krb5_parse_name(context_, "nobody@NOWHERE", nobody.put()) != 0) return;
+  if (krb5_init_creds_init(context_, nobody.get(), nullptr, nullptr, 0, nullptr, login.put()) != 0) return;
+  krb5_data answer{};
+  krb5_data request{};
+  krb5_data realm{};
+  unsigned flags = 0;
+  (void)krb5_init_creds_step(context_, login.get(), &answer, &request, &realm, &flags);
+  krb5_free_data_contents(context_, &request);
+  krb5_free_data_contents(context_, &realm);
+}
+
 std::string Krb5Source::why(Code code) const {
   const char* const text = krb5_get_error_message(context_, code);
   std::string copy(text);
@@ -114,7 +136,9 @@ std::expected<GotTicket, std::string> Krb5Source::get(const TicketWish& wish) {
   Client* const client = client_of(wish);
   if (client == nullptr) return std::unexpected(why(trouble_));
   Credentials ticket(context_);
-  if (const Code code = ask(wish, client->cache.get(), ticket.put()); code != 0) return std::unexpected(why(code));
+  Code code = ask(wish, client->cache.get(), ticket.put());
+  if (code == 0) code = name_by_ticket(*ticket.get());
+  if (code != 0) return std::unexpected(why(code));
   return exported(*ticket.get());
 }
 
@@ -181,6 +205,17 @@ Code Krb5Source::ask(const TicketWish& wish, krb5_ccache cache, krb5_creds** tic
   wanted.client = who.get();
   wanted.server = service.get();
   return krb5_get_credentials(context_, 0, cache, &wanted, ticket);
+}
+
+/// By the name that the KDC wrote into the ticket: what was asked for may lack the realm, which the KDC knew.
+Code Krb5Source::name_by_ticket(krb5_creds& credentials) {
+  Ticket ticket(context_);
+  krb5_principal service = nullptr;
+  Code code = krb5_decode_ticket(&credentials.ticket, ticket.put());
+  if (code == 0) code = krb5_copy_principal(context_, ticket.get()->server, &service);
+  if (code != 0) return code;
+  krb5_free_principal(context_, std::exchange(credentials.server, service));
+  return 0;
 }
 
 std::expected<GotTicket, std::string> Krb5Source::exported(krb5_creds& ticket) {

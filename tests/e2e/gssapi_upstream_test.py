@@ -310,12 +310,11 @@ def test_another_server_takes_its_place(serve, origin, kdc: Realm, keytab: Path)
 
 
 def test_a_short_ticket_is_renewed(serve, origin, kdc: Realm) -> None:
-    """Long before its end; and where it cannot be, requests fail once it has ended, and no sooner."""
+    """Long before its end; and where it cannot be, requests fail once it has ended."""
     brief = kdc.key("gate/brief", kdc.folder / "brief.keytab", "-maxlife", "8 seconds")
     last, far = hop(serve, kdc), origin(echo)
     first = entry(serve, brief, by_ticket(last), options='retry = "1s"\nfailures = 100')
-    log = lambda: kdc.kdc.log.read_text()  # noqa: E731
-    wait_until("it was renewed twice", lambda: log().count("ISSUE: authtime") >= 6 or renewals(first) >= 2, 30)
+    wait_until("it was renewed twice", lambda: kdc.logins("gate/brief") >= 3, 30)
     assert passes(first, far)
     kdc.stop()
     wait_until("that is told", lambda: "cannot renew the Kerberos ticket for rcmd@127.0.0.1" in first.errors(), 30)
