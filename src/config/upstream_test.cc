@@ -173,7 +173,7 @@ TEST(Upstream, EveryFaultIsToldWithItsPlace) {
   EXPECT_EQ(faults(upstream("servers = \"socks5h+gssapi://192.0.2.1\"\ngss_service = \"rcmd/host\"\n")),
             "4:15: upstream.gss_service: expected the first part of a principal, such as \"rcmd\", without a host\n");
   EXPECT_EQ(faults(upstream("servers = \"socks5h+gssapi://192.0.2.1\"\ngss_level = \"clear\"\n")),
-            "4:13: upstream.gss_level: expected confidentiality or integrity\n");
+            "4:13: upstream.gss_level: expected \"confidentiality\" or \"integrity\"\n");
   EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\negress = \"eth0/1\"\n")),
             "4:10: upstream.egress: expected an address of this host, an IPv6 prefix of it or an interface, found "
             "'eth0/1'\n");
