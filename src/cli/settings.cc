@@ -125,7 +125,8 @@ std::vector<std::string> files_of(const config::Config& config, const std::strin
     }
   }
   for (const config::Upstream& upstream : config.upstreams) {
-    for (const std::string* const one : {&upstream.password_file, &upstream.ca, &upstream.certificate, &upstream.key}) {
+    for (const std::string* const one :
+         {&upstream.password_file, &upstream.ca, &upstream.certificate, &upstream.key, &upstream.keytab}) {
       add(*one);
     }
   }

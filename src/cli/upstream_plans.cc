@@ -6,9 +6,13 @@
 #include <optional>
 #include <utility>
 
+#include "base/limits.h"
+#include "base/secret.h"
 #include "cli/settings.h"
 #include "client/proxy_files.h"
+#include "protect/gss.h"
 #include "protect/tls.h"
+#include "sys/trusted_file.h"
 
 namespace stile::cli {
 namespace {
@@ -24,10 +28,15 @@ class Loader {
     plan->settings = settings_;
     const std::string password = read_password();
     const auto tls = make_tls();
+    check_keytab();
     for (const wire::ProxyUrl& url : settings_.servers) {
       route::Hop hop{.url = url,
                      .clear_password_allowed = settings_.clear_password,
-                     .pipelined = settings_.pipelined && url.protocol == wire::ProxyProtocol::socks5,
+                     .gss_service = settings_.gss_service,
+                     .gss_encrypted = !settings_.gss_integrity_only,
+                     .ticket = by_ticket(url) ? std::make_shared<protect::GssTicketPlace>(wish_for(url)) : nullptr,
+                     // A conversation by ticket cannot be said all at once.
+                     .pipelined = settings_.pipelined && url.protocol == wire::ProxyProtocol::socks5 && !by_ticket(url),
                      .announces = settings_.announces,
                      .fast_open = settings_.fast_open,
                      .egress = settings_.egress};
@@ -58,6 +67,30 @@ class Loader {
     if (password) return *std::move(password);
     fail("password_file", path, password.error().why, password.error().cure);
     return {};
+  }
+
+  static bool by_ticket(const wire::ProxyUrl& url) noexcept { return url.protection == wire::ProxyProtection::gssapi; }
+
+  [[nodiscard]] protect::TicketWish wish_for(const wire::ProxyUrl& url) const {
+    return {.service = settings_.gss_service,
+            .host = to_string(url.server.host),
+            .keytab = at(settings_.keytab),
+            .principal = settings_.principal};
+  }
+
+  /// Whoever gets the tickets reads it, each time: here it is only seen that he may, and that nobody else does.
+  void check_keytab() {
+    if (std::ranges::none_of(settings_.servers, by_ticket)) return;
+    if (!protect::has_gssapi()) {
+      return fail("servers", "+gssapi", "this stile was built without GSSAPI", "build it with STILE_GSSAPI");
+    }
+    const std::string& path = settings_.keytab;
+    if (path.empty()) return;
+    auto keys = sys::read_trusted_file(at(path), limits::tls_file_octets_max, sys::Secrecy::secret);
+    if (!keys) return fail("keytab", path, keys.error().why, keys.error().cure);
+    const bool is_keytab = keys->size() > 2 && (*keys)[0] == '\x05' && ((*keys)[1] == '\x01' || (*keys)[1] == '\x02');
+    wipe({reinterpret_cast<std::uint8_t*>(keys->data()), keys->size()});
+    if (!is_keytab) fail("keytab", path, "it is no keytab, or has no keys", "write one with ktutil or kadmin's ktadd");
   }
 
   std::shared_ptr<const protect::TlsClient> make_tls() {

@@ -174,12 +174,18 @@ void add_contradictions_of_upstream(const Config& config, std::size_t index, std
   const auto logs_in = [](const wire::ProxyUrl& url) { return url.user && url.protocol != ProxyProtocol::socks4; };
   const auto has_tls = [](const wire::ProxyUrl& url) { return url.protection == wire::ProxyProtection::tls; };
   const bool password = !upstream.password_file.empty();
+  const bool by_ticket = std::ranges::any_of(
+      upstream.servers, [](const wire::ProxyUrl& url) { return url.protection == wire::ProxyProtection::gssapi; });
   if (upstream.servers.empty()) return add("name", "it has no 'servers': nobody could be asked");
   if (!password && std::ranges::any_of(upstream.servers, logs_in)) {
     add("servers", "a user stands there without a password (add `password_file`)");
   }
   if (password && std::ranges::none_of(upstream.servers, logs_in)) {
     add("password_file", "nobody logs in with it (write the user before the @ in `servers`)");
+  }
+  if (!by_ticket && !(upstream.keytab.empty() && upstream.principal.empty())) {
+    add(upstream.keytab.empty() ? "principal" : "keytab",
+        "no server takes a Kerberos ticket (write +gssapi behind the scheme)");
   }
   if (upstream.certificate.empty() != upstream.key.empty()) {
     add(upstream.key.empty() ? "certificate" : "key", "a certificate and its key belong together");
@@ -382,7 +388,7 @@ std::vector<EffectiveValue> effective(const Config& config) {
         const bool may_be_absent = key.type == KeyType::socket || key.type == KeyType::file ||
                                    key.type == KeyType::expect || key.type == KeyType::program ||
                                    key.type == KeyType::service || key.type == KeyType::host ||
-                                   key.type == KeyType::egress;
+                                   key.type == KeyType::principal || key.type == KeyType::egress;
         if (may_be_absent && value_text(key, config, i).empty()) continue;
         if (key.type == KeyType::lists) {
           add_lists(config, key, values);

@@ -314,10 +314,12 @@ constexpr Key key_rows[] = {
      .name = "servers",
      .type = KeyType::servers,
      .default_text = "",
-     .help = "Proxies that can stand in for each other, as `SCHEME://USER@HOST:PORT`. `socks5h`, `socks4a` and `http` "
-             "are asked by name, `socks5` and `socks4` by address; each also with `+tls` (`https` for `http`). "
-             "`proxy-protocol` is no proxy but a service in the path: it gets the connection with a PROXY header "
-             "(version 2) that names the target. All of them take names, or none does.",
+     .help =
+         "Proxies that can stand in for each other, as `SCHEME://USER@HOST:PORT`. `socks5h`, `socks4a` and `http` "
+         "are asked by name, `socks5` and `socks4` by address; each also with `+tls` (`https` for `http`), those of "
+         "SOCKS5 also with `+gssapi`, by a Kerberos ticket. "
+         "`proxy-protocol` is no proxy but a service in the path: it gets the connection with a PROXY header "
+         "(version 2) that names the target. All of them take names, or none does.",
      .example = "[\"socks5h+tls://gate@exit1.example:1443\", \"socks5h+tls://gate@exit2.example:1443\"]"},
     {.table = "upstream",
      .name = "pick",
@@ -364,6 +366,41 @@ constexpr Key key_rows[] = {
      .help = "The key (PEM) of `certificate`.",
      .example = "\"gate.key\"",
      .text = &Upstream::key},
+    {.table = "upstream",
+     .name = "keytab",
+     .type = KeyType::file,
+     .default_text = "",
+     .help = "The file with the keys by which we get Kerberos tickets for servers with `+gssapi`. It must not be "
+             "readable by others; a process beside the server reads it, with the rights that the server has. Left out, "
+             "the one that Kerberos has for clients: `KRB5_CLIENT_KTNAME`, or `default_client_keytab_name` of "
+             "krb5.conf.",
+     .example = "\"gate.keytab\"",
+     .text = &Upstream::keytab},
+    {.table = "upstream",
+     .name = "principal",
+     .type = KeyType::principal,
+     .default_text = "",
+     .help = "As whom, of those in `keytab`. Left out, the first one there.",
+     .example = "\"stile/gate.example@EXAMPLE.ORG\"",
+     .text = &Upstream::principal},
+    {.table = "upstream",
+     .name = "gss_service",
+     .type = KeyType::service,
+     .default_text = gss_service_default,
+     .help = "What servers with `+gssapi` are called by Kerberos: `rcmd`, as most are, or `socks` (RFC 1961); the host "
+             "behind it is the one in `servers`.",
+     .example = "\"socks\"",
+     .text = &Upstream::gss_service},
+    {.table = "upstream",
+     .name = "gss_level",
+     .type = KeyType::choice,
+     .default_text = "confidentiality",
+     .help =
+         "What servers with `+gssapi` are asked for: `confidentiality` (level 2), where everything is encrypted, or "
+         "`integrity` (level 1), where nobody can change what passes. One that grants less is not used.",
+     .example = "\"integrity\"",
+     .choice = &Upstream::gss_integrity_only,
+     .words = {"confidentiality", "integrity"}},
     {.table = "upstream",
      .name = "handshake",
      .type = KeyType::choice,

@@ -39,7 +39,8 @@ enum class KeyType : std::uint8_t {
   file,         // a path; a relative one begins at the folder of the configuration file
   auth,         // a list of methods, in order of preference
   tls,          // a table of files
-  service,      // a file of /etc/pam.d
+  service,      // a file of /etc/pam.d, or the first part of a principal
+  principal,    // one of Kerberos'
   user,         // a name in /etc/passwd
   sandbox,      // of what a server gives up
   program,      // a path and its arguments

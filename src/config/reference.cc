@@ -85,6 +85,8 @@ std::string type_text(const Key& key) {
       return "table of files, with `optional`";
     case KeyType::service:
       return "name of a service";
+    case KeyType::principal:
+      return "Kerberos principal";
     case KeyType::user:
       return "name of a user";
     case KeyType::sandbox:

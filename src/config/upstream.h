@@ -31,6 +31,9 @@ enum class Pick : std::uint8_t {
 inline constexpr std::array<std::string_view, 7> pick_words{
     "first-alive", "round-robin", "least-latency", "least-sessions", "hash-source", "hash-user", "hash-target"};
 
+/// What proxies are called by Kerberos: what curl and Dante say, against section 3 of RFC 1961.
+inline constexpr std::string_view gss_service_default = "rcmd";
+
 struct Upstream {
   std::string name;
   std::vector<wire::ProxyUrl> servers;  // without passwords; all of them take names, or none does
@@ -39,13 +42,17 @@ struct Upstream {
   std::string ca;
   std::string certificate;
   std::string key;
-  bool clear_password = false;  // it may cross a network in clear
-  bool pipelined = false;       // SOCKS5: all of a conversation is sent at once
-  bool announces = false;       // a PROXY header with user and session comes first
-  std::vector<Cidr> relays;     // where its UDP relays may be, besides its own address
-  bool fast_open = false;       // what is sent first goes with the SYN
-  EgressSettings egress;        // where connections to the servers leave this host, the mark excepted
-  std::uint32_t mark = 0;       // 0: none
+  std::string keytab;     // for servers with GSSAPI: whose keys get us tickets; empty: those of Kerberos' clients
+  std::string principal;  // as whom; empty: the keytab's first
+  std::string gss_service{gss_service_default};
+  bool gss_integrity_only = false;  // level 1 of RFC 1961 is asked for, not 2
+  bool clear_password = false;      // it may cross a network in clear
+  bool pipelined = false;           // SOCKS5: all of a conversation is sent at once
+  bool announces = false;           // a PROXY header with user and session comes first
+  std::vector<Cidr> relays;         // where its UDP relays may be, besides its own address
+  bool fast_open = false;           // what is sent first goes with the SYN
+  EgressSettings egress;            // where connections to the servers leave this host, the mark excepted
+  std::uint32_t mark = 0;           // 0: none
   Duration timeout = limits::upstream_greeting;
   Duration probe = Duration::zero();  // zero: a server is known by its sessions only
   std::uint32_t failures = limits::upstream_failures_to_down;

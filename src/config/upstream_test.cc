@@ -97,6 +97,8 @@ TEST(Upstream, ValuesInForceAreToldAsTheFileWritesThem) {
             "upstream[1].servers=[\"socks5://192.0.2.1:1080\"] stile.toml:25\n"
             "upstream[1].pick=first-alive default\n"
             "upstream[1].clear_password=allow stile.toml:26\n"
+            "upstream[1].gss_service=rcmd default\n"
+            "upstream[1].gss_level=confidentiality default\n"
             "upstream[1].handshake=step-by-step default\n"
             "upstream[1].identity=hide default\n"
             "upstream[1].relays=[] default\n"
@@ -107,6 +109,23 @@ TEST(Upstream, ValuesInForceAreToldAsTheFileWritesThem) {
             "upstream[1].retry=5s default\n"
             "upstream[1].slow_start=30s default\n"
             "upstream[1].probe=off default\n");
+}
+
+TEST(Upstream, MayTakeKerberosTickets) {
+  const auto plain = parse(upstream("servers = \"socks5h+gssapi://proxy.example\"\n"));
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_EQ(plain->upstreams[0].keytab + plain->upstreams[0].principal, "") << "Kerberos has one for clients";
+  EXPECT_EQ(plain->upstreams[0].gss_service, "rcmd");
+  EXPECT_FALSE(plain->upstreams[0].gss_integrity_only);
+  const auto all =
+      parse(upstream("servers = [\"socks5h+gssapi://proxy.example\", \"socks5h+tls://other.example\"]\n"
+                     "keytab = \"gate.keytab\"\nprincipal = \"stile/gate.example@EXAMPLE.ORG\"\n"
+                     "gss_service = \"socks\"\ngss_level = \"integrity\"\n"));
+  ASSERT_TRUE(all.has_value());
+  EXPECT_EQ(all->upstreams[0].keytab, "gate.keytab");
+  EXPECT_EQ(all->upstreams[0].principal, "stile/gate.example@EXAMPLE.ORG");
+  EXPECT_EQ(all->upstreams[0].gss_service, "socks");
+  EXPECT_TRUE(all->upstreams[0].gss_integrity_only);
 }
 
 TEST(Upstream, RulesMayStandInFrontOfIt) {
@@ -142,9 +161,19 @@ TEST(Upstream, EveryFaultIsToldWithItsPlace) {
             "4:1: upstream.certificate: a certificate and its key belong together\n");
   EXPECT_EQ(faults(upstream("servers = \"http://192.0.2.1\"\nca = \"c\"\n")),
             "4:1: upstream.ca: no server has TLS (write +tls behind the scheme, or https)\n");
-  EXPECT_EQ(faults(upstream("servers = \"socks5h+gssapi://192.0.2.1\"\n")),
-            "3:11: upstream.servers: a server has no Kerberos ticket of its own (use +tls with a certificate or a "
-            "password)\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\nkeytab = \"k\"\n")),
+            "4:1: upstream.keytab: no server takes a Kerberos ticket (write +gssapi behind the scheme)\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h+tls://192.0.2.1\"\nprincipal = \"gate@R\"\n")),
+            "4:1: upstream.principal: no server takes a Kerberos ticket (write +gssapi behind the scheme)\n");
+  for (const std::string_view principal : {"", "@R", "/host@R", "a b@R", "\\u007F"}) {
+    EXPECT_EQ(
+        faults(upstream("servers = \"socks5h+gssapi://192.0.2.1\"\nprincipal = \"" + std::string(principal) + "\"\n")),
+        "4:13: upstream.principal: expected a principal, such as \"stile/gate.example@EXAMPLE.ORG\"\n");
+  }
+  EXPECT_EQ(faults(upstream("servers = \"socks5h+gssapi://192.0.2.1\"\ngss_service = \"rcmd/host\"\n")),
+            "4:15: upstream.gss_service: expected the first part of a principal, such as \"rcmd\", without a host\n");
+  EXPECT_EQ(faults(upstream("servers = \"socks5h+gssapi://192.0.2.1\"\ngss_level = \"clear\"\n")),
+            "4:13: upstream.gss_level: expected \"confidentiality\" or \"integrity\"\n");
   EXPECT_EQ(faults(upstream("servers = \"socks5h://192.0.2.1\"\negress = \"eth0/1\"\n")),
             "4:10: upstream.egress: expected an address of this host, an IPv6 prefix of it or an interface, found "
             "'eth0/1'\n");

@@ -180,6 +180,17 @@ Stored store_service(const Key& key, std::string_view text, Config& config) {
   return {};
 }
 
+// What stands in it is Kerberos' business, which may escape anything; control octets and blanks it never needs.
+Stored store_principal(const Key& key, std::string_view text, Config& config) {
+  const auto is_printed = [](char c) { return static_cast<unsigned char>(c) > ' ' && c != '\x7F'; };
+  if (text.empty() || text.front() == '@' || text.front() == '/' || text.size() > limits::credential_octets_max ||
+      !std::ranges::all_of(text, is_printed)) {
+    return std::unexpected(fmt::format("expected a principal, such as {}", key.example));
+  }
+  value_of<std::string>(key.text, config) = std::string(text);
+  return {};
+}
+
 Stored store_choice(const Key& key, std::string_view text, Config& config) {
   const auto found = std::ranges::find(key.words, text);
   if (found == key.words.end()) {
@@ -440,9 +451,6 @@ Stored add_server(std::string_view text, Config& config) {
   if (url->password) {
     return std::unexpected("a password does not stand here: write it into a file and name that in password_file");
   }
-  if (url->protection == wire::ProxyProtection::gssapi) {
-    return std::unexpected("a server has no Kerberos ticket of its own (use +tls with a certificate or a password)");
-  }
   std::vector<wire::ProxyUrl>& servers = config.upstreams.back().servers;
   if (servers.size() == limits::upstream_members_max) {
     return std::unexpected(fmt::format("more than {} servers", limits::upstream_members_max));
@@ -605,6 +613,8 @@ std::expected<void, std::string> store_text(const Key& key, std::string_view tex
       return store_file(key, text, config);
     case KeyType::service:
       return store_service(key, text, config);
+    case KeyType::principal:
+      return store_principal(key, text, config);
     case KeyType::host:
       return store_host(key, text, config);
     case KeyType::user:
@@ -739,6 +749,7 @@ std::string value_text(const Key& key, const Config& all, std::size_t index) {
     case KeyType::socket:
     case KeyType::file:
     case KeyType::service:
+    case KeyType::principal:
     case KeyType::host:
     case KeyType::user:
       return value_of<std::string>(key.text, config);

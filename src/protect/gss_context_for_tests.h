@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "protect/gss.h"
+#include "protect/gss_stream.h"
 
 namespace stile::protect {
 
@@ -71,6 +72,22 @@ class ContextToSee final : public GssContext {
   std::uint32_t sent_ = 0;
   std::uint32_t next_ = 0;
   std::set<std::uint32_t> seen_;
+};
+
+/// A stream that stands, with such a context: for what goes by datagrams beside one.
+class StreamToSee final : public GssStream {
+ public:
+  explicit StreamToSee(bool encrypt) {
+    auto made = std::make_unique<ContextToSee>();
+    made_ = made.get();
+    hold(std::move(made));
+    establish(encrypt);
+  }
+  [[nodiscard]] Result<void> handshake() override { return {}; }
+  void expire() noexcept { made_->expired = true; }
+
+ private:
+  ContextToSee* made_;
 };
 
 }  // namespace stile::protect

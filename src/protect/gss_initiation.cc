@@ -7,11 +7,6 @@
 #include "base/limits.h"
 
 namespace stile::protect {
-namespace {
-
-constexpr std::array<std::uint8_t, 1> level_confidentiality{2};  // section 4
-
-}  // namespace
 
 Result<void> GssInitiation::handshake() {
   while (!established()) {
@@ -58,7 +53,7 @@ Result<void> GssInitiation::ask_level() {
   if (context == nullptr) return fail(Reason::gss_accept);
   hold(std::move(context));
   std::vector<std::uint8_t> token;
-  if (!this->context()->wrap(level_confidentiality, false, token)) return fail(Reason::gss_token);
+  if (!this->context()->wrap(std::array{asked_}, false, token)) return fail(Reason::gss_token);
   send(wire::GssMessage::level, token);
   stage_ = Stage::level;
   return {};
@@ -68,8 +63,9 @@ Result<void> GssInitiation::take_level(ConstBytes token) {
   std::vector<std::uint8_t> granted;
   const auto unwrapped = context()->unwrap(token, granted);
   if (!unwrapped || unwrapped->order != GssContext::Order::next) return fail(Reason::gss_token);
-  if (granted != std::vector<std::uint8_t>{level_confidentiality[0]}) return fail(Reason::gss_level);
-  establish(true);
+  const bool good = granted.size() == 1 && granted[0] >= asked_ && granted[0] <= confidentiality;
+  if (!good) return fail(Reason::gss_level);
+  establish(granted[0] == confidentiality);
   return {};
 }
 

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "protect/gss_acceptance.h"
@@ -131,6 +132,52 @@ TEST(GssInitiation, TellsARefusedTicketFromARefusedLevel) {
                              : answer == "order" ? Reason::gss_order
                                                  : Reason::gss_level)
         << answer;
+  }
+}
+
+void grant(GssInitiation& client, std::uint8_t level, ContextToSee& server) {
+  EXPECT_FALSE(client.handshake());
+  client.take(wire::encode_gss_header(wire::GssMessage::context, 1));
+  client.take(octets_of("x"));
+  EXPECT_FALSE(client.handshake());
+  Octets token;
+  EXPECT_TRUE(server.wrap(Octets{level}, false, token));
+  client.take(wire::encode_gss_header(wire::GssMessage::level, token.size()));
+  client.take(token);
+  (void)client.handshake();
+}
+
+TEST(GssInitiation, TakesWhatItAskedForAndMore) {
+  for (const bool encrypted : {false, true}) {
+    for (const int level : {0, 1, 2, 3, 255}) {
+      ContextToSee server;
+      GssInitiation client(std::make_unique<TicketToSee>(1), encrypted);
+      grant(client, static_cast<std::uint8_t>(level), server);
+      const bool good = level == 2 || (level == 1 && !encrypted);
+      EXPECT_EQ(client.established(), good) << encrypted << level;
+      EXPECT_EQ(client.failure(), good ? Reason::none : Reason::gss_level) << encrypted << level;
+      if (!good) continue;
+      client.sent(client.to_send().size());
+      ASSERT_TRUE(client.seal(octets_of("said")));
+      const Octets sent(client.to_send().begin(), client.to_send().end());
+      const bool readable = std::ranges::search(sent, octets_of("said")).begin() != sent.end();
+      EXPECT_EQ(readable, level == 1) << "as the server has granted it";
+    }
+  }
+}
+
+TEST(GssInitiation, AsksForItsLevel) {
+  for (const bool encrypted : {false, true}) {
+    GssInitiation client(std::make_unique<TicketToSee>(1), encrypted);
+    ContextToSee server;
+    EXPECT_FALSE(client.handshake());
+    client.sent(client.to_send().size());
+    client.take(wire::encode_gss_header(wire::GssMessage::context, 1));
+    client.take(octets_of("x"));
+    EXPECT_FALSE(client.handshake());
+    Octets asked;
+    ASSERT_TRUE(server.unwrap(client.to_send().subspan(wire::gss_header_octets), asked));
+    EXPECT_EQ(asked, Octets{encrypted ? std::uint8_t{2} : std::uint8_t{1}});
   }
 }
 

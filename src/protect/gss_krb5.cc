@@ -1,5 +1,7 @@
 // The same by the system's GSSAPI library (MIT Kerberos).
 #include <gssapi/gssapi.h>
+#include <gssapi/gssapi_ext.h>
+#include <gssapi/gssapi_krb5.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -8,6 +10,7 @@
 
 #include "base/secret.h"
 #include "protect/gss.h"
+#include "protect/gss_ticket.h"
 
 namespace stile::protect {
 namespace {
@@ -98,13 +101,34 @@ class Krb5Context final : public GssContext {
   bool can_encrypt_ = false;
 };
 
+/// What the keeper of tickets exported: a cache in memory with one ticket for a service in it, and none with which the
+/// KDC could be asked for others.
+class Krb5Ticket final : public GssTicket, public std::enable_shared_from_this<Krb5Ticket> {
+ public:
+  /// Takes the credentials over.
+  Krb5Ticket(gss_cred_id_t credentials, std::string service, WallTime expires) noexcept
+      : GssTicket(expires), credentials_(credentials), service_(std::move(service)) {}
+  ~Krb5Ticket() override {
+    OM_uint32 minor = 0;
+    gss_release_cred(&minor, &credentials_);
+  }
+
+  [[nodiscard]] std::unique_ptr<GssInitiator> initiator() const override;
+  [[nodiscard]] gss_cred_id_t credentials() const noexcept { return credentials_; }
+
+ private:
+  gss_cred_id_t credentials_;  // the library locks it
+  std::string service_;
+};
+
 class Krb5Initiator final : public GssInitiator {
  public:
-  explicit Krb5Initiator(const std::string& service_at_host) {
-    std::string text = service_at_host;
-    gss_buffer_desc name{.length = text.size(), .value = text.data()};
+  /// `type`: what kind of name the server's is. Without a ticket: by the cache of whoever runs this process.
+  Krb5Initiator(std::string server, gss_OID type, std::shared_ptr<const Krb5Ticket> ticket = nullptr)
+      : ticket_(std::move(ticket)) {
+    gss_buffer_desc name{.length = server.size(), .value = server.data()};
     OM_uint32 minor = 0;
-    if (GSS_ERROR(gss_import_name(&minor, &name, GSS_C_NT_HOSTBASED_SERVICE, &server_))) server_ = GSS_C_NO_NAME;
+    if (GSS_ERROR(gss_import_name(&minor, &name, type, &server_))) server_ = GSS_C_NO_NAME;
   }
   ~Krb5Initiator() override {
     OM_uint32 minor = 0;
@@ -121,9 +145,10 @@ class Krb5Initiator final : public GssInitiator {
     OM_uint32 flags = 0;
     gss_buffer_desc input = view_of(token);
     Buffer answer;
-    const OM_uint32 status = gss_init_sec_context(&minor, GSS_C_NO_CREDENTIAL, &context_, server_, GSS_C_NO_OID, wanted,
-                                                  0, GSS_C_NO_CHANNEL_BINDINGS, token.empty() ? nullptr : &input,
-                                                  nullptr, answer.get(), &flags, nullptr);
+    const gss_cred_id_t by = ticket_ == nullptr ? GSS_C_NO_CREDENTIAL : ticket_->credentials();
+    const OM_uint32 status =
+        gss_init_sec_context(&minor, by, &context_, server_, GSS_C_NO_OID, wanted, 0, GSS_C_NO_CHANNEL_BINDINGS,
+                             token.empty() ? nullptr : &input, nullptr, answer.get(), &flags, nullptr);
     if (GSS_ERROR(status)) return std::nullopt;
     complete_ = (status & GSS_S_CONTINUE_NEEDED) == 0;
     if (complete_ && (flags & wanted) != wanted) return std::nullopt;
@@ -135,10 +160,16 @@ class Krb5Initiator final : public GssInitiator {
   }
 
  private:
+  std::shared_ptr<const Krb5Ticket> ticket_;
   gss_name_t server_ = GSS_C_NO_NAME;
   gss_ctx_id_t context_ = GSS_C_NO_CONTEXT;
   bool complete_ = false;
 };
+
+// By the principal itself: what it is called was settled by whoever got the ticket, and is not asked of DNS again.
+std::unique_ptr<GssInitiator> Krb5Ticket::initiator() const {
+  return std::make_unique<Krb5Initiator>(service_, GSS_KRB5_NT_PRINCIPAL_NAME, shared_from_this());
+}
 
 }  // namespace
 
@@ -166,7 +197,15 @@ std::vector<std::string> files_of_gssapi() {
 }
 
 std::unique_ptr<GssInitiator> GssInitiator::create(const std::string& service, const Host& host) {
-  return std::make_unique<Krb5Initiator>(service + "@" + to_string(host));
+  return std::make_unique<Krb5Initiator>(service + "@" + to_string(host), GSS_C_NT_HOSTBASED_SERVICE);
+}
+
+std::shared_ptr<const GssTicket> GssTicket::import(ConstBytes exported, std::string service, WallTime expires) {
+  OM_uint32 minor = 0;
+  gss_buffer_desc input = view_of(exported);
+  gss_cred_id_t credentials = GSS_C_NO_CREDENTIAL;
+  if (GSS_ERROR(gss_import_cred(&minor, &input, &credentials))) return nullptr;
+  return std::make_shared<Krb5Ticket>(credentials, std::move(service), expires);
 }
 
 std::unique_ptr<GssContext> GssContext::import(ConstBytes exported) {

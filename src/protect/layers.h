@@ -29,6 +29,7 @@ class Layers final : public Transform {
   void sent(std::size_t octets) noexcept override { outer_->sent(octets); }
 
   [[nodiscard]] Reason failure() const noexcept override;
+  [[nodiscard]] Transform& innermost() noexcept override { return inner_->innermost(); }
 
  private:
   [[nodiscard]] Result<void> pull();

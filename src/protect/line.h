@@ -50,6 +50,7 @@ class Line {
   [[nodiscard]] bool is_plain() const noexcept { return transform_ == nullptr; }
   /// What it is protected by; nullptr where it is plain.
   [[nodiscard]] const Transform* transform() const noexcept { return transform_.get(); }
+  [[nodiscard]] Transform* innermost() noexcept { return transform_ == nullptr ? nullptr : &transform_->innermost(); }
   /// The handshake, as far as it goes without waiting: would_block until it is complete, and `wait` tells when to go
   /// on.
   [[nodiscard]] Result<void> establish(engine::Engine& engine);

@@ -51,6 +51,9 @@ class Transform {
   /// Why it failed; Reason::none where it did not.
   [[nodiscard]] virtual Reason failure() const noexcept = 0;
 
+  /// Of several, one inside the other, the one that meets the plain octets.
+  [[nodiscard]] virtual Transform& innermost() noexcept { return *this; }
+
  protected:
   Transform() noexcept = default;
 };

@@ -8,6 +8,7 @@
 #include "base/address.h"
 #include "base/udp_drop.h"
 #include "engine/engine.h"
+#include "protect/datagram_layers.h"
 #include "wire/nested_headers.h"
 
 namespace stile::relay {
@@ -16,9 +17,10 @@ class Detour {
  public:
   /// As long as it is open.
   struct Path {
-    Endpoint relay;                // where every datagram goes, and from where every answer comes
-    engine::Egress from;           // has an address: datagrams from another one are not taken there
-    wire::NestedHeaders& headers;  // of the relays behind it
+    Endpoint relay;                             // where every datagram goes, and from where every answer comes
+    engine::Egress from;                        // has an address: datagrams from another one are not taken there
+    wire::NestedHeaders& headers;               // of the relays behind it
+    protect::DatagramLayers* layers = nullptr;  // by which relays want them wrapped; null: none does
   };
 
   virtual ~Detour() = default;

@@ -320,14 +320,18 @@ std::optional<LastWay> Association::send_to(UdpTargets::Entry& entry, MutableByt
 }
 
 void Association::send_up(const LastWay& way, MutableBytes payload) {
-  if (way.head.size() + payload.size() > limits::udp_payload_octets_max) return drop(UdpDrop::too_big, way.target());
+  const auto too_big = [&](ConstBytes head) { return head.size() + payload.size() > limits::udp_payload_octets_max; };
+  if (too_big(way.head)) return drop(UdpDrop::too_big, way.target());
   if (const auto refusal = refused(way.terms, &Terms::up, payload.size())) return drop(*refusal, way.target());
+  ConstBytes head = way.head;
+  if (way.layers != nullptr && !layer(*way.layers, head, payload)) return drop(UdpDrop::token, way.target());
+  if (too_big(head)) return drop(UdpDrop::too_big, way.target());
   const Family family = way.to.address.family();
   SendList& list = relay_.buffers().up(family);
   Side*& through = up_through_[static_cast<std::size_t>(family)];
   if (list.full() || through != way.side) flush_up(family);
   through = way.side;
-  list.add(way.to, way.head, payload);
+  list.add(way.to, head, payload);
 }
 
 Association::Side* Association::outgoing(const Target& asked, Family family, DatagramTerms* terms) {

@@ -156,6 +156,8 @@ class Association {
   [[nodiscard]] DetourSide& detour_side(Detour& detour);
   [[nodiscard]] std::optional<LastWay> send_through(UdpTargets::Entry& entry, DatagramTerms& terms,
                                                     MutableBytes payload);
+  [[nodiscard]] bool layer(protect::DatagramLayers& layers, ConstBytes& head, MutableBytes& payload);
+  [[nodiscard]] MutableBytes unlayered(protect::DatagramLayers& layers, ConstBytes datagram);
   void wait_for_detour(DetourSide& way, const Target& target, ConstBytes payload);
   [[nodiscard]] bool open_side(DetourSide& way, const Detour::Path& path);
   [[nodiscard]] ConstBytes keep_head(ConstBytes outer, const Target& inner);

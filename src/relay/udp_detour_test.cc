@@ -13,6 +13,7 @@
 #include "engine/epoll/epoll_engine.h"
 #include "engine/sim/call_sweep_for_tests.h"
 #include "engine/sim/sim_engine.h"
+#include "protect/gss_context_for_tests.h"
 #include "relay/udp_rig_for_tests.h"
 #include "sys/errno_table.h"
 
@@ -32,11 +33,15 @@ class ScriptedDetour final : public Detour {
   UdpDrop why = UdpDrop::upstream;
   Endpoint relay;
   wire::NestedHeaders headers;
+  protect::DatagramLayers layers;
   std::vector<std::string> first;
 
   [[nodiscard]] std::optional<Path> path() noexcept override {
     if (!is_open) return std::nullopt;
-    return Path{.relay = relay, .from = {.address = Address::v4(127, 0, 0, 1)}, .headers = headers};
+    return Path{.relay = relay,
+                .from = {.address = Address::v4(127, 0, 0, 1)},
+                .headers = headers,
+                .layers = layers.any() ? &layers : nullptr};
   }
   [[nodiscard]] std::optional<UdpDrop> open(const Target& target) override {
     if (!refusal) ++opens;
@@ -112,6 +117,51 @@ TEST_F(UdpDetour, WhatWaitsGoesInOrderInsideAllHeadersAndAnswersComeBackWithoutT
   EXPECT_EQ(t.association.totals().down.datagrams, 3U);
   EXPECT_EQ(t.association.totals().down.octets, 23U);
   EXPECT_EQ(t.rig.owner.drops, 0U);
+}
+
+/// What a relay unwraps, and what it wraps.
+std::string unwrapped(protect::StreamToSee& stream, const std::string& datagram) {
+  std::vector<std::uint8_t> plain;
+  const std::vector<std::uint8_t> octets(datagram.begin(), datagram.end());
+  return stream.unwrap_datagram(octets, plain) ? std::string(plain.begin(), plain.end()) : "no frame";
+}
+std::string wrapped(protect::StreamToSee& stream, const std::string& plain) {
+  std::vector<std::uint8_t> datagram;
+  const std::vector<std::uint8_t> octets(plain.begin(), plain.end());
+  EXPECT_TRUE(stream.wrap_datagram(octets, datagram));
+  return {datagram.begin(), datagram.end()};
+}
+
+TEST_F(UdpDetour, RelaysThatWantDatagramsWrappedGetAndGiveThemSo) {
+  auto& t = *this;
+  protect::StreamToSee ours(true);
+  protect::StreamToSee theirs(true);
+  t.detour.layers = protect::DatagramLayers({&ours, nullptr});
+  t.send(t.far_away, "waits");
+  t.open();
+  t.send(t.far_away, "one");
+  t.send(t.far_away, "");
+  std::vector<std::string> read;
+  for (const std::string& datagram : t.relay.payloads()) read.push_back(unwrapped(theirs, datagram));
+  EXPECT_EQ(read, (Strings{t.nested(t.far_away, "waits"), t.nested(t.far_away, "one"), t.nested(t.far_away, "")}));
+  t.answer(wrapped(theirs, t.nested(t.far_away, "answer")));
+  t.answer(wrapped(theirs, t.nested(t.far_away, "again")));
+  EXPECT_EQ(t.client.payloads(), (Strings{packet(t.far_away, "answer"), packet(t.far_away, "again")}));
+  EXPECT_EQ(t.association.totals().up.octets, 8U) << "payload alone";
+  EXPECT_EQ(t.association.totals().down.octets, 11U);
+  EXPECT_EQ(t.rig.owner.drops, 0U);
+
+  t.answer(t.nested(t.far_away, "plain"));
+  std::string changed = wrapped(theirs, t.nested(t.far_away, "changed"));
+  changed.back() ^= 1;
+  t.answer(changed);
+  t.answer("");
+  EXPECT_EQ(t.dropped(UdpDrop::token), 3U);
+  EXPECT_EQ(t.client.payloads().size(), 2U);
+  ours.expire();
+  t.send(t.far_away, "too late");
+  EXPECT_EQ(t.dropped(UdpDrop::token), 4U);
+  EXPECT_EQ(t.relay.payloads().size(), 3U);
 }
 
 TEST_F(UdpDetour, ANameGoesOnAsItIsAndNobodyLooksItUp) {

@@ -47,9 +47,22 @@ std::optional<LastWay> Association::send_through(UdpTargets::Entry& entry, Datag
                      .side = &way.side,
                      .terms = &terms,
                      .head = entry.value().by_name ? keep_head(outer, asked) : keep_head(outer, {address, asked.port}),
-                     .outer_octets = outer.size()};
+                     .outer_octets = outer.size(),
+                     .layers = path->layers};
   send_up(last, payload);
   return last;
+}
+
+/// What goes up with its headers, cut so that what counts as its payload is as long as what the client sent.
+bool Association::layer(protect::DatagramLayers& layers, ConstBytes& head, MutableBytes& payload) {
+  std::vector<std::uint8_t> plain(head.begin(), head.end());
+  plain.insert(plain.end(), payload.begin(), payload.end());
+  std::vector<std::uint8_t> datagram;
+  if (!layers.wrap(plain, datagram)) return false;
+  const MutableBytes whole = turned_.emplace_back(std::move(datagram));
+  head = whole.first(whole.size() - payload.size());
+  payload = whole.last(payload.size());
+  return true;
 }
 
 void Association::wait_for_detour(DetourSide& way, const Target& target, ConstBytes payload) {
@@ -123,12 +136,23 @@ void Association::on_detour_ready(DetourSide& way) {
       drop(UdpDrop::reply, received.peer, datagrams_in(received));
       continue;
     }
-    for_each_datagram(received, [&](MutableBytes datagram) { from_detour(way, *path, datagram, last); });
+    for_each_datagram(received, [&](MutableBytes datagram) {
+      if (path->layers != nullptr) datagram = unlayered(*path->layers, datagram);
+      if (datagram.empty()) return drop(UdpDrop::token, path->relay);
+      from_detour(way, *path, datagram, last);
+    });
   }
   flush(relay_.buffers().down(), client_side_.socket, totals_.down);
   turned_.clear();
   if (way.side.broken()) return relay_.engine_.close(way.side.socket);  // the next datagram that way opens another
   relay_.engine_.wait(way.side.socket, engine::Interest::readable);
+}
+
+/// Empty where it is not what a relay wrapped.
+MutableBytes Association::unlayered(protect::DatagramLayers& layers, ConstBytes datagram) {
+  std::vector<std::uint8_t> plain;
+  if (!layers.unwrap(datagram, plain)) return {};
+  return turned_.emplace_back(std::move(plain));
 }
 
 void Association::from_detour(DetourSide& way, const Detour::Path& path, MutableBytes datagram, LastAnswer& last) {

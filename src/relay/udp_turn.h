@@ -25,8 +25,9 @@ struct LastWay {
   Endpoint to{};
   Association::Side* side = nullptr;
   DatagramTerms* terms = nullptr;
-  ConstBytes head{};             // through other proxies: what goes in front of the payload,
-  std::size_t outer_octets = 0;  // so much of it for the proxies themselves
+  ConstBytes head{};                          // through other proxies: what goes in front of the payload,
+  std::size_t outer_octets = 0;               // so much of it for the proxies themselves,
+  protect::DatagramLayers* layers = nullptr;  // by which the whole is wrapped
 
   [[nodiscard]] bool is_that_of(ConstBytes datagram) const noexcept { return begins_with(datagram, header); }
   /// Where it leads in the end.

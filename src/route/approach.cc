@@ -14,6 +14,10 @@ DialLimits dial_limits(const Hop& hop, Duration timeout) noexcept {
   return {.per_address = timeout, .total = timeout, .fast_open = hop.fast_open && answers};
 }
 
+bool lacks_ticket(const Hop& hop, const engine::Engine& engine) {
+  return hop.ticket != nullptr && hop.ticket->ticket(engine.wall_now()) == nullptr;
+}
+
 Approach::Approach(engine::Engine& engine, resolve::Resolver& resolver)
     : engine_(engine), resolver_(resolver), dial_(engine) {
   lookup_.bind<&Approach::on_resolved>(this);
@@ -25,6 +29,7 @@ void Approach::start(const Hop& hop, const DialLimits& limits, const EgressSetti
   hop_ = &hop;
   limits_ = limits;
   egress_ = egress.or_else(hop.egress);
+  if (lacks_ticket(hop, engine_)) return finish(Obstacle::protection, Reason::gss_ticket);
   const Target& server = hop.url.server;
   if (const HostName* const name = server.host_name()) return resolver_.resolve(lookup_, *name);
   dial({server.address(), 1});

@@ -1,6 +1,6 @@
 // The first connection of a way: a proxy is found by its name and dialled, from where the rule or the upstream says.
-// Refuses: to dial a proxy of another host that a password would go to in clear, unless told so (threat TA8); to say a
-// word to it.
+// Refuses: to dial a proxy of another host that a password would go to in clear, unless told so (threat TA8), and one
+// for which a Kerberos ticket is needed and not there; to say a word to it.
 // Threading: one engine's thread. Tested in chain_test.cc and way_test.cc on the simulation.
 #pragma once
 
@@ -12,6 +12,7 @@
 #include "base/address.h"
 #include "base/egress.h"
 #include "engine/engine.h"
+#include "protect/gss_ticket.h"
 #include "protect/tls.h"
 #include "resolve/resolver.h"
 #include "route/dial.h"
@@ -26,6 +27,9 @@ struct Hop {
   bool clear_password_allowed = false;                      // over a network that others may read
   std::shared_ptr<const protect::TlsClient> tls = nullptr;  // whom to trust; where the URL asks for TLS (asserted)
   std::string gss_service = "rcmd";                         // what the proxy is to Kerberos
+  bool gss_encrypted = true;                                // level 2 of RFC 1961 is asked for; else 1
+  // Where the ticket for it is; null: in the cache of whoever runs this process, who can wait for the KDC.
+  std::shared_ptr<protect::GssTicketPlace> ticket = nullptr;
   bool pipelined = false;      // SOCKS5: it takes all of a conversation at once, in one round trip
   bool announces = false;      // a PROXY header, version 2, comes before anything else
   bool fast_open = false;      // as of engine::ConnectOptions; of one that answers what it is told first
@@ -34,6 +38,9 @@ struct Hop {
 
 /// `timeout`: for all of it.
 [[nodiscard]] DialLimits dial_limits(const Hop& hop, Duration timeout) noexcept;
+
+/// It takes a ticket, and there is none that is valid.
+[[nodiscard]] bool lacks_ticket(const Hop& hop, const engine::Engine& engine);
 
 /// Owned by the caller, in place until its completion. Used once.
 class Approach {

@@ -66,6 +66,10 @@ bool Chain::prepare() {
       fail(obstacle);
       return false;
     }
+    if (lacks_ticket(hop(i), engine_)) {
+      fail(Obstacle::protection, Reason::gss_ticket);
+      return false;
+    }
     asked_.push_back(i + 1 == hop_count_ ? ask_.target : hop(i + 1).url.server);
   }
   hop_ = 0;
@@ -134,7 +138,7 @@ void Chain::on_approached(engine::Status) {
 /// The stream leads to the hop in hand.
 void Chain::meet() {
   step_ = Step::talking;
-  in_ = asked_for_it_ = granted_ = false;
+  in_ = asked_for_it_ = granted_ = shows_ticket_ = false;
   reached_ = engine_.now();
   engine_.start_timer(deadline_, engine_.now() + limits_.greeting);
   const Hop& met = hop(hop_);
@@ -232,12 +236,28 @@ void Chain::drive(ClientSession::Event event) {
   }
   if (step_ != Step::talking) return;
   if (granted_) return hop_granted();
+  if (shows_ticket_) return show_ticket();
+  go_on();
+}
+
+void Chain::go_on() {
   if (session_->phase() == ClientPhase::reply && !std::exchange(asked_for_it_, true)) {
     engine_.start_timer(deadline_, engine_.now() + limits_.conversation);
     if (hop(hop_).url.protocol == wire::ProxyProtocol::socks5) let_in();
     if (in_ && ask_.only_meets && is_last()) return finish({});
   }
   exchange();
+}
+
+/// Until the proxy has taken it, nothing is asked for, and we are not in.
+void Chain::show_ticket() {
+  const auto shown = line_.establish(engine_);
+  if (!shown && shown.error().kind == ErrorKind::would_block) return line_.wait(engine_, engine::Interest::readable);
+  shows_ticket_ = false;
+  if (shown) return go_on();
+  // Who goes without a word does not take it either.
+  const Reason failure = line_.failure();
+  fail(Obstacle::protection, failure == Reason::none ? Reason::gss_accept : failure);
 }
 
 void Chain::perform(const ClientSession::Send& action) {
@@ -250,8 +270,14 @@ void Chain::perform(const ClientSession::Read& action) {
 
 void Chain::perform(const ClientSession::Protect&) {
   const Hop& met = hop(hop_);
-  line_.protect(
-      std::make_unique<protect::GssInitiation>(protect::GssInitiator::create(met.gss_service, met.url.server.host)));
+  std::unique_ptr<protect::GssInitiator> initiator;
+  if (met.ticket == nullptr) {
+    initiator = protect::GssInitiator::create(met.gss_service, met.url.server.host);
+  } else if (const auto ticket = met.ticket->ticket(engine_.wall_now())) {
+    initiator = ticket->initiator();
+  }
+  line_.protect(std::make_unique<protect::GssInitiation>(std::move(initiator), met.gss_encrypted));
+  shows_ticket_ = true;
 }
 
 void Chain::perform(const ClientSession::AwaitPeer&) {
@@ -302,6 +328,7 @@ bool Chain::protection_failed() const noexcept {
 void Chain::on_ready(engine::Status) {
   if (step_ == Step::ended) return complete_when_quiet();
   if (announcing_) return send_header();
+  if (shows_ticket_) return show_ticket();
   if (!unsent_.empty()) return exchange();
   receive();
 }
@@ -323,7 +350,18 @@ void Chain::receive() {
 void Chain::on_deadline(engine::Status status) {
   if (step_ == Step::ended || step_ == Step::listening) return complete_when_quiet();
   if (status != engine::Status::done) return;
-  announcing_ ? fail(Obstacle::announcement) : drive(ClientSession::DeadlinePassed{});
+  if (announcing_) return fail(Obstacle::announcement);
+  if (shows_ticket_) return ticket_unanswered();
+  drive(ClientSession::DeadlinePassed{});
+}
+
+/// The session has gone on to its request already, and would take the proxy for one that let us in.
+void Chain::ticket_unanswered() noexcept {
+  const session::ProxyFailure failure{.fault = session::ProxyFault::timed_out,
+                                      .awaited = session::Awaited::method,
+                                      .protocol = hop(hop_).url.protocol,
+                                      .command = ask_.command};
+  finish({.obstacle = Obstacle::conversation, .failure = failure, .hop = hop_});
 }
 
 // ── the end ─────────────────────────────────────────────────────────────────────────────────────────────────────────

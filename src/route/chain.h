@@ -142,6 +142,9 @@ class Chain {
   void perform(const session::ClientSession::AwaitPeer& action);
   void perform(const session::ClientSession::Finish& action);
   void perform(const session::ClientSession::Fail& action);
+  void go_on();
+  void show_ticket();
+  void ticket_unanswered() noexcept;
   void exchange();
   void receive();
   [[nodiscard]] bool protection_failed() const noexcept;
@@ -174,6 +177,7 @@ class Chain {
   Step step_ = Step::names;
   Trouble trouble_;
   bool announcing_ = false;    // the header of the hop in hand is not sent yet
+  bool shows_ticket_ = false;  // the hop in hand has not answered our ticket yet
   bool in_ = false;            // the hop in hand let us in
   bool asked_for_it_ = false;  // its reply to the request is what is awaited
   bool granted_ = false;       // and came

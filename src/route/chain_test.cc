@@ -169,6 +169,74 @@ TEST_F(ChainTest, EveryObstacleIsTold) {
             Obstacle::conversation);
 }
 
+/// One that nobody could show.
+struct TicketToSee final : protect::GssTicket {
+  explicit TicketToSee(WallTime expires) : GssTicket(expires) {}
+  [[nodiscard]] std::unique_ptr<protect::GssInitiator> initiator() const override { return nullptr; }
+};
+
+// Neither the KDC nor the proxy is asked for anything.
+TEST_F(ChainTest, WithoutAValidTicketNobodyIsDialled) {
+  ScriptedProxy& proxy = serve({.turns = {{octets({5, 1, 1}), octets({5, 1})}}});
+  Hop hop = proxy_at("socks5h+gssapi://127.0.0.1");
+  hop.ticket = std::make_shared<protect::GssTicketPlace>(protect::TicketWish{});
+  const auto trouble = [&](std::vector<Hop> hops) {
+    Customer customer(rig_, std::move(hops), to_literal);
+    EXPECT_EQ(customer.run(), Obstacle::protection);
+    EXPECT_EQ(customer.connection().trouble().reason, Reason::gss_ticket);
+    EXPECT_EQ(explain(customer.connection().trouble()).why, "there is no Kerberos ticket for it");
+    return customer.connection().trouble().hop;
+  };
+  EXPECT_EQ(trouble({hop}), 0U);
+  EXPECT_EQ(trouble({proxy_at("socks5h://127.0.0.1"), hop}), 1U) << "the one before is not troubled either";
+  hop.ticket->put(std::make_shared<TicketToSee>(rig_.engine.wall_now()));
+  EXPECT_EQ(trouble({hop}), 0U) << "it has expired";
+  EXPECT_EQ(proxy.visitors(), 0);
+  hop.ticket->put(std::make_shared<TicketToSee>(rig_.engine.wall_now() + std::chrono::hours(1)));
+  EXPECT_EQ(trouble({hop}), 0U) << "this one cannot be shown";
+  EXPECT_EQ(proxy.visitors(), 1);
+}
+
+/// One of which the first token is sent, and that is all.
+struct TokenToSee final : protect::GssInitiator {
+  std::optional<std::vector<std::uint8_t>> step(ConstBytes) override { return std::vector<std::uint8_t>{'t'}; }
+  [[nodiscard]] bool complete() const noexcept override { return false; }
+  std::unique_ptr<protect::GssContext> take() override { return nullptr; }
+};
+struct TicketToShow final : protect::GssTicket {
+  TicketToShow() : GssTicket(WallTime::max()) {}
+  [[nodiscard]] std::unique_ptr<protect::GssInitiator> initiator() const override {
+    return std::make_unique<TokenToSee>();
+  }
+};
+
+// A probe that took the choice of the method for the end would not see what becomes of the ticket; and whoever never
+// answers it has let nobody in.
+TEST_F(ChainTest, WhoHasNotTakenTheTicketHasNotLetUsIn) {
+  const std::string shown = octets({1, 1, 0, 1}) + "t";
+  Hop hop = proxy_at("socks5h+gssapi://127.0.0.1");
+  hop.ticket = std::make_shared<protect::GssTicketPlace>(protect::TicketWish{});
+  hop.ticket->put(std::make_shared<TicketToShow>());
+  for (const bool only_meets : {false, true}) {
+    for (const Script::End end : {Script::End::stay, Script::End::fin, Script::End::reset}) {
+      ClientRig rig;
+      ScriptedProxy proxy(rig.engine, Endpoint::parse("127.0.0.1:1080").value(),
+                          {.turns = {{octets({5, 1, 1}), octets({5, 1})}, {shown, ""}}, .end = end});
+      Ask ask = to_literal;
+      ask.only_meets = only_meets;
+      Customer customer(rig, hop, ask);
+      const bool silent = end == Script::End::stay;
+      EXPECT_EQ(customer.run(), silent ? Obstacle::conversation : Obstacle::protection);
+      const Trouble& trouble = customer.connection().trouble();
+      EXPECT_EQ(trouble.reason, silent ? Reason::none : Reason::gss_accept);
+      EXPECT_EQ(blamed_hop(trouble, 1), 0U);
+      EXPECT_EQ(proxy.heard().substr(0, 8), octets({5, 1, 1}) + shown);
+      proxy.close_all();
+      EXPECT_TRUE(rig.engine.run_until_idle());
+    }
+  }
+}
+
 // Threat TA8.
 TEST_F(ChainTest, APasswordDoesNotCrossTheNetworkInClear) {
   const Endpoint afar{Address::v4(192, 0, 2, 1), 1080};

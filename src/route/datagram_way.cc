@@ -10,6 +10,19 @@
 
 namespace stile::route {
 
+namespace {
+
+/// What wraps the datagrams of an association: what the stream to its hop is protected by in the end, where that is
+/// Kerberos.
+protect::GssStream* protection_of(const Hop& hop, protect::Line& stream) {
+  if (hop.url.protection != wire::ProxyProtection::gssapi) return nullptr;
+  auto* const protection = dynamic_cast<protect::GssStream*>(stream.innermost());
+  STILE_ASSERT(protection != nullptr);
+  return protection;
+}
+
+}  // namespace
+
 DatagramWay::DatagramWay(engine::Engine& engine, resolve::Resolver& resolver, const Upstreams& upstreams)
     : engine_(engine), resolver_(resolver), upstreams_(upstreams) {}
 
@@ -137,6 +150,9 @@ void DatagramWay::opened() {
   std::vector<Target> behind;
   for (std::size_t i = 1; i < legs_.size(); ++i) behind.push_back(legs_[i].relay);
   headers_ = wire::NestedHeaders(behind);
+  std::vector<protect::GssStream*> protections;
+  for (Associated& leg : legs_) protections.push_back(protection_of(leg.hop(), leg.stream));
+  layers_ = protect::DatagramLayers(std::move(protections));
   for (const Leg& leg : legs_) passage_.add(leg);
   state_ = State::open;
   tell();
@@ -163,6 +179,7 @@ void DatagramWay::end(Reason reason) noexcept {
   state_ = State::closing;
   reason_ = reason;
   passage_ = Passage{};
+  layers_ = protect::DatagramLayers();
   if (chain_) chain_->cancel();
   close_from(0);
   close_when_quiet();

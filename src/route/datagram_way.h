@@ -21,6 +21,7 @@
 #include "base/address.h"
 #include "base/reason.h"
 #include "engine/engine.h"
+#include "protect/datagram_layers.h"
 #include "protect/line.h"
 #include "route/chain.h"
 #include "route/leg.h"
@@ -66,6 +67,8 @@ class DatagramWay final : private ChainWatch {
   /// Its address is the one by which the first hop knows us: its relay takes datagrams from no other.
   [[nodiscard]] const engine::Egress& from() const noexcept { return from_; }
   [[nodiscard]] wire::NestedHeaders& headers() noexcept { return headers_; }
+  /// By which relays want them wrapped, those that we met with a Kerberos ticket; null: none does.
+  [[nodiscard]] protect::DatagramLayers* layers() noexcept { return layers_.any() ? &layers_ : nullptr; }
 
   /// As of a Way; empty before the first start.
   [[nodiscard]] std::string text() const;
@@ -116,6 +119,7 @@ class DatagramWay final : private ChainWatch {
   Endpoint relay_;
   engine::Egress from_;
   wire::NestedHeaders headers_;
+  protect::DatagramLayers layers_;  // of streams of legs_
   Passage passage_;
 };
 

@@ -124,6 +124,13 @@ std::vector<Shortcoming> missing_egress(const config::Config& config, const Egre
   return missing;
 }
 
+bool shows_tickets(const config::Config& config) noexcept {
+  const auto by_ticket = [](const wire::ProxyUrl& url) { return url.protection == wire::ProxyProtection::gssapi; };
+  return std::ranges::any_of(config.upstreams, [&](const config::Upstream& upstream) {
+    return std::ranges::any_of(upstream.servers, by_ticket);
+  });
+}
+
 bool marks(const config::Config& config) noexcept {
   if (std::ranges::any_of(config.upstreams, [](const config::Upstream& one) { return one.mark != 0; })) return true;
   if (config.policy == nullptr) return false;

@@ -34,6 +34,8 @@ struct EgressFacts {
 };
 /// Rules and upstreams whose `egress` or `mark` cannot be had here.
 [[nodiscard]] std::vector<Shortcoming> missing_egress(const config::Config& config, const EgressFacts& host);
+/// Some upstream is met with a Kerberos ticket.
+[[nodiscard]] bool shows_tickets(const config::Config& config) noexcept;
 /// Some rule or upstream has a `mark`.
 [[nodiscard]] bool marks(const config::Config& config) noexcept;
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "protect/datagram_layers.h"
 #include "route/datagram_way.h"
 #include "wire/nested_headers.h"
 #include "wire/udp_header.h"
@@ -132,6 +133,13 @@ class DatagramFlows::Flow {
     head.insert(head.end(), own.octets().begin(), own.octets().end());
     engine::Datagram datagram{
         .peer = way_.relay(), .payload = {const_cast<std::uint8_t*>(payload.data()), payload.size()}, .head = head};
+    std::vector<std::uint8_t> wrapped;
+    if (protect::DatagramLayers* const layers = way_.layers()) {
+      head.insert(head.end(), payload.begin(), payload.end());
+      if (!layers->wrap(head, wrapped)) return;
+      datagram.payload = wrapped;
+      datagram.head = {};
+    }
     if (of_.engine_.send_datagrams(socket_, {&datagram, 1})) {
       ++sent_;
       sent_octets_ += payload.size();
@@ -153,6 +161,11 @@ class DatagramFlows::Flow {
   }
 
   void answered(ConstBytes datagram) {
+    std::vector<std::uint8_t> plain;
+    if (protect::DatagramLayers* const layers = way_.layers()) {
+      if (!layers->unwrap(datagram, plain)) return;
+      datagram = plain;
+    }
     const auto answer = way_.headers().peel(datagram);
     if (!answer) return;
     const auto from = known_to_client(answer->from);

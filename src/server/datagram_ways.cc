@@ -51,7 +51,7 @@ bool DatagramWays::One::leads(const policy::Options& options) const noexcept {
 
 std::optional<relay::Detour::Path> DatagramWays::One::path() noexcept {
   if (!way_.is_open()) return std::nullopt;
-  return Path{.relay = way_.relay(), .from = way_.from(), .headers = way_.headers()};
+  return Path{.relay = way_.relay(), .from = way_.from(), .headers = way_.headers(), .layers = way_.layers()};
 }
 
 std::optional<UdpDrop> DatagramWays::One::open(const Target& first) {

@@ -41,7 +41,7 @@ std::vector<FileGrant> grants_of_workers(const config::Config& config) {
   const bool by_ticket = std::ranges::any_of(config.listeners, [&](const config::Listener& listener) {
     return config::auth_of(config, listener).admits(AuthMethod::gssapi);
   });
-  if (by_ticket) {
+  if (by_ticket || shows_tickets(config)) {
     for (std::string& path : protect::files_of_gssapi()) add(grants, std::move(path), FileUse::read);
   }
   for (const std::string_view path : files_of_workers) add(grants, std::string(path), FileUse::read);

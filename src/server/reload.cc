@@ -92,6 +92,11 @@ std::expected<Reloaded, Refusal> Server::try_reload() {
   if (!next) {
     return std::unexpected(Refusal{.bad_configuration = true, .messages = std::move(next.error())});
   }
+  if (shows_tickets(next->config) && ticket_keeper_ == nullptr) {
+    return refuse(
+        "an upstream is met with a Kerberos ticket, and who gets it comes with the start of the server only; restart "
+        "it");
+  }
   if (auto lacking = helper_lacks(next->config)) return refuse(std::move(*lacking));
   auto changes = prepare_listeners(next->config);
   if (!changes) return std::unexpected(std::move(changes.error()));
@@ -101,6 +106,7 @@ std::expected<Reloaded, Refusal> Server::try_reload() {
   remember_quotas();
   tls_ = std::move(next->tls);
   upstreams_ = std::move(next->upstreams);
+  want_tickets();
   news_->use(upstreams_);
   const Worker::Enforced enforced = put_in_force(std::move(*changes));
   warn_of_egress("restart the server: it keeps the privilege where something is marked when it starts");

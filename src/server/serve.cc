@@ -133,6 +133,7 @@ int Server::run(const Attend& attend) {
   if (!enclose() || !keep_records() || !recruit()) return 1;
   listen();
   banner();
+  want_tickets();
   if (attendant != nullptr) attendant->begin();
   work();
   manager_->ready(serving());
@@ -148,7 +149,7 @@ bool Server::prepare() {
     return false;
   }
   enclosure_ = std::move(*enclosure);
-  if (!meet_manager() || !start_helper() || !start_file_keeper()) return false;
+  if (!meet_manager() || !start_helper() || !start_file_keeper() || !start_ticket_keeper()) return false;
   sys::ignore_broken_pipes();
   auto signals = sys::SignalQueue::create({SIGTERM, SIGINT, SIGHUP});
   auto ended = sys::Notification::create();
@@ -467,7 +468,8 @@ bool Server::enclose_worker() {
 void Server::supervise() {
   while (crews_ended_.load() < crews_.size()) {
     const std::array descriptors{signals_->descriptor(), worker_ended_->descriptor(), asked_->descriptor(),
-                                 own_monitor_ ? own_monitor_->descriptor() : -1};
+                                 own_monitor_ ? own_monitor_->descriptor() : -1,
+                                 ticket_keeper_ ? ticket_keeper_->descriptor() : -1};
     std::optional<Duration> longest;
     if (heartbeat_) longest = std::max<Duration>(next_beat_ - sys::monotonic_now(), Duration::zero());
     const auto ready = sys::wait_readable(descriptors, longest);
@@ -484,6 +486,8 @@ void Server::supervise() {
       }
       tell_news();
       answer_requests();
+    } else if (*ready == 4) {
+      hear_tickets();
     } else {
       own_monitor_->drain();
       refresh_own_addresses();

@@ -22,6 +22,7 @@
 #include "observe/diagnostics.h"
 #include "observe/record_sink.h"
 #include "policy/policy.h"
+#include "protect/ticket_keeper.h"
 #include "relay/live_sockets.h"
 #include "server/control.h"
 #include "server/crew.h"
@@ -103,6 +104,12 @@ class Server final : public Control {
   void on_signal(int signal);
   [[nodiscard]] std::shared_ptr<const Common> common() const;
 
+  // tickets.cc
+  bool start_ticket_keeper();
+  void want_tickets();
+  void hear_tickets();
+  void tell_of_tickets(const std::vector<protect::TicketNews>& all);
+
   // reload.cc
   void answer_requests();
   void on_hangup();
@@ -129,8 +136,9 @@ class Server final : public Control {
   std::optional<sys::ServiceManager> manager_;
   std::optional<Heartbeat> heartbeat_;  // where the manager asks for it
   std::optional<Enclosure> enclosure_;
-  std::string enclosed_;                          // in a line
-  std::unique_ptr<sys::FileKeeper> file_keeper_;  // absent: no sandbox
+  std::string enclosed_;                                  // in a line
+  std::unique_ptr<sys::FileKeeper> file_keeper_;          // absent: no sandbox
+  std::unique_ptr<protect::TicketKeeper> ticket_keeper_;  // absent: no upstream takes tickets
   std::uint64_t generation_ = 0;
   observe::Diagnostics diagnostics_;
   bool by_ticket_ = false;                     // GSSAPI and the helper's part in it were made ready at the start

@@ -34,6 +34,7 @@ class Realm:
         self.folder, self.port = folder, free_port()
         self.keytab = folder / "service.keytab"
         self.conf, kdc_conf = folder / "krb5.conf", folder / "kdc.conf"
+        self.requests = folder / "requests.log"
         self.conf.write_text(
             f"[libdefaults]\ndefault_realm = {NAME}\ndns_lookup_kdc = false\ndns_lookup_realm = false\nrdns = false\n"
             "dns_canonicalize_hostname = false\nudp_preference_limit = 1\nplugin_base_dir = /nonexistent\n"
@@ -42,7 +43,7 @@ class Realm:
         kdc_conf.write_text(
             f"[kdcdefaults]\nkdc_listen = 127.0.0.1:{self.port}\nkdc_tcp_listen = 127.0.0.1:{self.port}\n"
             f"[realms]\n{NAME} = {{\ndatabase_name = {folder}/principal\nkey_stash_file = {folder}/stash\n"
-            f"acl_file = {folder}/acl\nmax_life = 1h\n}}\n"
+            f"acl_file = {folder}/acl\nmax_life = 1h\n}}\n[logging]\nkdc = FILE:{self.requests}\n"
         )
         self.environment = {"KRB5_CONFIG": str(self.conf), "KRB5_KDC_PROFILE": str(kdc_conf)}
         processes.ENVIRONMENT.update(self.environment)
@@ -53,8 +54,20 @@ class Realm:
         for service in ("rcmd", "socks"):
             self.admin("add_principal", "-randkey", f"{service}/localhost")
             self.admin("ktadd", "-k", self.keytab, f"{service}/localhost")
-        self.kdc = Daemon(folder, KDC, "-n", "-P", folder / "kdc.pid")
+        self.start()
+
+    def start(self) -> None:
+        """The KDC, which is running once the realm is made."""
+        self.kdc = Daemon(self.folder, KDC, "-n", "-P", self.folder / "kdc.pid")
         wait_until("the KDC listens", lambda: accepts("127.0.0.1", self.port))
+
+    def stop(self) -> None:
+        self.kdc.close()
+
+    def logins(self, principal: str) -> int:
+        """How often the KDC has let somebody in."""
+        lines = self.requests.read_text().splitlines()
+        return sum("AS_REQ" in line and "ISSUE" in line and f"{principal}@{NAME} for" in line for line in lines)
 
     def admin_tool(self, *words: object) -> None:
         result = run(f"/usr/sbin/{words[0]}", *words[1:])
@@ -62,6 +75,12 @@ class Realm:
 
     def admin(self, *words: object) -> None:
         self.admin_tool("kadmin.local", "-r", NAME, *words)
+
+    def key(self, principal: str, file: Path, *words: object) -> Path:
+        """A principal without a password, whose key is added to this keytab."""
+        self.admin("add_principal", "-randkey", *words, principal)
+        self.admin("ktadd", "-k", file, principal)
+        return file
 
     def tickets(self, user: str, *words: str) -> Path:
         """A credential cache with a ticket of this user's."""
