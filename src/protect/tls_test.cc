@@ -193,8 +193,12 @@ TEST_F(Tls, ALookGoesOnAndTellsWhatIsWrong) {
     EXPECT_EQ(sight.version, "TLSv1.3");
     EXPECT_TRUE(sight.issuer.starts_with("CN=number ")) << sight.issuer;
     EXPECT_EQ(sight.expiry.size(), 10U);
-    if (&one.shown == &own) EXPECT_EQ(sight.subject, "localhost");
-    if (&one.shown == &nameless) EXPECT_TRUE(sight.subject.starts_with("CN=number ")) << sight.subject;
+    if (&one.shown == &own) {
+      EXPECT_EQ(sight.subject, "localhost");
+    }
+    if (&one.shown == &nameless) {
+      EXPECT_TRUE(sight.subject.starts_with("CN=number ")) << sight.subject;
+    }
   }
 }
 

@@ -60,16 +60,16 @@ Callback::~Callback() {
   }
 }
 
-std::unique_ptr<Callback> Callback::open(engine::Engine& engine, const Address& local) {
+std::unique_ptr<Callback> Callback::open(engine::Engine& engine, const Address& local, std::uint16_t port) {
   std::unique_ptr<Callback> callback(new Callback(engine));
-  return callback->listen(local) ? std::move(callback) : nullptr;
+  return callback->listen(local, port) ? std::move(callback) : nullptr;
 }
 
-bool Callback::listen(const Address& local) {
+bool Callback::listen(const Address& local, std::uint16_t port) {
   engine::Socket passing;
   if (!engine_.listen(passing, {local, 0}, {})) return false;
   closed_at_ = engine_.local_endpoint(passing).value_or(Endpoint{});
-  const bool open = engine_.listen(listener_, {local, 0}, {}) && engine_.open_udp(socket_, {local, 0});
+  const bool open = engine_.listen(listener_, {local, port}, {}) && engine_.open_udp(socket_, {local, 0});
   engine_.close(passing);
   if (!open) return false;
   streams_at_ = engine_.local_endpoint(listener_).value_or(Endpoint{});

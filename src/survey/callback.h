@@ -4,6 +4,7 @@
 // Threading: one engine's thread. Tested by tests/e2e/survey_test.py.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -14,8 +15,9 @@ namespace stile::survey {
 
 class Callback {
  public:
-  /// nullptr where nothing can be opened at `local`. `engine` outlives it.
-  [[nodiscard]] static std::unique_ptr<Callback> open(engine::Engine& engine, const Address& local);
+  /// nullptr where nothing can be opened at `local`. `engine` outlives it. `port`: of the streams; 0: any.
+  [[nodiscard]] static std::unique_ptr<Callback> open(engine::Engine& engine, const Address& local,
+                                                      std::uint16_t port = 0);
   ~Callback();
   Callback(const Callback&) = delete;
   Callback& operator=(const Callback&) = delete;
@@ -32,7 +34,7 @@ class Callback {
   class Guest;
 
   explicit Callback(engine::Engine& engine) noexcept;
-  [[nodiscard]] bool listen(const Address& local);
+  [[nodiscard]] bool listen(const Address& local, std::uint16_t port);
   void on_caller(engine::Status status);
   void on_datagram(engine::Status status);
 

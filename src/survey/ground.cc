@@ -10,8 +10,6 @@
 namespace stile::survey {
 namespace {
 
-constexpr auto step_wait = std::chrono::seconds(10);
-
 /// When the last hop was reached, and let us in.
 class Clock final : public route::ChainWatch {
  public:
@@ -101,7 +99,8 @@ std::string Attempt::text() const {
   return route::explain(trouble).why;
 }
 
-Attempt attempt(const Ground& ground, std::span<const route::Hop* const> hops, const route::Ask& ask, Stream* into) {
+Attempt attempt(const Ground& ground, std::span<const route::Hop* const> hops, const route::Ask& ask, Stream* into,
+                Duration limit) {
   Attempt result;
   Stopper stopper(ground.engine);
   const Duration begun = sys::monotonic_now();
@@ -114,7 +113,7 @@ Attempt attempt(const Ground& ground, std::span<const route::Hop* const> hops, c
   result.trouble = approach.trouble();
   if (!result.ok()) return result;
   result.peer = approach.peer();
-  route::Chain chain(ground.engine, ground.resolver, hops, ask);
+  route::Chain chain(ground.engine, ground.resolver, hops, ask, {.greeting = limit, .conversation = limit});
   Clock clock(hops.size() - 1);
   chain.watch(clock);
   chain.bind<&Stopper::on_done>(&stopper);

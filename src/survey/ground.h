@@ -86,9 +86,12 @@ struct Attempt {
   [[nodiscard]] std::string text() const;
 };
 
+/// How long a step may take.
+inline constexpr Duration step_wait = std::chrono::seconds(10);
+
 /// `into`: takes the stream over where it is granted.
 [[nodiscard]] Attempt attempt(const Ground& ground, std::span<const route::Hop* const> hops, const route::Ask& ask,
-                              Stream* into = nullptr);
+                              Stream* into = nullptr, Duration limit = step_wait);
 
 /// A stream to the last proxy itself, through those before it, with not one octet of its own said; false: there is
 /// none.

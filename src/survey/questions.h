@@ -24,7 +24,8 @@ struct Case {
   std::optional<Target> works = std::nullopt;    // a connection to it was seen to work
 
   /// Connects to `target`, and has octets echoed where it is our own.
-  [[nodiscard]] Attempt connect(const Target& target, bool echoes, std::span<const route::Hop* const> hops) const;
+  [[nodiscard]] Attempt connect(const Target& target, bool echoes, std::span<const route::Hop* const> hops,
+                                Duration limit = step_wait) const;
   [[nodiscard]] Target own() const { return {callback->streams().address, callback->streams().port}; }
   /// Why something cannot be tried without a listener of ours that the proxy reaches.
   [[nodiscard]] std::string why_no_callback() const;

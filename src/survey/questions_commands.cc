@@ -19,6 +19,7 @@ using wire::ProxyProtocol;
 constexpr std::array<std::uint8_t, 16> sign{'s', 't', 'i', 'l', 'e', ' ', 't', 'e',
                                             's', 't', ' ', 'o', 'c', 't', 'e', 't'};
 constexpr auto bind_wait = std::chrono::seconds(5);
+constexpr auto spoken_wait = std::chrono::seconds(3);
 
 bool is_answer(const route::Trouble& trouble, const Ground& ground) {
   return trouble.is_answer() && trouble.hop + 1 == ground.hops.size();
@@ -29,6 +30,10 @@ bool lacks(const route::Trouble& trouble) {
   const session::ProxyFailure& failure = trouble.failure;
   const bool unknown = trouble.is_answer() && failure.protocol == ProxyProtocol::socks5 && failure.code == 0x07;
   return unknown || failure.fault == session::ProxyFault::no_such_command;
+}
+
+bool timed_out(const route::Trouble& trouble) {
+  return trouble.obstacle == route::Obstacle::conversation && trouble.failure.fault == session::ProxyFault::timed_out;
 }
 
 std::string field_text(const wire::AddressField& field) {
@@ -44,9 +49,10 @@ std::string Case::why_no_callback() const {
   return "the proxy did not connect to this host";
 }
 
-Attempt Case::connect(const Target& target, bool echoes, std::span<const route::Hop* const> hops) const {
+Attempt Case::connect(const Target& target, bool echoes, std::span<const route::Hop* const> hops,
+                      Duration limit) const {
   Stream stream(ground);
-  Attempt result = attempt(ground, hops, {.target = target}, &stream);
+  Attempt result = attempt(ground, hops, {.target = target}, &stream, limit);
   if (!result.ok() || !echoes) return result;
   const Duration begun = sys::monotonic_now();
   const bool back = stream.send(sign) && std::ranges::equal(stream.receive_all(sign.size()), sign);
@@ -85,6 +91,31 @@ void ask_connect(Case& about) {
   about.report.add("commands", "CONNECT", answer, std::move(detail));
 }
 
+namespace {
+
+/// Whether what came is an answer of the protocol. `prompt`: where it is one, this request is answered soon.
+Answer spoken_answer(const Attempt& there, bool prompt) {
+  const session::ProxyFailure& failure = there.trouble.failure;
+  const bool four = failure.protocol == ProxyProtocol::socks4;
+  if (there.ok()) return Answer::yes;
+  if (there.trouble.obstacle == route::Obstacle::target_family) return Answer::untested;
+  if (there.trouble.obstacle != route::Obstacle::conversation) return Answer::no;
+  switch (failure.fault) {
+    case session::ProxyFault::refused:
+      return four && (failure.code < 90 || failure.code > 93) ? Answer::no : Answer::yes;
+    case session::ProxyFault::login_refused:
+    case session::ProxyFault::no_method:
+      return Answer::yes;
+    case session::ProxyFault::timed_out:
+      if (failure.awaited != session::Awaited::reply || prompt) return Answer::no;
+      return failure.protocol == ProxyProtocol::socks5 ? Answer::yes : Answer::untested;  // it has let us in
+    default:
+      return Answer::no;
+  }
+}
+
+}  // namespace
+
 // What else is spoken on the port: the same request in each protocol. An answer to it is enough.
 void ask_protocols(Case& about) {
   struct Spoken {
@@ -107,16 +138,9 @@ void ask_protocols(Case& about) {
     Target asked = target;
     // A name, so that it is SOCKS4a; by which name does not matter where only an answer is wanted.
     if (spoken.protocol == ProxyProtocol::socks4 && spoken.names) asked.host = *canonical_host("localhost");
-    const Attempt there = about.connect(asked, false, way.hops());
-    const bool answered = there.ok() || there.trouble.is_answer() ||
-                          there.trouble.failure.fault == session::ProxyFault::login_refused ||
-                          there.trouble.failure.fault == session::ProxyFault::no_method;
-    std::string detail = there.ok() ? "" : there.text();
-    if (spoken.protocol == ProxyProtocol::socks4 && there.trouble.obstacle == route::Obstacle::target_family) {
-      about.report.add("protocols", spoken.name, Answer::untested, "it carries IPv4 addresses only, and there is none");
-      continue;
-    }
-    about.report.add("protocols", spoken.name, answered ? Answer::yes : Answer::no, std::move(detail));
+    const Attempt there = about.connect(asked, false, way.hops(), spoken_wait);
+    about.report.add("protocols", spoken.name, spoken_answer(there, about.works.has_value()),
+                     there.ok() ? "" : there.text());
   }
 }
 
@@ -192,16 +216,17 @@ void ask_lookup(Case& about) {
   const Attempt there = attempt(about.ground, about.ground.hops, {.command = Command::resolve, .target = {name, 0}});
   const std::string what = to_string(name);
   if (there.ok()) {
+    // A proxy that takes any command for CONNECT tells its own end of a connection; a lookup has no port.
     const auto found = there.bound.target();
-    const bool address = found && found->address() != nullptr;
-    about.report.add("commands", "RESOLVE", address ? Answer::yes : Answer::no,
-                     address ? what + " is " + found->address()->to_string() : "its answer is no address");
-    return;
+    const bool is_address = found && found->address() != nullptr && !found->address()->is_unspecified();
+    const bool looked_up = is_address && found->port == 0;
+    return about.report.add("commands", "RESOLVE", looked_up ? Answer::yes : Answer::no,
+                            looked_up ? what + " is " + found->address()->to_string()
+                                      : "its answer, " + field_text(there.bound) + ", is no lookup's");
   }
-  const bool lacking = lacks(there.trouble) || !is_answer(there.trouble, about.ground);
-  about.report.add(
-      "commands", "RESOLVE", lacking ? Answer::no : Answer::untested,
-      lacking ? there.text() : "it answers to " + what + ": " + there.text() + " (name another with --dns)");
+  const bool open = (is_answer(there.trouble, about.ground) && !lacks(there.trouble)) || timed_out(there.trouble);
+  about.report.add("commands", "RESOLVE", open ? Answer::untested : Answer::no,
+                   open ? what + ": " + there.text() + " (name another with --dns)" : there.text());
 }
 
 namespace {
@@ -257,7 +282,8 @@ bool says(const route::Trouble& trouble, std::uint16_t socks5, std::initializer_
 void judge_reply(Case& about, const char* name, const Attempt& there, bool right) {
   if (there.ok()) return about.report.add("replies", name, Answer::no, "it grants the connection");
   const bool answered = is_answer(there.trouble, about.ground);
-  about.report.add("replies", name, answered && right ? Answer::yes : Answer::no, there.text());
+  const Answer otherwise = timed_out(there.trouble) ? Answer::untested : Answer::no;
+  about.report.add("replies", name, answered && right ? Answer::yes : otherwise, there.text());
 }
 
 }  // namespace
@@ -309,6 +335,10 @@ void ask_names(Case& about) {
     const std::string why = "no --target has a name";
     return about.report.add("targets", "names", Answer::untested, leak.empty() ? why : why + "; " + leak);
   }
+  // Whichever of its addresses is tried.
+  const auto twin = at_home && named->port == about.callback->streams().port
+                        ? Callback::open(about.ground.engine, *Address::parse("::1"), named->port)
+                        : nullptr;
   const Attempt there = about.connect(*named, false, way.hops());
   std::string detail = named->to_string() + (there.ok() ? "" : ": " + there.text());
   if (!leak.empty()) detail += "; " + leak;

@@ -1,6 +1,5 @@
 #include "survey/survey.h"
 
-#include <algorithm>
 #include <array>
 #include <string>
 #include <utility>
@@ -69,10 +68,14 @@ void ask_all(Case& about) {
 
 /// What the questions were about, in the order of a reader; they are asked in another one, since some build on others.
 void put_in_order(Report& report) {
-  constexpr std::array<std::string_view, 10> groups{"proxy", "tls",     "methods", "protocols", "commands",
-                                                    "udp",   "replies", "targets", "haste",     "outward"};
-  std::ranges::stable_sort(report.findings, {},
-                           [&](const Finding& one) { return std::ranges::find(groups, one.group) - groups.begin(); });
+  std::vector<Finding> ordered;
+  for (const std::string_view group :
+       {"proxy", "tls", "methods", "protocols", "commands", "udp", "replies", "targets", "haste", "outward"}) {
+    for (Finding& one : report.findings) {
+      if (one.group == group) ordered.push_back(std::move(one));
+    }
+  }
+  report.findings = std::move(ordered);
 }
 
 /// What is chosen of these methods; absent: no SOCKS5 is spoken.
