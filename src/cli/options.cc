@@ -11,9 +11,9 @@ constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "a
 constexpr std::array<std::string_view, 3> sandbox_choices{"best-effort", "required", "off"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 19> page_choices{
-    "serve", "helper",  "check", "explain", "fmt",  "import", "reload", "upstreams",   "counters", "user",
-    "usage", "connect", "run",   "forward", "ping", "trace",  "bench",  "completions", "man"};
+constexpr std::array<std::string_view, 20> page_choices{
+    "serve", "helper",  "check", "explain", "fmt",  "import", "reload", "upstreams", "counters",    "user",
+    "usage", "connect", "run",   "forward", "test", "ping",   "trace",  "bench",     "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -232,6 +232,20 @@ constexpr Flag every_via{.name = "--via",
 constexpr Flag tell_connections{
     .name = "--verbose", .help = "tell of the way taken and of each connection, on standard error", .short_name = "-v"};
 constexpr auto run_flags = joined(std::array{every_via, tell_connections}, proxy_flags, help_only);
+constexpr auto test_flags = joined(
+    std::array{
+        Flag{.name = "--target",
+             .value = "HOST:PORT",
+             .help = "connect there as well; may be given several times",
+             .default_text = "a listener of this host",
+             .repeatable = true},
+        Flag{.name = "--udp-target",
+             .value = "HOST:PORT",
+             .help = "send datagrams there: a DNS server, or whoever answers a DNS question",
+             .default_text = "a socket of this host"},
+        Flag{.name = "--dns", .value = "NAME", .help = "have the proxy look this name up", .default_text = "localhost"},
+        Flag{.name = "--no-callback", .help = "open no listeners here; what needs one is not tested"}, json},
+    proxy_flags, help_only);
 constexpr auto forward_flags = joined(
     std::array{every_via,
                Flag{.name = "--reverse",
@@ -417,6 +431,26 @@ constexpr Command command_rows[] = {
          "stile forward --via socks5h://proxy.example --reverse 8022=22",
      .flags = forward_flags,
      .operand = {.name = "FORWARD", .help = "LISTEN=TARGET, such as 127.0.0.1:8080=www.example:80", .repeats = true}},
+    {.name = "test",
+     .summary = "find out what a proxy supports",
+     .description =
+         "Asks the proxy for everything, and shows in a table what was seen to work, what was not, and what could not "
+         "be "
+         "tested, and why: the methods and protocols it takes, each command, whether datagrams come back and from "
+         "whom, "
+         "whether its replies tell the truth, IPv6, names, latency, its certificate. Nobody but the proxy is asked, "
+         "and "
+         "listeners that this host opens at the address by which it reaches the proxy, unless targets are named. "
+         "Several "
+         "URLs lead to one another, and the last one is tested. Exits with 0 when a connection through it was seen to "
+         "work, or none could be tried and it let us in, and 1 when not.",
+     .example = "stile test socks5h://proxy.example:1080\n"
+                "stile test https://alice@proxy.example --password-file secret --no-callback --target www.example:443\n"
+                "stile test socks5h://127.0.0.1:1080 --json | jq '.findings[] | select(.answer == \"no\")'",
+     .flags = test_flags,
+     .operand = {.name = "URL",
+                 .help = "the proxy, as for connect --via [default: STILE_VIA, all_proxy, ALL_PROXY, SOCKS_PROXY]",
+                 .repeats = true}},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

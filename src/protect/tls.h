@@ -17,6 +17,7 @@
 #include <variant>
 
 #include "base/address.h"
+#include "base/reason.h"
 #include "base/secret.h"
 #include "protect/transform.h"
 
@@ -54,11 +55,22 @@ struct TlsClientTexts {
   std::optional<TlsOwnTexts> own;  // for a server that asks for a certificate
 };
 
-/// The server's end, which may know who is at the other one.
+/// What a server shows of itself.
+struct TlsSight {
+  std::string version;            // "TLSv1.3"
+  std::string subject;            // of its certificate: its first name, or, without any, its subject (RFC 2253)
+  std::string issuer;             // likewise its issuer's subject
+  std::string expiry;             // "2027-03-01"
+  Reason verdict = Reason::none;  // why a client does not trust it
+};
+
+/// An end that may know who is at the other one.
 class TlsTransform : public Transform {
  public:
   /// The name in the client's certificate, once established; empty where none was asked for.
   [[nodiscard]] virtual const std::string& peer_name() const noexcept = 0;
+  /// Once established; of a client's end.
+  [[nodiscard]] virtual TlsSight sight() const = 0;
 };
 
 class TlsServer {
@@ -84,6 +96,8 @@ class TlsClient {
 
   /// For the server that bears this name or address, and proves it. nullptr where there is no memory.
   [[nodiscard]] virtual std::unique_ptr<Transform> connect(const Host& server) const = 0;
+  /// One that goes on with whoever answers, to see who that is: nothing may be sent behind its handshake.
+  [[nodiscard]] virtual std::unique_ptr<TlsTransform> look(const Host& server) const = 0;
 
  protected:
   TlsClient() noexcept = default;

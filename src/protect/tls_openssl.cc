@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <ctime>
+#include <optional>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -58,6 +60,15 @@ std::string name_of(const X509* certificate) {
     }
   }
   return {};
+}
+
+/// As RFC 2253 has it, all but printable ASCII escaped.
+std::string text_of(const X509_NAME* name) {
+  const Memory memory(BIO_new(BIO_s_mem()));
+  if (memory == nullptr || X509_NAME_print_ex(memory.get(), name, 0, XN_FLAG_RFC2253) < 0) return {};
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(memory.get(), &text);
+  return {text, static_cast<std::size_t>(size)};
 }
 
 /// The library's own verification, and that the certificate names somebody.
@@ -128,7 +139,7 @@ class OpenSslTransform final : public TlsTransform {
   explicit OpenSslTransform(std::shared_ptr<const Core> core) noexcept : core_(std::move(core)) {}
 
   /// False where there is no memory.
-  [[nodiscard]] bool prepare(bool server, const Host* name);
+  [[nodiscard]] bool prepare(bool server, const Host* name, std::optional<int> verification);
 
   [[nodiscard]] Result<void> handshake() override;
   [[nodiscard]] bool established() const noexcept override { return established_; }
@@ -144,6 +155,7 @@ class OpenSslTransform final : public TlsTransform {
   void sent(std::size_t octets) noexcept override;
   [[nodiscard]] Reason failure() const noexcept override { return failure_; }
   [[nodiscard]] const std::string& peer_name() const noexcept override { return peer_name_; }
+  [[nodiscard]] TlsSight sight() const override;
 
   // The BIO's.
   static int read(BIO* bio, char* into, int octets);
@@ -169,7 +181,7 @@ class OpenSslTransform final : public TlsTransform {
   bool finished_ = false;
 };
 
-bool OpenSslTransform::prepare(bool server, const Host* name) {
+bool OpenSslTransform::prepare(bool server, const Host* name, std::optional<int> verification) {
   server_ = server;
   ssl_.reset(SSL_new(core_->context.get()));
   BIO* const bio = BIO_new(core_->method.get());
@@ -185,12 +197,30 @@ bool OpenSslTransform::prepare(bool server, const Host* name) {
     return true;
   }
   SSL_set_connect_state(ssl_.get());
+  if (verification) SSL_set_verify(ssl_.get(), *verification, nullptr);
   const std::string text = to_string(*name);
   SSL_set_hostflags(ssl_.get(), X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   if (std::holds_alternative<HostName>(*name)) {
     return SSL_set_tlsext_host_name(ssl_.get(), text.c_str()) == 1 && SSL_set1_host(ssl_.get(), text.c_str()) == 1;
   }
   return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl_.get()), text.c_str()) == 1;
+}
+
+TlsSight OpenSslTransform::sight() const {
+  TlsSight sight{.version = SSL_get_version(ssl_.get()), .subject = {}, .issuer = {}, .expiry = {}};
+  const X509* const peer = SSL_get0_peer_certificate(ssl_.get());
+  if (peer == nullptr) return sight;
+  sight.subject = name_of(peer);
+  if (sight.subject.empty()) sight.subject = text_of(X509_get_subject_name(peer));
+  sight.issuer = text_of(X509_get_issuer_name(peer));
+  std::tm end{};
+  std::array<char, 16> text{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(peer), &end) == 1) {
+    sight.expiry.assign(text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%d", &end));
+  }
+  const long verdict = SSL_get_verify_result(ssl_.get());
+  if (verdict != X509_V_OK) sight.verdict = reason_of_verification(verdict);
+  return sight;
 }
 
 int OpenSslTransform::read(BIO* bio, char* into, int octets) {
@@ -301,9 +331,10 @@ void OpenSslTransform::sent(std::size_t octets) noexcept {
   sent_ = 0;
 }
 
-std::unique_ptr<TlsTransform> make(const std::shared_ptr<const Core>& core, const Host* name) {
+std::unique_ptr<TlsTransform> make(const std::shared_ptr<const Core>& core, const Host* name,
+                                   std::optional<int> verification = std::nullopt) {
   auto transform = std::make_unique<OpenSslTransform>(core);
-  if (!transform->prepare(name == nullptr, name)) return nullptr;
+  if (!transform->prepare(name == nullptr, name, verification)) return nullptr;
   return transform;
 }
 
@@ -449,6 +480,9 @@ class OpenSslClient final : public TlsClient {
  public:
   explicit OpenSslClient(std::shared_ptr<const Core> core) noexcept : core_(std::move(core)) {}
   [[nodiscard]] std::unique_ptr<Transform> connect(const Host& server) const override { return make(core_, &server); }
+  [[nodiscard]] std::unique_ptr<TlsTransform> look(const Host& server) const override {
+    return make(core_, &server, SSL_VERIFY_NONE);
+  }
 
  private:
   std::shared_ptr<const Core> core_;

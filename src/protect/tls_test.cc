@@ -167,6 +167,41 @@ TEST_F(Tls, TheServerProvesItsName) {
   }
 }
 
+TEST_F(Tls, ALookGoesOnAndTellsWhatIsWrong) {
+  const Issued other{nullptr, nullptr};
+  const Issued elsewhere{"DNS:elsewhere.example", &ca};
+  const Issued nameless{nullptr, &ca, 1};
+  const struct {
+    const Issued& shown;
+    const Issued& trusted;
+    Reason verdict;
+  } cases[] = {{own, ca, Reason::none},
+               {own, other, Reason::tls_certificate_untrusted},
+               {elsewhere, ca, Reason::tls_certificate_name},
+               {nameless, ca, Reason::tls_certificate_name}};
+  for (const auto& one : cases) {
+    const auto server = TlsServer::create(texts_of(one.shown)).value()->accept();
+    const auto client = TlsClient::create({.ca = one.trusted.text(), .own = {}}).value();
+    const auto look = client->look(canonical_host("localhost").value());
+    do {
+      (void)look->handshake();
+      (void)server->handshake();
+    } while (carry(*look, *server, 1000) || carry(*server, *look, 1000));
+    ASSERT_TRUE(look->established());
+    const TlsSight sight = look->sight();
+    EXPECT_EQ(sight.verdict, one.verdict) << token(sight.verdict);
+    EXPECT_EQ(sight.version, "TLSv1.3");
+    EXPECT_TRUE(sight.issuer.starts_with("CN=number ")) << sight.issuer;
+    EXPECT_EQ(sight.expiry.size(), 10U);
+    if (&one.shown == &own) {
+      EXPECT_EQ(sight.subject, "localhost");
+    }
+    if (&one.shown == &nameless) {
+      EXPECT_TRUE(sight.subject.starts_with("CN=number ")) << sight.subject;
+    }
+  }
+}
+
 // Under TLS 1.3 the client has long finished its handshake when the server looks at its certificate.
 TEST_F(Tls, TheClientProvesItsName) {
   const Issued alice{"DNS:alice.example", &ca};

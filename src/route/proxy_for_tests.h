@@ -163,6 +163,7 @@ class SeeThroughTls final : public protect::TlsClient {
   [[nodiscard]] std::unique_ptr<protect::Transform> connect(const Host&) const override {
     return std::make_unique<protect::PlainToSee>();
   }
+  [[nodiscard]] std::unique_ptr<protect::TlsTransform> look(const Host&) const override { return nullptr; }
 };
 
 /// As PlainToSee sends it, in one message.

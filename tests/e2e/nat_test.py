@@ -16,6 +16,7 @@ import raw_socks
 from datagrams import DatagramEcho
 from networks import Lab
 from origins import Origin, echo
+from survey import asked, expect
 
 OUTSIDE, INSIDE, TARGET, CLIENT = "203.0.113.7", "172.30.0.2", "198.51.100.30", "203.0.113.20"
 CONFIG = f"""
@@ -136,3 +137,34 @@ def test_a_used_up_range_is_told(serve, container: Container) -> None:
     assert container.ask(raw_socks.request("0.0.0.0", 0, 3))[1].code == 1
     for connection, _ in held:
         connection.close()
+
+
+def test_a_survey_tells_which_address_is_of_the_inside(serve, container: Container) -> None:
+    proxy = f"socks5h://{OUTSIDE}:1080"
+    container.serve(serve, "")
+    answers = asked(proxy, host=container.client)
+    expect(answers, CONNECT="yes", UDP_ASSOCIATE="yes", datagrams="not tested", told_in_replies="no", refused_connection="yes")
+    said, why = answers["relay's address"]
+    assert said == "no" and why.startswith(f"{INSIDE}:") and why.endswith("an address of the inside (private)")
+    assert answers["outward address"] == ("yes", OUTSIDE)
+
+
+def test_a_survey_of_what_works_behind_nat(serve, container: Container) -> None:
+    container.serve(serve, OUTSIDE)
+    answers = asked(f"socks5h://{OUTSIDE}:1080", host=container.client)
+    expect(answers, CONNECT="yes", BIND="yes", UDP_ASSOCIATE="yes", datagrams="yes", sender="yes", told_in_replies="yes")
+    assert answers["relay's address"][0] == "yes"
+
+
+def test_a_survey_from_behind_nat(serve, container: Container) -> None:
+    """The proxy cannot connect to who asks: that is no fault of its own, and a named target shows what it can."""
+    container.serve(serve, OUTSIDE)
+    container.router.run("nft", "add chain ip lab guard { type filter hook forward priority 0; }")
+    container.router.run("nft", f"add rule ip lab guard ip saddr {INSIDE} ip daddr {CLIENT} ct state new reject")
+    with container.target.inside():
+        far = Origin(echo, TARGET)
+    with closing(far):
+        words = ["--target", f"{TARGET}:{far.port}", f"socks5h://{OUTSIDE}:1080"]
+        answers = asked(*words, host=container.client)
+    expect(answers, CONNECT="yes", BIND="yes", refused_connection="not tested", outward_address="not tested")
+    assert "a listener of this host: " in answers["CONNECT"][1] and f"{TARGET}:{far.port}: granted" in answers["CONNECT"][1]

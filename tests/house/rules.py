@@ -20,7 +20,7 @@ RANKS = {
     "resolve": 4, "auth": 4, "observe": 4, "protect": 4,
     "relay": 5, "route": 5,
     "server": 6, "client": 6,
-    "admin": 7, "preload": 7, "netns": 7, "forward": 7, "loadgen": 7,
+    "admin": 7, "preload": 7, "netns": 7, "forward": 7, "survey": 7, "loadgen": 7,
     "cli": 8,
     "main.cc": 9,
 }  # fmt: skip
