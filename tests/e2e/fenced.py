@@ -29,11 +29,11 @@ ports = "40000-40099"
 [policy]
 rules = '''
 no:  deny anyone to denied.far.test
-far: allow anyone from 10.60.0.0/24 to tcp udp 203.0.113.0/24:1-65535, [2001:db8:60::/64]:1-65535
-echo: allow anyone from 10.60.0.0/24 to ping 203.0.113.0/24, [2001:db8:60::/64]
+far: allow anyone from 10.60.0.0/24 to tcp udp bind 203.0.113.0/24:1-65535, [2001:db8:60::/64]:1-65535
+ask: allow anyone from 10.60.0.0/24 to ping resolve 203.0.113.0/24, [2001:db8:60::/64]
 '''
 """
-# Whatever leaves the client but for the proxy.
+# Whatever leaves the client but for the proxy: questions to a DNS server, and all else.
 COUNTER = """
 table inet outside {
   chain leave {
@@ -41,6 +41,7 @@ table inet outside {
     oifname "lo" accept
     ip daddr 10.60.0.1 tcp dport 1080 accept
     ip daddr 10.60.0.1 udp dport 40000-40099 accept
+    meta l4proto { tcp, udp } th dport 53 counter accept
     counter
   }
 }
@@ -56,6 +57,11 @@ class Fenced:
     server: Server
     names: NameServer
     web: WebServer
+
+    @property
+    def repositories(self) -> Path:
+        """What the web server serves to git."""
+        return self.web.repositories
 
     @property
     def url(self) -> str:
@@ -76,11 +82,20 @@ class Fenced:
             self.server.wait_for_record(target=target)
         return {record["target"] for record in self.server.records()} == set(targets)
 
+    def sessions(self) -> frozenset[str]:
+        """ "COMMAND TARGET" of each session that the proxy has a record of."""
+        return frozenset(f"{record['command']} {record['target']}" for record in self.server.records())
+
     def leaked(self) -> int:
+        return sum(self.leaks())
+
+    def leaks(self) -> tuple[int, int]:
+        """Packets that left past the proxy: questions to DNS servers, and all others."""
         with self.client.inside():
             told = processes.run("nft", "--json", "list", "table", "inet", "outside").stdout
         rules = [entry["rule"] for entry in json.loads(told)["nftables"] if "rule" in entry]
-        return next(part["counter"]["packets"] for rule in rules for part in rule["expr"] if "counter" in part)
+        names, others = (part["counter"]["packets"] for rule in rules for part in rule["expr"] if "counter" in part)
+        return names, others
 
     def asked(self) -> set[str]:
         """Names that the proxy asked DNS for."""

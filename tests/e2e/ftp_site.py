@@ -5,11 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from networks import HERE, Namespace
 from processes import Daemon, free_port
 
 
-def start_vsftpd(daemon: Callable[..., Daemon], folder: Path, passive: bool) -> tuple[int, Path]:
-    """Serves loopback in one mode alone; returns its port and its root, with `large` in it and `incoming` for uploads."""
+def start_vsftpd(
+    daemon: Callable[..., Daemon], folder: Path, passive: bool, host: str = "127.0.0.1", place: Namespace = HERE
+) -> tuple[int, Path]:
+    """Serves in one mode alone; returns its port and its root, with `large` in it and `incoming` for uploads."""
     if os.geteuid() != 0:
         pytest.skip("vsftpd needs root to confine its users")
     root, port = folder / "ftp", free_port()
@@ -21,7 +24,7 @@ def start_vsftpd(daemon: Callable[..., Daemon], folder: Path, passive: bool) -> 
     (root / "large").chmod(0o644)
     Path("/var/run/vsftpd/empty").mkdir(parents=True, exist_ok=True)
     settings = {
-        "listen": "YES", "listen_ipv6": "NO", "background": "NO", "listen_address": "127.0.0.1", "listen_port": port,
+        "listen": "YES", "listen_ipv6": "NO", "background": "NO", "listen_address": host, "listen_port": port,
         "anonymous_enable": "YES", "local_enable": "NO", "anon_root": root, "no_anon_password": "YES",
         "write_enable": "YES", "anon_upload_enable": "YES", "anon_umask": "022", "seccomp_sandbox": "NO",
         "secure_chroot_dir": "/var/run/vsftpd/empty", "connect_from_port_20": "NO",
@@ -29,5 +32,7 @@ def start_vsftpd(daemon: Callable[..., Daemon], folder: Path, passive: bool) -> 
     }  # fmt: skip
     config = folder / "vsftpd.conf"
     config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    daemon("/usr/sbin/vsftpd", config).wait_for_port("127.0.0.1", port)
+    site = daemon(*place.prefix(), "/usr/sbin/vsftpd", config)
+    with place.inside():
+        site.wait_for_port(host, port)
     return port, root
