@@ -107,7 +107,9 @@ def fence(lab: Lab, serve: Callable[..., Server], stack: ExitStack, folder: Path
     client.set("net.ipv6.conf.all.disable_ipv6", 1)  # it would speak of itself
     lab.cable(client, [f"{CLIENT}/24"], proxy, [f"{PROXY}/24"])
     lab.cable(proxy, ["203.0.113.1/24", "2001:db8:60::1/64"], far, [f"{FAR}/24", f"{FAR_SIX}/64"])
-    client.run("ip", "route", "add", "default", "via", PROXY)  # whoever goes there is counted, not stopped
+    client.run("ip", "route", "add", "default", "via", PROXY)  # whoever goes there is counted,
+    proxy.set("net.ipv4.ip_forward", 1)  # and told at once that this is no way
+    proxy.run("ip", "rule", "add", "from", CLIENT, "priority", 100, "prohibit")
     client.file("resolv.conf", f"nameserver {PROXY}\n")
     proxy.file("resolv.conf", "nameserver 127.0.0.1\n")
     (folder / "counter.nft").write_text(COUNTER)

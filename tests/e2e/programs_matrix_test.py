@@ -1,55 +1,31 @@
 """Unchanged programs of every kind through each way that needs no change of them: by name, and past the proxy nowhere.
 
-The programs are in unchanged.py, the ways in MODES. What a way does not carry is named there, too, and must fail without a
+The programs are in unchanged.py, the ways in ways.py. What a way does not carry is named there, too, and must fail without a
 packet that leaves. docs/run-compared.md has the same programs under other wrappers.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from fenced import Fenced
-from processes import BINARY, stile
 from unchanged import PROGRAMS, Program, Stage, attempt, compile_all, found
+from ways import OWN, Way
 
 NOT_CARRIED_SECONDS = 5  # whoever waits for what cannot come is ended
 
 
-@dataclass(frozen=True)
-class Mode:
-    before: Callable[[Fenced], list[str]]  # the words before a command
-    known: Callable[[], bool]  # whether this executable has the mode
-    lacks: tuple[str, ...]  # programs that it does not carry
-
-
-def run_knows(flag: str) -> bool:
-    return "run" in stile("--version").stdout.split() and flag in stile("run", "--help").stdout
-
-
-MODES = {
-    "run": Mode(
-        before=lambda fenced: [str(BINARY), "run", "--via", fenced.url, "--"],
-        known=lambda: run_knows("--via"),
-        lacks=("ftp, active", "traceroute", "forking server"),
-    ),
-    "preload": Mode(
-        before=lambda fenced: [str(BINARY), "run", "--preload", "--via", fenced.url, "--"],
-        known=lambda: run_knows("--preload"),
-        lacks=("ping", "traceroute", "static C", "Go", "io_uring"),
-    ),
-}
-KNOWN = {name: mode for name, mode in MODES.items() if mode.known()}
+KNOWN = {name: way for name, way in OWN.items() if way.known()}
 
 
 def cells(carried: bool) -> list:
     return [
-        pytest.param(mode, program, id=f"{name}-{program.name.replace(' ', '-')}")
-        for name, mode in KNOWN.items()
+        pytest.param(way, program, id=f"{name}-{program.name}".replace(" ", "-"))
+        for name, way in KNOWN.items()
         for program in PROGRAMS
-        if (program.name in mode.lacks) != carried
+        if (program.name in way.lacks) != carried
     ]
 
 
@@ -73,20 +49,20 @@ def needed(program: Program) -> None:
         pytest.skip(f"{program.needs} is not installed")
 
 
-@pytest.mark.parametrize(("mode", "program"), cells(carried=True))
-def test_it_goes_through_the_proxy_by_name(stage: Stage, mode: Mode, program: Program) -> None:
+@pytest.mark.parametrize(("way", "program"), cells(carried=True))
+def test_it_goes_through_the_proxy_by_name(stage: Stage, way: Way, program: Program) -> None:
     needed(program)
-    outcome = attempt(stage, program, mode.before(stage.fenced))
+    outcome = attempt(stage, program, way.before(stage.fenced, stage.folder))
     print(outcome.said)
     assert outcome.worked
     assert outcome.by_name(), f"{sorted(outcome.sessions)}, asked DNS: {sorted(outcome.asked)}"
     assert (outcome.leaked_names, outcome.leaked_others) == (0, 0)
 
 
-@pytest.mark.parametrize(("mode", "program"), cells(carried=False))
-def test_what_is_not_carried_does_not_leave(stage: Stage, mode: Mode, program: Program) -> None:
+@pytest.mark.parametrize(("way", "program"), cells(carried=False))
+def test_what_is_not_carried_does_not_leave(stage: Stage, way: Way, program: Program) -> None:
     needed(program)
-    outcome = attempt(stage, program, mode.before(stage.fenced), seconds=NOT_CARRIED_SECONDS)
+    outcome = attempt(stage, program, way.before(stage.fenced, stage.folder), seconds=NOT_CARRIED_SECONDS)
     print(outcome.said)
     assert not outcome.worked, f"take {program.name} out of what it lacks"
     assert (outcome.leaked_names, outcome.leaked_others) == (0, 0)

@@ -1,5 +1,5 @@
-/* Writes what a host's web server has to standard output: connect, send and receive are operations of io_uring, which no
- * function of the C library and no system call of their own announces. */
+/* Writes what a host's web server has to standard output: connect, send and receive are operations of io_uring, which
+ * no function of the C library and no system call of their own announces. */
 
 #include <liburing.h>
 #include <netdb.h>

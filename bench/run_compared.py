@@ -1,0 +1,129 @@
+#!/usr/bin/python3
+"""Which unchanged programs get through a proxy with which help: writes docs/run-compared.md.
+
+    bench/run_compared.py [--only WAY] [--program NAME] [--binary FILE] [--keep FILE] > docs/run-compared.md
+
+Each program of tests/e2e/unchanged.py runs behind `stile run` and its kin, proxychains4, torsocks and socksify, in network
+namespaces of its own whose only way out is one Stile server. What leaves in another way is counted there by nftables; what
+went through stands in the server's records, by name or not. It needs root for the namespaces. `--keep` writes down what each
+program said, to look at.
+"""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, redirect_stdout
+from datetime import date
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "e2e"))
+
+CELL_SECONDS, RECORD_SECONDS = 20, 2
+PACKAGES = ("proxychains4", "torsocks", "dante-client")
+
+
+@contextmanager
+def on_stage(compiled: Path) -> Iterator:
+    """A fence of one program's own, and all that it leaves is gone afterwards."""
+    from fenced import FAR, NAMES, fence
+    from name_server import NameServer
+    from networks import Lab
+    from server import Server
+    from unchanged import Stage
+
+    with tempfile.TemporaryDirectory(prefix="stile-compared-") as name, ExitStack() as stack:
+        place, folder = Path(name), Path(name, "stage")
+        folder.mkdir()
+        for path in (place, folder):
+            path.chmod(0o777)
+
+        def serve(**options) -> Server:
+            server = Server(place / "server", **options)
+            stack.callback(server.finish)
+            return server
+
+        fenced = fence(stack.enter_context(closing(Lab())), serve, stack, place)
+        stage = Stage(fenced, folder, compiled, stack.enter_context(ExitStack()))
+        # A DNS server that the proxy can reach, too: who carries questions there as datagrams is to have an answer.
+        fenced.client.file("resolv.conf", f"nameserver {FAR}\n")
+        stage.at_far(lambda: NameServer(FAR, NAMES))
+        yield stage
+
+
+def verdict(outcome) -> str:
+    """One cell. Packets are not counted out: how often a program tries again says nothing about who leads it."""
+    words = ["works" if outcome.worked else "fails"]
+    if outcome.worked and not outcome.by_name():
+        words.append("name lost")
+    if outcome.leaked_names:
+        words.append("leaks DNS")
+    if outcome.leaked_others:
+        words.append("leaks traffic")
+    return "passes" if words == ["works"] else ", ".join(words)
+
+
+def table(columns: list[str], rows: dict[str, dict[str, str]]) -> str:
+    lines = [f"| | {' | '.join(f'`{column}`' for column in columns)} |", "|---|" + "---|" * len(columns)]
+    for name, row in rows.items():
+        cells = ["**passes**" if row[column] == "passes" else row[column] for column in columns]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    passed = [sum(row[column] == "passes" for row in rows.values()) for column in columns]
+    lines.append(f"| of {len(rows)} pass | {' | '.join(map(str, passed))} |")
+    return "\n".join(lines)
+
+
+def versions(binary: Path) -> str:
+    def said(*command: str) -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    own = said(str(binary), "--version").splitlines()[0]
+    packages = said("dpkg-query", "-W", "-f=${Package} ${Version}\n", *PACKAGES).split("\n")
+    return ", ".join([own, *filter(None, packages), f"Linux {platform.release()}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", action="append", default=[], help="this way alone; may be given several times")
+    parser.add_argument("--program", action="append", default=[], help="this program alone; may be given several times")
+    parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "stile")
+    parser.add_argument("--keep", type=Path, help="a file for what the programs said")
+    arguments = parser.parse_args()
+    os.environ["STILE_BINARY"] = str(arguments.binary.resolve())  # read as these are imported
+    from unchanged import PROGRAMS, attempt, compile_all
+    from ways import OTHERS, OWN
+
+    ways = {name: way for name, way in (OWN | OTHERS).items() if way.known() and (not arguments.only or name in arguments.only)}
+    rows: dict[str, dict[str, str]] = {}
+    with tempfile.TemporaryDirectory(prefix="stile-programs-") as name, ExitStack() as stack:
+        keep = stack.enter_context(arguments.keep.open("w")) if arguments.keep else None
+        Path(name).chmod(0o755)
+        compile_all(Path(name))
+        for program in PROGRAMS:
+            if arguments.program and program.name not in arguments.program:
+                continue
+            row = rows.setdefault(program.name, {})
+            for label, way in ways.items():
+                with redirect_stdout(sys.stderr), on_stage(Path(name)) as stage:
+                    before = way.before(stage.fenced, stage.folder)
+                    outcome = attempt(stage, program, before, seconds=CELL_SECONDS, patience=RECORD_SECONDS)
+                row[label] = verdict(outcome)
+                if keep:
+                    seen = f"{sorted(outcome.sessions)}, asked {sorted(outcome.asked)}"
+                    leaks = f"past it: {outcome.leaked_names} to DNS, {outcome.leaked_others} others"
+                    print(f"=== {program.name}, {label}: {row[label]}\n{outcome.said}\n{seen}, {leaks}\n", file=keep, flush=True)
+    print(TEXT.format(table=table(list(ways), rows), versions=versions(arguments.binary), day=date.today().isoformat()))
+
+
+TEXT = """\
+{table}
+{versions}
+{day}
+"""
+
+if __name__ == "__main__":
+    main()
