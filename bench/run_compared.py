@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Which unchanged programs get through a proxy with which help: writes docs/run-compared.md.
 
-    bench/run_compared.py [--only WAY] [--program NAME] [--binary FILE] [--keep FILE] > docs/run-compared.md
+    bench/run_compared.py [--only WAY] [--program NAME] [--times N] [--binary FILE] [--keep FILE] > docs/run-compared.md
 
 Each program of tests/e2e/unchanged.py runs behind `stile run` and its kin, proxychains4, torsocks and socksify, in network
 namespaces of its own whose only way out is one Stile server. What leaves in another way is counted there by nftables; what
@@ -23,18 +23,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
-CELL_SECONDS, RECORD_SECONDS = 20, 2
+CELL_SECONDS, RECORD_SECONDS = 15, 2
 PACKAGES = ("proxychains4", "torsocks", "dante-client")
 
 
 @contextmanager
-def on_stage(compiled: Path) -> Iterator:
+def on_stage(compiled: Path, routed: bool) -> Iterator:
     """A fence of one program's own, and all that it leaves is gone afterwards."""
     from fenced import FAR, NAMES, fence
     from name_server import NameServer
     from networks import Lab
     from server import Server
-    from unchanged import Stage
+    from unchanged import GRANTED, Stage
 
     with tempfile.TemporaryDirectory(prefix="stile-compared-") as name, ExitStack() as stack:
         place, folder = Path(name), Path(name, "stage")
@@ -47,7 +47,7 @@ def on_stage(compiled: Path) -> Iterator:
             stack.callback(server.finish)
             return server
 
-        fenced = fence(stack.enter_context(closing(Lab())), serve, stack, place)
+        fenced = fence(stack.enter_context(closing(Lab())), serve, stack, place, GRANTED, routed)
         stage = Stage(fenced, folder, compiled, stack.enter_context(ExitStack()))
         # A DNS server that the proxy can reach, too: who carries questions there as datagrams is to have an answer.
         fenced.client.file("resolv.conf", f"nameserver {FAR}\n")
@@ -55,11 +55,20 @@ def on_stage(compiled: Path) -> Iterator:
         yield stage
 
 
+def one_cell(program, way, compiled: Path):
+    from unchanged import attempt
+
+    with redirect_stdout(sys.stderr), on_stage(compiled, way.routed) as stage:
+        return attempt(stage, program, way.before(stage), seconds=CELL_SECONDS, patience=RECORD_SECONDS)
+
+
 def verdict(outcome) -> str:
     """One cell. Packets are not counted out: how often a program tries again says nothing about who leads it."""
-    words = ["works" if outcome.worked else "fails"]
-    if outcome.worked and not outcome.by_name():
+    words = ["works" if outcome.proved else "fails"]
+    if outcome.proved and not outcome.by_name():
         words.append("name lost")
+    if outcome.proved and not outcome.worked:
+        words.append("crashes")
     if outcome.leaked_names:
         words.append("leaks DNS")
     if outcome.leaked_others:
@@ -90,11 +99,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", default=[], help="this way alone; may be given several times")
     parser.add_argument("--program", action="append", default=[], help="this program alone; may be given several times")
+    parser.add_argument("--times", type=int, default=2, help="how often each runs; a cell shows every outcome that there was")
     parser.add_argument("--binary", type=Path, default=ROOT / "build" / "release" / "stile")
     parser.add_argument("--keep", type=Path, help="a file for what the programs said")
     arguments = parser.parse_args()
     os.environ["STILE_BINARY"] = str(arguments.binary.resolve())  # read as these are imported
-    from unchanged import PROGRAMS, attempt, compile_all
+    from unchanged import PROGRAMS, compile_all
     from ways import OTHERS, OWN
 
     ways = {name: way for name, way in (OWN | OTHERS).items() if way.known() and (not arguments.only or name in arguments.only)}
@@ -106,23 +116,64 @@ def main() -> None:
         for program in PROGRAMS:
             if arguments.program and program.name not in arguments.program:
                 continue
-            row = rows.setdefault(program.name, {})
             for label, way in ways.items():
-                with redirect_stdout(sys.stderr), on_stage(Path(name)) as stage:
-                    before = way.before(stage.fenced, stage.folder)
-                    outcome = attempt(stage, program, before, seconds=CELL_SECONDS, patience=RECORD_SECONDS)
-                row[label] = verdict(outcome)
-                if keep:
+                said = [one_cell(program, way, Path(name)) for _ in range(arguments.times)]
+                verdicts = sorted({verdict(outcome) for outcome in said})
+                rows.setdefault(program.name, {})[label] = " or ".join(verdicts)
+                for outcome in said if keep else []:
                     seen = f"{sorted(outcome.sessions)}, asked {sorted(outcome.asked)}"
                     leaks = f"past it: {outcome.leaked_names} to DNS, {outcome.leaked_others} others"
-                    print(f"=== {program.name}, {label}: {row[label]}\n{outcome.said}\n{seen}, {leaks}\n", file=keep, flush=True)
+                    print(f"=== {program.name}, {label}: {verdict(outcome)}\n{outcome.said}\n{seen}, {leaks}\n", file=keep, flush=True)
     print(TEXT.format(table=table(list(ways), rows), versions=versions(arguments.binary), day=date.today().isoformat()))
 
 
 TEXT = """\
+# Unchanged programs, and who gets them through a proxy
+
+Twenty-two programs, none of them told of a proxy, each in a network of its own whose only way out is one Stile server. A program **passes**
+where all of this holds:
+
+- it did its work;
+- the server's records hold its sessions by the *name* that it asked for, and no other session;
+- not one packet left for anywhere but the proxy. nftables counted them.
+
 {table}
-{versions}
-{day}
+
+| | |
+|---|---|
+| name lost | it works, but the proxy was asked to connect to an address. torsocks looks names up by RESOLVE, so nobody else learns of them; rules for a name do not apply all the same |
+| leaks DNS | questions went past the proxy |
+| leaks traffic | other packets did |
+| … or … | it ended one way once, the other way the next time: each runs twice |
+| fails | it did not do its work. With a leak beside it: where there is a way past the proxy, it would have worked, and gone there |
+| crashes | it did its work, and was ended by a signal then |
+
+## What is behind it
+
+- **Libraries that are loaded before a program** (proxychains4, torsocks, socksify, `--preload`) see calls of the C library. Static programs, Go
+  and io_uring make none that they know, and a program with capabilities (`ping`) loads no such library. torsocks refuses the last; the
+  others say nothing.
+- **Names.** Who asks DNS by itself (`dig`, aria2, static programs) is past `getaddrinfo`. proxychains4 lets the questions go, torsocks
+  refuses them, socksify takes some along as datagrams.
+- **Datagrams.** proxychains4 has none. socksify has, for `sendto`; not for `sendmsg` and `sendmmsg`, which dig and others use.
+- **Callers from outside.** socksify asks for BIND, but with the address that it made up for the name: active FTP works with it where the server
+  is given by its address. The others have no BIND.
+- **FTP** is asked to use IPv4: what a client tells a server of IPv4 about an IPv6 address of its own is of no use there.
+- **traceroute** passes where it shows the target.
+
+## How to repeat it
+
+```sh
+bench/run_compared.py > docs/run-compared.md                      # as root; a quarter of an hour, most of it waiting for what does not come
+bench/run_compared.py --only torsocks --program dig --keep said    # one cell, and what the program said
+```
+
+It needs the packages of the group `test` ([packages](../packaging/debian-packages.txt)). The programs are in
+[`unchanged.py`](../tests/e2e/unchanged.py), the ways in [`ways.py`](../tests/e2e/ways.py); `tests/e2e/programs_matrix_test.py` holds Stile's own columns.
+torsocks may listen (`AllowInbound`) and use IPv6; socksify leaves names to the proxy (`resolveprotocol: fake`) and may use BIND and UDP;
+proxychains4 has `proxy_dns`. A DNS server that the proxy can reach stands in /etc/resolv.conf.
+
+Versions: {versions}; {day}.
 """
 
 if __name__ == "__main__":

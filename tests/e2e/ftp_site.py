@@ -10,12 +10,15 @@ from processes import Daemon, free_port
 
 
 def start_vsftpd(
-    daemon: Callable[..., Daemon], folder: Path, passive: bool, host: str = "127.0.0.1", place: Namespace = HERE
+    daemon: Callable[..., Daemon], folder: Path, passive: bool, at: tuple[Namespace, str, int] | None = None
 ) -> tuple[int, Path]:
-    """Serves in one mode alone; returns its port and its root, with `large` in it and `incoming` for uploads."""
+    """Serves loopback, or another place, in one mode alone; returns its port and its root, with `large` in it and
+    `incoming` for uploads."""
     if os.geteuid() != 0:
         pytest.skip("vsftpd needs root to confine its users")
-    root, port = folder / "ftp", free_port()
+    host, port = ("127.0.0.1", free_port()) if at is None else at[1:]
+    six = ":" in host
+    root = folder / "ftp"
     (root / "incoming").mkdir(parents=True)
     for parent in (root, *list(root.parents)[:-2]):
         parent.chmod(parent.stat().st_mode | 0o005)  # the anonymous user has to get there
@@ -24,7 +27,8 @@ def start_vsftpd(
     (root / "large").chmod(0o644)
     Path("/var/run/vsftpd/empty").mkdir(parents=True, exist_ok=True)
     settings = {
-        "listen": "YES", "listen_ipv6": "NO", "background": "NO", "listen_address": host, "listen_port": port,
+        "listen": "NO" if six else "YES", "listen_ipv6": "YES" if six else "NO", "background": "NO",
+        "listen_address6" if six else "listen_address": host, "listen_port": port,
         "anonymous_enable": "YES", "local_enable": "NO", "anon_root": root, "no_anon_password": "YES",
         "write_enable": "YES", "anon_upload_enable": "YES", "anon_umask": "022", "seccomp_sandbox": "NO",
         "secure_chroot_dir": "/var/run/vsftpd/empty", "connect_from_port_20": "NO",
@@ -32,7 +36,6 @@ def start_vsftpd(
     }  # fmt: skip
     config = folder / "vsftpd.conf"
     config.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    site = daemon(*place.prefix(), "/usr/sbin/vsftpd", config)
-    with place.inside():
-        site.wait_for_port(host, port)
+    with (HERE if at is None else at[0]).inside():
+        daemon("/usr/sbin/vsftpd", config).wait_for_port(host, port)
     return port, root

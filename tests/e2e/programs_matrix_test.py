@@ -5,13 +5,15 @@ packet that leaves. docs/run-compared.md has the same programs under other wrapp
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from fenced import Fenced
-from unchanged import PROGRAMS, Program, Stage, attempt, compile_all, found
+from fenced import fence
+from networks import Lab
+from server import Server
+from unchanged import GRANTED, PROGRAMS, Program, Stage, attempt, compile_all, found
 from ways import OWN, Way
 
 NOT_CARRIED_SECONDS = 5  # whoever waits for what cannot come is ended
@@ -38,10 +40,11 @@ def compiled() -> Iterator[Path]:
 
 
 @pytest.fixture
-def stage(fenced: Fenced, compiled: Path) -> Iterator[Stage]:
+def stage(way: Way, lab: Lab, serve: Callable[..., Server], compiled: Path) -> Iterator[Stage]:
     with tempfile.TemporaryDirectory(prefix="stile-stage-") as name, ExitStack() as stack:
-        Path(name).chmod(0o777)
-        yield Stage(fenced, Path(name), compiled, stack)
+        folder = Path(name)
+        folder.chmod(0o777)
+        yield Stage(fence(lab, serve, stack, folder, GRANTED, way.routed), folder, compiled, stack)
 
 
 def needed(program: Program) -> None:
@@ -52,7 +55,7 @@ def needed(program: Program) -> None:
 @pytest.mark.parametrize(("way", "program"), cells(carried=True))
 def test_it_goes_through_the_proxy_by_name(stage: Stage, way: Way, program: Program) -> None:
     needed(program)
-    outcome = attempt(stage, program, way.before(stage.fenced, stage.folder))
+    outcome = attempt(stage, program, way.before(stage))
     print(outcome.said)
     assert outcome.worked
     assert outcome.by_name(), f"{sorted(outcome.sessions)}, asked DNS: {sorted(outcome.asked)}"
@@ -62,7 +65,7 @@ def test_it_goes_through_the_proxy_by_name(stage: Stage, way: Way, program: Prog
 @pytest.mark.parametrize(("way", "program"), cells(carried=False))
 def test_what_is_not_carried_does_not_leave(stage: Stage, way: Way, program: Program) -> None:
     needed(program)
-    outcome = attempt(stage, program, way.before(stage.fenced, stage.folder), seconds=NOT_CARRIED_SECONDS)
+    outcome = attempt(stage, program, way.before(stage), seconds=NOT_CARRIED_SECONDS)
     print(outcome.said)
     assert not outcome.worked, f"take {program.name} out of what it lacks"
     assert (outcome.leaked_names, outcome.leaked_others) == (0, 0)

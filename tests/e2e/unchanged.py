@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datagrams import DatagramEcho
-from fenced import FAR, NOBODY, Fenced
+from fenced import FAR, NOBODY, RULES, Fenced
 from ftp_site import start_vsftpd
 from name_server import NameServer
 from origins import Origin
@@ -29,6 +29,8 @@ LIBURING = "/usr/include/liburing.h"
 SOURCES = Path(__file__).parent / "programs"
 HOST = "web.far.test"
 URL = f"http://{HOST}/"
+
+GRANTED = RULES.replace("to tcp udp 203", "to tcp udp bind 203").replace("to ping 203", "to ping resolve 203")
 
 Done = subprocess.CompletedProcess[str]
 
@@ -81,7 +83,7 @@ def found(needs: str) -> bool:
 
 
 UDP = ("udp-associate .*",)  # its target is the client's; which name it sent to is seen by what the proxy asks DNS for
-ECHO_PORT, CALLER_PORT, NAME_PORT, GIT_PORT, TELNET_PORT = 7000, 7001, 5300, 9418, 23
+ECHO_PORT, CALLER_PORT, NAME_PORT, GIT_PORT, FTP_PORT, TELNET_PORT = 7000, 7001, 5300, 9418, 21, 23
 
 
 def has_page(_: Stage, done: Done) -> bool:
@@ -159,8 +161,8 @@ def ftp(mode: str) -> Callable[[Stage], list[object]]:
     """Active (-A) or passive (-p), over IPv4, for the anonymous user (-a)."""
 
     def words(stage: Stage) -> list[object]:
-        port, _ = start_vsftpd(stage.daemon, stage.folder, mode == "-p", FAR, stage.fenced.far)
-        return ["tnftp", "-4", "-a", mode, "-o", stage.folder / "got", f"ftp://{HOST}:{port}/large"]
+        start_vsftpd(stage.daemon, stage.folder, mode == "-p", (stage.fenced.far, FAR, FTP_PORT))
+        return ["tnftp", "-4", "-a", mode, "-o", stage.folder / "got", f"ftp://{HOST}/large"]
 
     return words
 
@@ -230,6 +232,11 @@ def is_address(_: Stage, done: Done) -> bool:
     return re.fullmatch(r"[\d.]+\n", done.stdout) is not None
 
 
+def is_traced(_: Stage, done: Done) -> bool:
+    """A line with a number shows the address that the first one has in brackets."""
+    return re.search(r"\((.*?)\).*\n *\d+ +\1 ", done.stdout, re.DOTALL) is not None
+
+
 # --- Callers ---
 
 
@@ -259,13 +266,13 @@ PROGRAMS = [
     Program("git, http://", "git", git_http, is_cloned, (named("connect", 80),)),
     Program("git, git://", "git", git_daemon, is_cloned, (named("connect", GIT_PORT),)),
     Program("ssh", "/usr/sbin/sshd", ssh, says("through the fence"), (named("connect", r"\d+"),), user="root"),
-    Program("ftp, active", "tnftp", ftp("-A"), has_file, (named("connect", r"\d+"), "bind .*")),
+    Program("ftp, active", "tnftp", ftp("-A"), has_file, (named("connect", FTP_PORT), named("bind", FTP_PORT))),
     Program("ftp, passive", "tnftp", ftp("-p"), has_file, (named("connect", r"\d+"),)),
     Program("telnet", "telnet", telnet, says("you said by hand"), (named("connect", TELNET_PORT),), typed="by hand\n"),
     Program("dig", "dig", always("dig", "+short", "+tries=1", HOST, "A"), is_address, (), asks=frozenset()),
     Program("dig, port 5300", "dig", dig_elsewhere, says("192.0.2.77"), UDP),
     Program("ping", "ping", always("ping", "-n", "-c", 2, "-i", 0.3, "-W", 20, HOST), says("2 received"), (named("ping", 0),)),
-    Program("traceroute", "traceroute", always("traceroute", "-n", "-q", 1, "-w", 5, HOST), says(FAR), ()),
+    Program("traceroute", "traceroute", always("traceroute", "-n", "-q", 1, "-m", 4, HOST), is_traced, (named("traceroute", 0),)),
     fetches("python", "/usr/bin/python3", always("/usr/bin/python3", SOURCES / "fetch.py", URL)),
     fetches("node", "node", always("node", SOURCES / "fetch.js", URL)),
     fetches("java", "java", always("java", "-Xshare:auto", SOURCES / "Fetch.java", URL)),
@@ -285,6 +292,7 @@ class Outcome:
 
     program: Program
     worked: bool
+    proved: bool  # it did what it was for, whatever its exit code
     sessions: frozenset[str]  # "COMMAND TARGET" of the proxy's records
     asked: frozenset[str]  # names that the proxy asked DNS for
     leaked_names: int  # packets that went past the proxy: to DNS servers
@@ -309,13 +317,13 @@ def attempt(
     fenced, words = stage.fenced, [str(word) for word in program.words(stage)]
     as_user = NOBODY if program.user == "nobody" else []
     done = finished([*fenced.client.prefix(), *as_user, *before, *words], environment or {}, stage.folder, program.typed, seconds)
-    worked = done.returncode == 0 and program.proof(stage, done)
-    if worked:
+    proved = program.proof(stage, done)
+    if proved:
         with suppress(AssertionError):
             wait_until("records", lambda: shown(program.sessions, fenced.sessions()), patience)
     names, others = fenced.leaks()
     said = f"$ {' '.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}[exit {done.returncode}]"
-    return Outcome(program, worked, fenced.sessions(), frozenset(fenced.asked()), names, others, said)
+    return Outcome(program, proved and done.returncode == 0, proved, fenced.sessions(), frozenset(fenced.asked()), names, others, said)
 
 
 def finished(command: list[str], environment: dict[str, str], folder: Path, typed: str, seconds: float) -> Done:

@@ -1,12 +1,13 @@
 """Ways through the proxy of a fence (fenced.py) for programs that are not changed: Stile's own, and those of others."""
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from dante_client import behind
-from fenced import PORT, PROXY, Fenced
-from processes import BINARY, stile
+from fenced import PORT, PROXY
+from processes import BINARY, stile, wait_until
+from unchanged import Stage
 
 PROXYCHAINS = f"""strict_chain
 proxy_dns
@@ -23,40 +24,58 @@ EnableIPv6 1
 
 @dataclass(frozen=True)
 class Way:
-    before: Callable[[Fenced, Path], list[str]]  # the words before a command, given a folder for what they need
+    before: Callable[[Stage], list[str]]  # prepares what it needs, and gives the words before a command
     known: Callable[[], bool] = lambda: True  # whether this executable has it
     lacks: tuple[str, ...] = ()  # programs that it does not carry: they fail, and nothing leaves
+    routed: bool = False  # it is on a router: the fence has one
 
 
 def run_knows(flag: str) -> bool:
     return "run" in stile("--version").stdout.split() and flag in stile("run", "--help").stdout
 
 
-def proxychains(_: Fenced, folder: Path) -> list[str]:
-    (folder / "proxychains.conf").write_text(PROXYCHAINS)
-    return ["proxychains4", "-q", "-f", str(folder / "proxychains.conf")]
+def run(*flags: str) -> Callable[[Stage], list[str]]:
+    return lambda stage: [str(BINARY), "run", *flags, "--via", stage.fenced.url, "--"]
 
 
-def torsocks(_: Fenced, folder: Path) -> list[str]:
-    (folder / "torsocks.conf").write_text(TORSOCKS)
-    return ["env", f"TORSOCKS_CONF_FILE={folder}/torsocks.conf", "torsocks"]
+def gateway(stage: Stage) -> list[str]:
+    edge = stage.fenced.edge
+    daemon = stage.daemon(
+        *edge.prefix(), BINARY, "gateway", "--lan", stage.fenced.inward, "--via", stage.fenced.url, "--apply"
+    )
+
+    def in_force() -> bool:
+        assert daemon.process.poll() is None, daemon.log.read_text()
+        with edge.inside():
+            return subprocess.run(["nft", "list", "table", "inet", "stile_gateway"], capture_output=True).returncode == 0
+
+    wait_until("the gateway's rules are in force", in_force)
+    return []
 
 
-def socksify(fenced: Fenced, folder: Path) -> list[str]:
-    return ["env", *(f"{name}={value}" for name, value in behind(fenced.server, folder).items()), "socksify"]
+def proxychains(stage: Stage) -> list[str]:
+    (stage.folder / "proxychains.conf").write_text(PROXYCHAINS)
+    return ["proxychains4", "-q", "-f", f"{stage.folder}/proxychains.conf"]
+
+
+def torsocks(stage: Stage) -> list[str]:
+    (stage.folder / "torsocks.conf").write_text(TORSOCKS)
+    return ["env", f"TORSOCKS_CONF_FILE={stage.folder}/torsocks.conf", "torsocks"]
+
+
+def socksify(stage: Stage) -> list[str]:
+    settings = behind(stage.fenced.server, stage.folder)
+    return ["env", *(f"{name}={value}" for name, value in settings.items()), "socksify"]
 
 
 # What `stile` itself has.
 OWN = {
-    "stile run": Way(
-        before=lambda fenced, _: [str(BINARY), "run", "--via", fenced.url, "--"],
-        known=lambda: run_knows("--via"),
-        lacks=("ftp, active", "traceroute", "forking server"),
-    ),
+    "stile run": Way(run(), lambda: run_knows("--via"), lacks=("ftp, active", "traceroute", "forking server")),
     "stile run --preload": Way(
-        before=lambda fenced, _: [str(BINARY), "run", "--preload", "--via", fenced.url, "--"],
-        known=lambda: run_knows("--preload"),
-        lacks=("ping", "traceroute", "static C", "Go", "io_uring"),
+        run("--preload"), lambda: run_knows("--preload"), lacks=("ping", "traceroute", "static C", "Go", "io_uring")
+    ),
+    "stile gateway": Way(
+        gateway, lambda: stile("gateway", "--help").returncode == 0, lacks=("ftp, active", "forking server"), routed=True
     ),
 }
 # Debian packages of the same names, socksify in dante-client.
