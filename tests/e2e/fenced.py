@@ -15,6 +15,7 @@ from web import WebServer
 
 CLIENT, PROXY = "10.60.0.2", "10.60.0.1"
 BEHIND, ROUTER = "10.61.0.2", "10.61.0.1"  # the client's address where there is a router, which then has CLIENT
+OUTSIDE, OUTSIDE_SIX = "203.0.113.1", "2001:db8:60::1"  # the proxy's addresses where the far end sees it
 FAR, FAR_SIX = "203.0.113.2", "2001:db8:60::2"
 PORT = 1080
 NAMES = {
@@ -121,7 +122,7 @@ def fence(
         _, inward = lab.cable(client, [f"{BEHIND}/24"], edge, [f"{ROUTER}/24"])
         client.run("ip", "route", "add", "default", "via", ROUTER)
     outward, _ = lab.cable(edge, [f"{CLIENT}/24"], proxy, [f"{PROXY}/24"])
-    lab.cable(proxy, ["203.0.113.1/24", "2001:db8:60::1/64"], far, [f"{FAR}/24", f"{FAR_SIX}/64"])
+    lab.cable(proxy, [f"{OUTSIDE}/24", f"{OUTSIDE_SIX}/64"], far, [f"{FAR}/24", f"{FAR_SIX}/64"])
     edge.run("ip", "route", "add", "default", "via", PROXY)  # whoever goes there is counted,
     proxy.set("net.ipv4.ip_forward", 1)  # and told at once that this is no way
     for source in (CLIENT, BEHIND):

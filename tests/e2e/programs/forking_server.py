@@ -1,5 +1,5 @@
-"""A server that forks for each caller, as inetd's do. It tells a service where it listens, by the address that the connection
-there has, as FTP does; two callers come back, and a child of its own answers each."""
+"""A server that forks for each caller. It tells a service at which port it listens; two callers come from there, and a child
+of its own answers each."""
 
 import os
 import socket
@@ -18,9 +18,9 @@ class Server(socketserver.ForkingTCPServer):
 
 
 host, port = sys.argv[1:]
-with socket.create_connection((host, int(port))) as control, Server(("0.0.0.0", 0), Answer) as server:
+with Server(("0.0.0.0", 0), Answer) as server, socket.create_connection((host, int(port))) as control:
     server.timeout = 20
-    control.sendall(b"%s %d\n" % (control.getsockname()[0].encode(), server.server_address[1]))
+    control.sendall(b"%d\n" % server.server_address[1])
     for _ in range(2):
         server.handle_request()
     heard = control.makefile().read()
