@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""Which unchanged programs get through a proxy with which help: writes docs/run-compared.md.
+"""Which unchanged programs get through a proxy with which help: the table of docs/run-compared.md.
 
-    bench/run_compared.py [--only WAY] [--program NAME] [--times N] [--binary FILE] [--keep FILE] > docs/run-compared.md
+    bench/run_compared.py [--only WAY] [--program NAME] [--times N] [--binary FILE] [--keep FILE]
 
 Each program of tests/e2e/unchanged.py runs behind `stile run` and its kin, proxychains4, torsocks and socksify, in network
 namespaces of its own whose only way out is one Stile server. What leaves in another way is counted there by nftables; what
-went through stands in the server's records, by name or not. It needs root for the namespaces. `--keep` writes down what each
-program said, to look at.
+went through stands in the server's records, by name or not. It needs root for the namespaces. The page is written where
+nothing was left out; `--keep` writes down what each program said, to look at.
 """
 
 import argparse
@@ -24,6 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 CELL_SECONDS, RECORD_SECONDS = 15, 2
+PAGE = ROOT / "docs" / "run-compared.md"
+BEGIN, END = "<!-- the table: written by bench/run_compared.py -->", "<!-- the end of it -->"
 PACKAGES = ("proxychains4", "torsocks", "dante-client")
 
 
@@ -123,58 +125,15 @@ def main() -> None:
                 for outcome in said if keep else []:
                     seen = f"{sorted(outcome.sessions)}, asked {sorted(outcome.asked)}"
                     leaks = f"past it: {outcome.leaked_names} to DNS, {outcome.leaked_others} others"
-                    print(f"=== {program.name}, {label}: {verdict(outcome)}\n{outcome.said}\n{seen}, {leaks}\n", file=keep, flush=True)
-    print(TEXT.format(table=table(list(ways), rows), versions=versions(arguments.binary), day=date.today().isoformat()))
+                    title = f"=== {program.name}, {label}: {verdict(outcome)}"
+                    print(f"{title}\n{outcome.said}\n{seen}, {leaks}\n", file=keep, flush=True)
+    whole = table(list(ways), rows)
+    print(whole)
+    if not arguments.only and not arguments.program:
+        head, rest = PAGE.read_text().split(BEGIN)
+        made = f"{date.today().isoformat()}: {versions(arguments.binary)}."
+        PAGE.write_text(f"{head}{BEGIN}\n\n{whole}\n\n{made}\n\n{END}{rest.split(END)[1]}")
 
-
-TEXT = """\
-# Unchanged programs, and who gets them through a proxy
-
-Twenty-two programs, none of them told of a proxy, each in a network of its own whose only way out is one Stile server. A program **passes**
-where all of this holds:
-
-- it did its work;
-- the server's records hold its sessions by the *name* that it asked for, and no other session;
-- not one packet left for anywhere but the proxy. nftables counted them.
-
-{table}
-
-| | |
-|---|---|
-| name lost | it works, but the proxy was asked to connect to an address. torsocks looks names up by RESOLVE, so nobody else learns of them; rules for a name do not apply all the same |
-| leaks DNS | questions went past the proxy |
-| leaks traffic | other packets did |
-| … or … | it ended one way once, the other way the next time: each runs twice |
-| fails | it did not do its work. With a leak beside it: where there is a way past the proxy, it would have worked, and gone there |
-| crashes | it did its work, and was ended by a signal then |
-
-## What is behind it
-
-- **Libraries that are loaded before a program** (proxychains4, torsocks, socksify, `--preload`) see calls of the C library. Static programs, Go
-  and io_uring make none that they know, and a program with capabilities (`ping`) loads no such library. torsocks refuses the last; the
-  others say nothing.
-- **Names.** Who asks DNS by itself (`dig`, aria2, static programs) is past `getaddrinfo`. proxychains4 lets the questions go, torsocks
-  refuses them, socksify takes some along as datagrams.
-- **Datagrams.** proxychains4 has none. socksify has, for `sendto`; not for `sendmsg` and `sendmmsg`, which dig and others use.
-- **Callers from outside.** socksify asks for BIND, but with the address that it made up for the name: active FTP works with it where the server
-  is given by its address. The others have no BIND.
-- **FTP** is asked to use IPv4: what a client tells a server of IPv4 about an IPv6 address of its own is of no use there.
-- **traceroute** passes where it shows the target.
-
-## How to repeat it
-
-```sh
-bench/run_compared.py > docs/run-compared.md                      # as root; a quarter of an hour, most of it waiting for what does not come
-bench/run_compared.py --only torsocks --program dig --keep said    # one cell, and what the program said
-```
-
-It needs the packages of the group `test` ([packages](../packaging/debian-packages.txt)). The programs are in
-[`unchanged.py`](../tests/e2e/unchanged.py), the ways in [`ways.py`](../tests/e2e/ways.py); `tests/e2e/programs_matrix_test.py` holds Stile's own columns.
-torsocks may listen (`AllowInbound`) and use IPv6; socksify leaves names to the proxy (`resolveprotocol: fake`) and may use BIND and UDP;
-proxychains4 has `proxy_dns`. A DNS server that the proxy can reach stands in /etc/resolv.conf.
-
-Versions: {versions}; {day}.
-"""
 
 if __name__ == "__main__":
     main()

@@ -80,8 +80,8 @@ class Ground:
     def __init__(self, binary: Path, folder: Path, place: Namespace, gib: float) -> None:
         self.binary, self.folder, self.place = binary, folder, place
         place.run("ip", "address", "add", f"{FAR[0]}/32", "dev", "lo")
-        files = {"stile.toml": SERVER, "nginx.conf": NGINX.format(folder=folder), "proxychains.conf": PROXYCHAINS, "small": "x" * 64}
-        for name, text in files.items():
+        files = {"stile.toml": SERVER, "nginx.conf": NGINX.format(folder=folder), "proxychains.conf": PROXYCHAINS}
+        for name, text in (files | {"small": "x" * 64}).items():
             (folder / name).write_text(text)
         with (folder / "big").open("wb") as big:
             big.truncate(int(gib * (1 << 30)))  # nothing but a hole: the origin reads no disk
@@ -98,7 +98,8 @@ class Ground:
     def ways(self) -> dict[str, list[str]]:
         """The words before a command."""
         run = [str(self.binary), "run", "--via", VIA]
-        ways = {"direct": [], "stile run": [*run, "--"], "proxychains4": ["proxychains4", "-q", "-f", f"{self.folder}/proxychains.conf"]}
+        proxychains = ["proxychains4", "-q", "-f", f"{self.folder}/proxychains.conf"]
+        ways = {"direct": [], "stile run": [*run, "--"], "proxychains4": proxychains}
         if "--preload" in subprocess.run([self.binary, "run", "--help"], capture_output=True, text=True, check=True).stdout:
             ways["stile run --preload"] = [*run, "--preload", "--"]
         return ways
@@ -107,7 +108,7 @@ class Ground:
         """The command, so many times one after the other; `ip netns exec` around all of it becomes the shell."""
         loop = ["sh", "-c", 'for _ in $(seq "$0"); do "$@" || exit 1; done', str(times)] if times > 1 else []
         words = [*self.place.prefix(), *loop, *before, *command]
-        servers = {name: processor_seconds([program.pid]) for name, program in (("server", self.server), ("origin", self.origin))}
+        before_it = self.servers_seconds()
         begun = time.perf_counter()
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         _, status, usage = os.wait4(process.pid, 0)
@@ -115,8 +116,11 @@ class Ground:
         process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode == 0, f"{' '.join(words)} ended with {process.returncode}"
         client = usage.ru_utime + usage.ru_stime
-        server, origin = (processor_seconds([program.pid]) - servers[name] for name, program in (("server", self.server), ("origin", self.origin)))
+        server, origin = (after - earlier for earlier, after in zip(before_it, self.servers_seconds()))
         return Sample(seconds, client + server + origin, client, server, origin)
+
+    def servers_seconds(self) -> list[float]:
+        return [processor_seconds([program.pid]) for program in (self.server, self.origin)]
 
     def close(self) -> None:
         for program in (self.server, self.origin):
@@ -134,10 +138,9 @@ def summary(samples: dict[str, list[Sample]]) -> dict[str, object]:
     for way in samples:
         columns = {name: figure(way, name) for name in asdict(samples[way][0])}
         medians = {name: round(statistics.median(column), 4) for name, column in columns.items()}
-        spread = {
-            name: round((max(columns[name]) - min(columns[name])) / statistics.median(columns[name]), 3) for name in ("seconds", "processor")
-        }
-        figures[way] = medians | {"spread": spread, "samples": [" ".join(f"{value:.4f}" for value in asdict(one).values()) for one in samples[way]]}
+        spread = {name: round((max(columns[name]) - min(columns[name])) / medians[name], 3) for name in ("seconds", "processor")}
+        lines = [" ".join(f"{value:.4f}" for value in asdict(one).values()) for one in samples[way]]
+        figures[way] = medians | {"spread": spread, "samples": lines}
     figures["ratio"] = {
         f"{own} to {other}": {
             name: round(statistics.median(figure(own, name)) / statistics.median(figure(other, name)), 3)
@@ -154,7 +157,8 @@ def summary(samples: dict[str, list[Sample]]) -> dict[str, object]:
 def table(run: dict) -> str:
     """Rows of Markdown: a load, a way, medians of a whole sample, and what `stile run` is to it."""
     size = {"bulk": f"{run['gib']:g} GiB", "connections": f"{run['connections']:,} connections", "starts": f"{run['starts']} starts"}
-    rows = ["| load | way | seconds | processor | of it the client's | spread | `stile run` to it: seconds | processor |", "|---" * 8 + "|"]
+    heads = ("load", "way", "seconds", "processor", "of it the client's", "spread", "`stile run` to it: seconds", "processor")
+    rows = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for load, figures in run["loads"].items():
         for way, one in figures.items():
             if way == "ratio":
@@ -200,8 +204,9 @@ def main() -> None:
 
 def versions(binary: Path) -> list[str]:
     own = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
-    packages = ["dpkg-query", "-W", "-f=${Package} ${Version}\n", "curl", "nginx-light", "proxychains4"]
-    return [own, *subprocess.run(packages, capture_output=True, text=True, check=True).stdout.split("\n")[:-1], f"Linux {os.uname().release}"]
+    query = ["dpkg-query", "-W", "-f=${Package} ${Version}\n", "curl", "nginx-light", "proxychains4"]
+    packages = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [own, *packages, f"Linux {os.uname().release}"]
 
 
 if __name__ == "__main__":

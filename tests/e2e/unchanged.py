@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -137,9 +138,9 @@ def git_http(stage: Stage) -> list[object]:
 def git_daemon(stage: Stage) -> list[object]:
     repository(stage)
     place = [f"--base-path={stage.fenced.repositories}", f"--listen={FAR}", f"--port={GIT_PORT}"]
-    # Not by `git daemon`: git would be left when its child is ended.
-    program = Path(subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip(), "git-daemon")
-    daemon = stage.daemon(*stage.fenced.far.prefix(), program, "--export-all", *place)
+    # Not by `git daemon`, which would leave it behind when it is ended itself.
+    folder = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
+    daemon = stage.daemon(*stage.fenced.far.prefix(), f"{folder}/git-daemon", "--export-all", *place)
     with stage.fenced.far.inside():
         daemon.wait_for_port(FAR, GIT_PORT)
     return ["git", "clone", "--quiet", f"git://{HOST}/project", stage.folder / "clone"]
@@ -243,15 +244,14 @@ def is_traced(_: Stage, done: Done) -> bool:
 
 def called(host: str, port: int) -> socket.socket:
     """Between two callers there is a moment in which the proxy does not listen."""
-    callers: list[socket.socket] = []
-
-    def taken() -> bool:
-        with suppress(ConnectionRefusedError):
-            callers.append(socket.create_connection((host, port), 20))
-        return bool(callers)
-
-    wait_until(f"somebody listens at {host}:{port}", taken)
-    return callers[0]
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return socket.create_connection((host, port), 20)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
 
 
 def forking_server(stage: Stage) -> list[object]:
@@ -300,7 +300,10 @@ PROGRAMS = [
         "transmission", "transmission-cli", transmission, has_shared,
         (named("connect", TRACKER_PORT), f"connect {FAR}:{PEER_PORT}"), ("bind .*",),
     ),
-    Program("forking server", "/usr/bin/python3", forking_server, says("2 children answered"), (named("connect", CALLER_PORT), "bind 0[.]0[.]0[.]0:.*")),
+    Program(
+        "forking server", "/usr/bin/python3", forking_server, says("2 children answered"),
+        (named("connect", CALLER_PORT), "bind 0[.]0[.]0[.]0:.*"),
+    ),
 ]
 
 
@@ -329,22 +332,23 @@ def shown(expected: tuple[str, ...], sessions: frozenset[str]) -> bool:
 
 
 def attempt(
-    stage: Stage, program: Program, before: list[str], environment: dict[str, str] | None = None, seconds: float = 60, patience: float = 20
+    stage: Stage, program: Program, before: list[str], seconds: float = 60, patience: float = 20
 ) -> Outcome:
     """Runs it at the client behind these words, for so long at most; records are waited for with this patience."""
     fenced, words = stage.fenced, [str(word) for word in program.words(stage)]
     as_user = NOBODY if program.user == "nobody" else []
-    done = finished([*fenced.client.prefix(), *as_user, *before, *words], environment or {}, stage.folder, program.typed, seconds)
+    done = finished([*fenced.client.prefix(), *as_user, *before, *words], stage.folder, program.typed, seconds)
     proved = program.proof(stage, done)
     if proved:
         with suppress(AssertionError):
             wait_until("records", lambda: shown(program.sessions, fenced.sessions()), patience)
     names, others = fenced.leaks()
     said = f"$ {' '.join(words)}\n{done.stdout[-2000:]}{done.stderr[-2000:]}[exit {done.returncode}]"
-    return Outcome(program, proved and done.returncode == 0, proved, fenced.sessions(), frozenset(fenced.asked()), names, others, said)
+    worked = proved and done.returncode == 0
+    return Outcome(program, worked, proved, fenced.sessions(), frozenset(fenced.asked()), names, others, said)
 
 
-def finished(command: list[str], environment: dict[str, str], folder: Path, typed: str, seconds: float) -> Done:
+def finished(command: list[str], folder: Path, typed: str, seconds: float) -> Done:
     """The program's end, or that of all that it started when the time is over (returncode -9). What it writes goes to files: a
     pipe would be held open by whoever it leaves behind."""
     out, err = folder / "stdout", folder / "stderr"
@@ -354,7 +358,7 @@ def finished(command: list[str], environment: dict[str, str], folder: Path, type
     if not typed:
         os.close(writing)
     with out.open("wb") as stdout, err.open("wb") as stderr, subprocess.Popen(
-        command, stdin=reading, stdout=stdout, stderr=stderr, env=plain | environment, cwd=folder, start_new_session=True
+        command, stdin=reading, stdout=stdout, stderr=stderr, env=plain, cwd=folder, start_new_session=True
     ) as process:
         os.close(reading)
         try:
