@@ -75,7 +75,7 @@ OWN = {
         run("--preload"), lambda: run_knows("--preload"), lacks=("ping", "traceroute", "static C", "Go", "io_uring")
     ),
     "stile gateway": Way(
-        gateway, lambda: stile("gateway", "--help").returncode == 0, lacks=("ftp, active", "forking server"), routed=True
+        gateway, lambda: stile("gateway", "--help").returncode == 0, lacks=("ftp, active", "traceroute", "forking server"), routed=True
     ),
 }
 # Debian packages of the same names, socksify in dante-client.
