@@ -106,15 +106,16 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="a file for what the programs said")
     arguments = parser.parse_args()
     os.environ["STILE_BINARY"] = str(arguments.binary.resolve())  # read as these are imported
-    from unchanged import PROGRAMS, compile_all
+    from unchanged import PROGRAMS
     from ways import OTHERS, OWN
 
-    ways = {name: way for name, way in (OWN | OTHERS).items() if way.known() and (not arguments.only or name in arguments.only)}
+    with redirect_stdout(sys.stderr):
+        known = {name: way for name, way in (OWN | OTHERS).items() if way.known()}
+    ways = {name: way for name, way in known.items() if not arguments.only or name in arguments.only}
     rows: dict[str, dict[str, str]] = {}
     with tempfile.TemporaryDirectory(prefix="stile-programs-") as name, ExitStack() as stack:
         keep = stack.enter_context(arguments.keep.open("w")) if arguments.keep else None
         Path(name).chmod(0o755)
-        compile_all(Path(name))
         for program in PROGRAMS:
             if arguments.program and program.name not in arguments.program:
                 continue

@@ -65,11 +65,6 @@ class Fenced:
     web: WebServer
 
     @property
-    def repositories(self) -> Path:
-        """What the web server serves to git."""
-        return self.web.repositories
-
-    @property
     def url(self) -> str:
         return f"socks5h://{PROXY}:{PORT}"
 
@@ -89,7 +84,7 @@ class Fenced:
         return {record["target"] for record in self.server.records()} == set(targets)
 
     def sessions(self) -> frozenset[str]:
-        """ "COMMAND TARGET" of each session that the proxy has a record of."""
+        """Of each session that the proxy has a record of: COMMAND TARGET."""
         return frozenset(f"{record['command']} {record['target']}" for record in self.server.records())
 
     def leaked(self) -> int:
@@ -123,6 +118,8 @@ def fence(
         client.run("ip", "route", "add", "default", "via", ROUTER)
     outward, _ = lab.cable(edge, [f"{CLIENT}/24"], proxy, [f"{PROXY}/24"])
     lab.cable(proxy, [f"{OUTSIDE}/24", f"{OUTSIDE_SIX}/64"], far, [f"{FAR}/24", f"{FAR_SIX}/64"])
+    if routed:
+        proxy.run("ip", "route", "add", f"{BEHIND}/32", "via", CLIENT)
     edge.run("ip", "route", "add", "default", "via", PROXY)  # whoever goes there is counted,
     proxy.set("net.ipv4.ip_forward", 1)  # and told at once that this is no way
     for source in (CLIENT, BEHIND):

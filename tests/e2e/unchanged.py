@@ -6,11 +6,11 @@ programs_matrix_test.py and by bench/run_compared.py.
 
 import os
 import re
+import select
 import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ Done = subprocess.CompletedProcess[str]
 
 @dataclass
 class Stage:
-    """Where one program runs: its far end, a folder that everybody may use, and what was compiled."""
+    """Where one program runs: its far end, a folder that everybody may use, and one for what is compiled."""
 
     fenced: Fenced
     folder: Path
@@ -96,33 +96,30 @@ def says(text: str) -> Callable[[Stage, Done], bool]:
     return lambda _, done: text in done.stdout
 
 
-def compiled(name: str, *words: object) -> Callable[[Stage], list[object]]:
-    return lambda stage: [stage.compiled / name, *words]
+def compiled(source: str, compiler: list[str], *words: object) -> Callable[[Stage], list[object]]:
+    """Compiled once for all ways."""
+
+    def command(stage: Stage) -> list[object]:
+        program = stage.compiled / Path(source).stem
+        if not program.exists():
+            go = {"CGO_ENABLED": "0", "GOCACHE": f"{stage.compiled}/cache", "GOPATH": f"{stage.compiled}/path"}
+            libraries = compiler[1:] if compiler[0] == "gcc" else []
+            front = compiler[:1] if compiler[0] == "gcc" else compiler
+            subprocess.run([*front, "-o", program, SOURCES / source, *libraries], check=True, env=ENVIRONMENT | go)
+        return [program, *words]
+
+    return command
 
 
 def always(*words: object) -> Callable[[Stage], list[object]]:
     return lambda _: list(words)
 
 
-def compile_all(folder: Path) -> None:
-    """Compiles the programs that need it, once for every mode; whoever lacks a compiler lacks its programs."""
-    environment = ENVIRONMENT | {"CGO_ENABLED": "0", "GOCACHE": f"{folder}/cache", "GOPATH": f"{folder}/path"}
-    for name, needs, *command in (
-        ("static_fetch", "gcc", "gcc", "-static", "-pthread", SOURCES / "static_fetch.c", "-o"),
-        ("io_uring_fetch", LIBURING, "gcc", SOURCES / "io_uring_fetch.c", "-luring", "-o"),
-        ("sendmmsg", "gcc", "gcc", SOURCES / "sendmmsg.c", "-o"),
-        ("go_fetch", "go", "go", "build", "-o"),
-    ):
-        if found(needs):
-            source = [SOURCES / "fetch.go"] if needs == "go" else []
-            subprocess.run([*command, folder / name, *source], check=True, env=environment)
-
-
 # --- git ---
 
 
 def repository(stage: Stage) -> None:
-    project = stage.fenced.repositories / "project"
+    project = stage.fenced.web.repositories / "project"
     git = ["git", "-C", project, "-c", "user.name=a", "-c", "user.email=a@example"]
     subprocess.run(["git", "init", "--quiet", project], check=True)
     (project / "read-me").write_text("cloned")
@@ -137,7 +134,7 @@ def git_http(stage: Stage) -> list[object]:
 
 def git_daemon(stage: Stage) -> list[object]:
     repository(stage)
-    place = [f"--base-path={stage.fenced.repositories}", f"--listen={FAR}", f"--port={GIT_PORT}"]
+    place = [f"--base-path={stage.fenced.web.repositories}", f"--listen={FAR}", f"--port={GIT_PORT}"]
     # Not by `git daemon`, which would leave it behind when it is ended itself.
     folder = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
     daemon = stage.daemon(*stage.fenced.far.prefix(), f"{folder}/git-daemon", "--export-all", *place)
@@ -194,7 +191,7 @@ def dig_elsewhere(stage: Stage) -> list[object]:
 
 def sendmmsg(stage: Stage) -> list[object]:
     stage.at_far(lambda: DatagramEcho(FAR, ECHO_PORT))
-    return [stage.compiled / "sendmmsg", HOST, ECHO_PORT]
+    return compiled("sendmmsg.c", ["gcc"], HOST, ECHO_PORT)(stage)
 
 
 # --- Peers ---
@@ -242,23 +239,22 @@ def is_traced(_: Stage, done: Done) -> bool:
 # --- Callers ---
 
 
-def called(host: str, port: int) -> socket.socket:
-    """Between two callers there is a moment in which the proxy does not listen."""
-    deadline = time.monotonic() + 20
+def called(place: tuple[str, int], control: socket.socket) -> socket.socket:
+    """A connection to there, as soon as somebody listens: between two callers there is a moment in which the proxy does not.
+    It is given up when the control connection ends."""
     while True:
         try:
-            return socket.create_connection((host, port), 20)
+            return socket.create_connection(place, 20)
         except ConnectionRefusedError:
-            if time.monotonic() > deadline:
+            if select.select([control], [], [], 0.01)[0]:
                 raise
-            time.sleep(0.01)
 
 
 def forking_server(stage: Stage) -> list[object]:
     def call_back(control: socket.socket) -> None:
         port = int(control.makefile().readline())
         for word in (b"one\n", b"two\n"):
-            with called(PROXY, port) as caller:
+            with called((PROXY, port), control) as caller:
                 caller.sendall(word)
                 control.sendall(caller.makefile("rb").readline())
 
@@ -291,9 +287,9 @@ PROGRAMS = [
     fetches("python", "/usr/bin/python3", always("/usr/bin/python3", SOURCES / "fetch.py", URL)),
     fetches("node", "node", always("node", SOURCES / "fetch.js", URL)),
     fetches("java", "java", always("java", "-Xshare:auto", SOURCES / "Fetch.java", URL)),
-    fetches("static C", "gcc", compiled("static_fetch", HOST)),
-    fetches("Go", "go", compiled("go_fetch", URL)),
-    fetches("io_uring", LIBURING, compiled("io_uring_fetch", HOST, 80)),
+    fetches("static C", "gcc", compiled("static_fetch.c", ["gcc", "-static"], HOST)),
+    fetches("Go", "go", compiled("fetch.go", ["go", "build"], URL)),
+    fetches("io_uring", LIBURING, compiled("io_uring_fetch.c", ["gcc", "-luring"], HOST, 80)),
     Program("sendmmsg", "gcc", sendmmsg, says("3 came back"), UDP),
     Program("aria2", "aria2c", aria2, has_download, (named("connect", 80),)),
     Program(

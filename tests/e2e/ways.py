@@ -68,14 +68,17 @@ def socksify(stage: Stage) -> list[str]:
     return ["env", *(f"{name}={value}" for name, value in settings.items()), "socksify"]
 
 
+LISTENING = ("ftp, active", "forking server")
 # What `stile` itself has.
 OWN = {
-    "stile run": Way(run(), lambda: run_knows("--via"), lacks=("ftp, active", "traceroute", "forking server")),
+    "stile run": Way(run(), lambda: run_knows("--via"), lacks=(*LISTENING, "traceroute")),
     "stile run --preload": Way(
-        run("--preload"), lambda: run_knows("--preload"), lacks=("ping", "traceroute", "static C", "Go", "io_uring")
+        run("--preload"),
+        lambda: run_knows("--preload"),
+        lacks=(*LISTENING, "ping", "traceroute", "static C", "Go", "io_uring"),
     ),
     "stile gateway": Way(
-        gateway, lambda: stile("gateway", "--help").returncode == 0, lacks=("ftp, active", "traceroute", "forking server"), routed=True
+        gateway, lambda: stile("gateway", "--help").returncode == 0, lacks=(*LISTENING, "traceroute"), routed=True
     ),
 }
 # Debian packages of the same names, socksify in dante-client.
