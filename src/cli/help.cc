@@ -107,7 +107,9 @@ std::string usage_of(const Command& command) {
     return fmt::format("{} [FLAGS] [--] {} [ARGUMENT...]", usage, command.operand.name);
   for (const Operand& operand : {command.operand, command.second_operand}) {
     if (operand.name.empty()) continue;
-    usage += operand.required ? fmt::format(" {}", operand.name) : fmt::format(" [{}]", operand.name);
+    const std::string_view more = operand.repeats ? "..." : "";
+    const std::string word = fmt::format("{}{}", operand.name, more);
+    usage += operand.required ? fmt::format(" {}", word) : fmt::format(" [{}]", word);
   }
   if (command.flags.size() > 1) usage += " [FLAGS]";
   return usage;

@@ -38,6 +38,7 @@ struct Operand {
   bool required = false;
   std::span<const std::string_view> choices = {};  // empty: any word
   bool takes_the_rest = false;  // a command of its own: all that stands from it, or from "--", on is no flag of ours
+  bool repeats = false;         // any number of them
 };
 
 struct Command {
@@ -61,7 +62,7 @@ struct Arguments {
   std::map<std::string, std::vector<std::string>, std::less<>> flags;  // by name; a switch has an empty list
   std::string operand;
   std::string second_operand;
-  std::vector<std::string> rest;  // from an operand on that takes it
+  std::vector<std::string> rest;  // from an operand on that takes it; all operands of one that repeats
 
   [[nodiscard]] bool has(std::string_view flag) const { return flags.contains(flag); }
   /// The last value, or nothing.

@@ -96,10 +96,11 @@ Answer unknown_word(std::string_view word, const Command* command) {
 std::optional<Answer> take_operand(const std::vector<std::string>& words, Arguments& arguments) {
   const Command& command = *arguments.command;
   for (const std::string& word : words) {
-    const bool is_first = !command.operand.name.empty() && arguments.operand.empty();
+    const bool is_first = !command.operand.name.empty() && (arguments.operand.empty() || command.operand.repeats);
     const bool is_second = !is_first && !command.second_operand.name.empty() && arguments.second_operand.empty();
     if (word.starts_with('-') || (!is_first && !is_second)) return unknown_word(word, &command);
     (is_first ? arguments.operand : arguments.second_operand) = word;
+    if (command.operand.repeats) arguments.rest.push_back(word);
   }
   if (arguments.operand.empty()) {
     if (!command.operand.required) return std::nullopt;

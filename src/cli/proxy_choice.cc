@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -33,12 +35,14 @@ std::optional<Given> given_url(const Arguments& arguments, const Environment& en
   return std::nullopt;
 }
 
-wire::NoProxy no_proxy_of(const Environment& environment) {
+void add_no_proxy(ProxyChoice& choice, const Environment& environment) {
   for (const std::string_view variable : client::no_proxy_variables) {
     const auto value = environment(variable);
-    if (value && !value->empty()) return wire::NoProxy::parse(*value);
+    if (!value || value->empty()) continue;
+    choice.no_proxy = wire::NoProxy::parse(*value);
+    choice.no_proxy_where = variable;
+    return;
   }
-  return {};
 }
 
 std::unexpected<std::string> unusable(std::string_view what, std::string_view why, std::string_view cure) {
@@ -101,6 +105,18 @@ std::expected<void, std::string> add_tls(route::Hop& proxy, const Arguments& arg
   return {};
 }
 
+std::shared_ptr<const route::UpstreamPlan> plan_of(route::Hop hop, std::size_t number) {
+  auto plan = std::make_shared<route::UpstreamPlan>();
+  plan->settings.name = number == 0 ? std::string("proxy") : fmt::format("proxy-{}", number + 1);
+  plan->settings.servers = {hop.url};
+  plan->settings.servers.front().password.reset();
+  plan->hops.push_back(std::move(hop));
+  return plan;
+}
+
+constexpr std::array<std::string_view, 5> flags_of_one_proxy{"--password-file", "--ca", "--certificate", "--key",
+                                                             "--gss-service"};
+
 }  // namespace
 
 std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments, const Environment& environment) {
@@ -117,7 +133,8 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
                                        error.why, error.cure));
   }
   ProxyChoice choice;
-  if (given->where != "--via") choice.no_proxy = no_proxy_of(environment);
+  choice.where = given->where;
+  if (given->where != "--via") add_no_proxy(choice, environment);
   if (given->where == "--via" && url->password) {
     choice.warning =
         "stile: warning: a password on the command line shows in the list of processes (put the URL into STILE_VIA, or "
@@ -138,6 +155,56 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
   if (auto added = add_gssapi(choice.proxy, arguments); !added) return std::unexpected(std::move(added.error()));
   if (auto added = add_tls(choice.proxy, arguments); !added) return std::unexpected(std::move(added.error()));
   return choice;
+}
+
+std::expected<std::vector<ProxyChoice>, std::string> choose_proxies(const Arguments& arguments,
+                                                                    const Environment& environment) {
+  const auto given = arguments.flags.find("--via");
+  const std::size_t count = given == arguments.flags.end() ? 1 : given->second.size();
+  for (const std::string_view flag : flags_of_one_proxy) {
+    if (count > 1 && arguments.has(flag)) {
+      return std::unexpected(fmt::format("stile: cannot use {}: there are several proxies (give one --via)", flag));
+    }
+  }
+  std::vector<ProxyChoice> choices;
+  for (std::size_t i = 0; i < count; ++i) {
+    Arguments one = arguments;
+    if (given != arguments.flags.end()) one.flags["--via"] = {given->second[i]};
+    auto choice = choose_proxy(one, environment);
+    if (!choice) return std::unexpected(std::move(choice.error()));
+    choices.push_back(*std::move(choice));
+  }
+  return choices;
+}
+
+route::UpstreamPlans way_through(std::vector<ProxyChoice> choices) {
+  route::UpstreamPlans way;
+  for (ProxyChoice& choice : choices) way.push_back(plan_of(std::move(choice.proxy), way.size()));
+  return way;
+}
+
+std::string text_of(const std::vector<ProxyChoice>& choices) {
+  std::string way;
+  for (const ProxyChoice& choice : choices) way += (way.empty() ? "" : " > ") + choice.proxy.url.to_string();
+  return way;
+}
+
+void warn(const std::vector<ProxyChoice>& choices, bool of_names) {
+  for (const ProxyChoice& choice : choices) {
+    if (!choice.warning.empty()) fmt::print(stderr, "{}\n", choice.warning);
+    if (of_names && !choice.proxy.url.resolves_names) {
+      fmt::print(stderr, "stile: warning: names are looked up here, by this host's resolver, for {} (write socks5h)\n",
+                 choice.proxy.url.to_string());
+    }
+  }
+}
+
+void tell_of_no_proxy(const Environment& environment) {
+  for (const std::string_view variable : client::no_proxy_variables) {
+    if (const auto value = environment(variable); value && !value->empty()) {
+      fmt::print(stderr, "stile: {} is not followed: there is no way but the proxy\n", variable);
+    }
+  }
 }
 
 void conceal_passwords(std::span<char* const> words) noexcept {

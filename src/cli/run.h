@@ -24,6 +24,7 @@ namespace stile::cli {
 [[nodiscard]] int run_connect(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_ping(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_trace(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_forward(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_program(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_bench(const Arguments& arguments, const Environment& environment);
 

@@ -44,48 +44,9 @@ std::vector<std::string> environment_inside() {
   return entries;
 }
 
-std::shared_ptr<const route::UpstreamPlan> plan_of(route::Hop hop, std::size_t number) {
-  auto plan = std::make_shared<route::UpstreamPlan>();
-  plan->settings.name = number == 0 ? std::string("proxy") : fmt::format("proxy-{}", number + 1);
-  plan->settings.servers = {hop.url};
-  plan->settings.servers.front().password.reset();
-  plan->hops.push_back(std::move(hop));
-  return plan;
-}
-
-constexpr std::array<std::string_view, 5> flags_of_one_proxy{"--password-file", "--ca", "--certificate", "--key",
-                                                             "--gss-service"};
-
-/// Each of the proxies, as the commands that go through one choose it. The error is a whole message.
-std::expected<std::vector<ProxyChoice>, std::string> choose_proxies(const Arguments& arguments,
-                                                                    const Environment& environment) {
-  const auto given = arguments.flags.find("--via");
-  const std::size_t count = given == arguments.flags.end() ? 1 : given->second.size();
-  for (const std::string_view flag : flags_of_one_proxy) {
-    if (count > 1 && arguments.has(flag)) {
-      return std::unexpected(fmt::format("stile: cannot use {}: there are several proxies (give one --via)", flag));
-    }
-  }
-  std::vector<ProxyChoice> choices;
-  for (std::size_t i = 0; i < count; ++i) {
-    Arguments one = arguments;
-    if (given != arguments.flags.end()) one.flags["--via"] = {given->second[i]};
-    auto choice = choose_proxy(one, environment);
-    if (!choice) return std::unexpected(std::move(choice.error()));
-    choices.push_back(*std::move(choice));
-  }
-  return choices;
-}
-
 void tell(const std::vector<ProxyChoice>& choices, const Environment& environment) {
-  std::string way;
-  for (const ProxyChoice& choice : choices) way += (way.empty() ? "" : " > ") + choice.proxy.url.to_string();
-  fmt::print(stderr, "stile: in a private network, through {}\n", way);
-  for (const std::string_view variable : {"no_proxy", "NO_PROXY"}) {
-    if (const auto value = environment(variable); value && !value->empty()) {
-      fmt::print(stderr, "stile: {} is not followed: there is no way but the proxy\n", variable);
-    }
-  }
+  fmt::print(stderr, "stile: in a private network, through {}\n", text_of(choices));
+  tell_of_no_proxy(environment);
 }
 
 }  // namespace
@@ -97,16 +58,9 @@ int run_program(const Arguments& arguments, const Environment& environment) {
                       .environment = environment_inside(),
                       .upstreams = {},
                       .tells = arguments.has("--verbose")};
-  for (const ProxyChoice& choice : *choices) {
-    if (!choice.warning.empty()) fmt::print(stderr, "{}\n", choice.warning);
-    if (!choice.proxy.url.resolves_names) {
-      fmt::print(stderr, "stile: warning: names are looked up here, by this host's resolver, for {} (write socks5h)\n",
-                 choice.proxy.url.to_string());
-    }
-  }
+  warn(*choices, true);
   if (plan.tells) tell(*choices, environment);
-  for (ProxyChoice& choice : *choices)
-    plan.upstreams.push_back(plan_of(std::move(choice.proxy), plan.upstreams.size()));
+  plan.upstreams = way_through(*std::move(choices));
   const auto ended = netns::run_command(plan);
   if (ended) return *ended;
   const netns::RunRefusal& refusal = ended.error();

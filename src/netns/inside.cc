@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "netns/stand_in_names.h"
+#include "resolve/stand_in_names.h"
+#include "sys/diverted_socket.h"
 
 namespace stile::netns {
 namespace {
@@ -24,6 +25,8 @@ std::string packet_rules() {
     meta l4proto { tcp, udp } th dport NAME_PORT accept
     icmp type echo-request accept
     icmpv6 type echo-request accept
+    meta mark ARRIVING accept
+    tcp flags & (syn | ack) != syn accept
     meta nfproto ipv4 meta l4proto tcp tproxy ip to OWN_V4:ENTRANCE accept
     meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [OWN_V6]:ENTRANCE accept
     meta nfproto ipv4 meta l4proto udp tproxy ip to OWN_V4:ENTRANCE accept
@@ -42,15 +45,16 @@ std::string packet_rules() {
   }
 }
 )";
-  replace(text, "OWN_V4", own_v4().to_string());
-  replace(text, "OWN_V6", own_v6().to_string());
+  replace(text, "OWN_V4", resolve::own_v4().to_string());
+  replace(text, "OWN_V6", resolve::own_v6().to_string());
   replace(text, "NAME_PORT", std::to_string(name_port));
+  replace(text, "ARRIVING", std::to_string(sys::arriving_mark));
   replace(text, "ENTRANCE", std::to_string(entrance_port));
   return text;
 }
 
 std::string resolv_conf() {
-  return "nameserver " + own_v4().to_string() + "\n";
+  return "nameserver " + resolve::own_v4().to_string() + "\n";
 }
 
 std::string nsswitch_conf(std::string_view own) {

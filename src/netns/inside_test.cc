@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "netns/stand_in_names.h"
+#include "resolve/stand_in_names.h"
 
 namespace stile::netns {
 namespace {
@@ -11,6 +11,7 @@ TEST(Inside, RulesNameTheNetworksOwn) {
   const std::string rules = packet_rules();
   EXPECT_EQ(rules.find("OWN_"), std::string::npos);
   EXPECT_EQ(rules.find("_PORT"), std::string::npos);
+  EXPECT_EQ(rules.find("ARRIVING"), std::string::npos);
   EXPECT_NE(rules.find("tproxy ip to 198.18.0.1:61080 accept"), std::string::npos);
   EXPECT_NE(rules.find("tproxy ip6 to [fd73:7469:6c65::1]:61080 accept"), std::string::npos);
   EXPECT_NE(rules.find("policy drop"), std::string::npos);

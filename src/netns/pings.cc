@@ -45,7 +45,7 @@ class Pings::Entrance {
     for (std::size_t i = 0; i < limits::echo_batch_max; ++i) {
       const auto received = sys::receive_echo_request(requests_.get(), family_, room_);
       if (!received) break;
-      of_.arrived(*this, received->from.address, received->called.address, ConstBytes(room_).first(received->octets));
+      of_.arrived(*this, *received, ConstBytes(room_).first(received->octets));
     }
     of_.engine_.wait(watch_, engine::Interest::readable);
   }
@@ -155,7 +155,8 @@ class Pings::Run final : private client::ProbeShow {
   bool ending_ = false;
 };
 
-Pings::Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy, StandInNames& names)
+Pings::Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy,
+             resolve::StandInNames& names)
     : engine_(engine), resolver_(resolver), proxy_(proxy), names_(names) {}
 
 Pings::~Pings() = default;
@@ -170,11 +171,16 @@ void Pings::stop() noexcept {
   for (auto run = runs_.begin(); run != runs_.end();) (run++)->second->end();  // it may be released by that
 }
 
-void Pings::arrived(Entrance& entrance, const Address& from, const Address& called, ConstBytes message) {
+void Pings::arrived(Entrance& entrance, const sys::AddressedDatagram& request, ConstBytes message) {
+  const Address& from = request.from.address;
+  const Address& called = request.called.address;
   const auto echo = wire::decode_echo_request(entrance.family(), message);
   if (!echo || echo->payload.size() > wire::udp_packet_payload_octets_max || from.family() != called.family()) return;
-  if (is_loopback(called) || called == own_v4() || called == own_v6()) {
+  if (is_loopback(called) || called == resolve::own_v4() || called == resolve::own_v6()) {
     return entrance.reply(called, from, *echo);
+  }
+  if (traces_ != nullptr && traces_->takes(called, request.hops)) {
+    return traces_->ask(from, called, request.hops, *echo);
   }
   if (proxy_ == nullptr || names_.is_lost(called)) return;
   const Host target = names_.host_of(called);

@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "engine/epoll/epoll_engine.h"
-#include "netns/stand_in_names.h"
+#include "netns/traces.h"
 #include "resolve/resolver.h"
+#include "resolve/stand_in_names.h"
 #include "route/chain.h"
+#include "sys/diverted_socket.h"
 #include "sys/unique_fd.h"
 
 namespace stile::netns {
@@ -22,12 +24,15 @@ namespace stile::netns {
 class Pings {
  public:
   /// All outlive it. `proxy`: nullptr where there is none that could be asked; then loopback alone answers.
-  Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy, StandInNames& names);
+  Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy,
+        resolve::StandInNames& names);
   Pings(const Pings&) = delete;
   Pings& operator=(const Pings&) = delete;
   /// When it is quiet.
   ~Pings();
 
+  /// Takes those that are probes of a trace; outlives it. Before `serve`.
+  void trace_by(Traces& traces) noexcept { traces_ = &traces; }
   /// Those of one family: sys::open_echo_requests and sys::open_packet_source.
   void serve(Family family, sys::UniqueFd requests, sys::UniqueFd source);
   /// Ends all; the engine is stopped when it is quiet.
@@ -38,13 +43,14 @@ class Pings {
   class Entrance;
   class Run;
 
-  void arrived(Entrance& entrance, const Address& from, const Address& called, ConstBytes message);
+  void arrived(Entrance& entrance, const sys::AddressedDatagram& request, ConstBytes message);
   void ended(const Run& run) noexcept;
 
   engine::EpollEngine& engine_;
   resolve::Resolver& resolver_;
   const route::Hop* proxy_;
-  StandInNames& names_;
+  resolve::StandInNames& names_;
+  Traces* traces_ = nullptr;
   std::vector<std::unique_ptr<Entrance>> entrances_;
   std::map<Host, std::unique_ptr<Run>> runs_;  // by whom they are about
   bool stopping_ = false;

@@ -1,6 +1,7 @@
 #include "netns/run_command.h"
 
 #include <csignal>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -9,12 +10,15 @@
 #include "engine/epoll/epoll_engine.h"
 #include "netns/datagrams.h"
 #include "netns/inside.h"
+#include "netns/listeners.h"
 #include "netns/name_server.h"
 #include "netns/pings.h"
-#include "netns/stand_in_names.h"
+#include "netns/traces.h"
 #include "observe/record_sink.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
+#include "resolve/stand_in_names.h"
+#include "server/through_upstreams.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
 #include "sys/file.h"
@@ -23,6 +27,8 @@
 #include "sys/private_files.h"
 #include "sys/private_network.h"
 #include "sys/process_limits.h"
+#include "sys/record_socket.h"
+#include "sys/socket_calls.h"
 #include "sys/terminal.h"
 
 namespace stile::netns {
@@ -46,7 +52,9 @@ enum Socket : std::size_t {
   echoes_v4,
   echoes_v6,
   replies_v4,
-  replies_v6
+  replies_v6,
+  errors_v4,
+  errors_v6
 };
 
 // The steps of preparing the command.
@@ -64,20 +72,22 @@ const std::vector<std::string>& asking_folders() {
 sys::PrivateNetworkPlan network_plan() {
   const Address any_v4;
   const Address any_v6 = *Address::parse("::");
-  return {.addresses = {own_v4(), own_v6()},
+  return {.addresses = {resolve::own_v4(), resolve::own_v6()},
           .rules = packet_rules(),
-          .openings = {{Kind::diverted_listener, {own_v4(), entrance_port}},
-                       {Kind::diverted_listener, {own_v6(), entrance_port}},
+          .openings = {{Kind::diverted_listener, {resolve::own_v4(), entrance_port}},
+                       {Kind::diverted_listener, {resolve::own_v6(), entrance_port}},
                        {Kind::addressed_datagrams, {any_v4, name_port}},
                        {Kind::addressed_datagrams, {any_v6, name_port}},
                        {Kind::diverted_listener, {any_v4, name_port}},
                        {Kind::diverted_listener, {any_v6, name_port}},
-                       {Kind::addressed_datagrams, {own_v4(), entrance_port}},
-                       {Kind::addressed_datagrams, {own_v6(), entrance_port}},
+                       {Kind::addressed_datagrams, {resolve::own_v4(), entrance_port}},
+                       {Kind::addressed_datagrams, {resolve::own_v6(), entrance_port}},
                        {Kind::packet_source, {any_v4, 0}},
                        {Kind::packet_source, {any_v6, 0}},
                        {Kind::echo_requests, {any_v4, 0}},
                        {Kind::echo_requests, {any_v6, 0}},
+                       {Kind::packet_source, {any_v4, 0}},
+                       {Kind::packet_source, {any_v6, 0}},
                        {Kind::packet_source, {any_v4, 0}},
                        {Kind::packet_source, {any_v6, 0}}}};
 }
@@ -141,52 +151,21 @@ RunRefusal refusal_of(const sys::CommandRefusal& refused, const std::string& com
 
 // ── the server ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-// What the program means by an inside address is for the proxy to say. Addresses that stand for no name any longer are
-// nobody's.
-policy::Policy policy_through(const route::UpstreamPlans& upstreams) {
-  std::string via;
-  policy::Upstreams traits;
-  for (const auto& upstream : upstreams) {
-    via += (via.empty() ? "" : " > ") + upstream->settings.name;
-    traits.emplace(upstream->settings.name,
-                   policy::UpstreamTraits{.takes_names = upstream->settings.takes_names(), .hops = 1});
-  }
-  const std::string rules = "stand-in: deny anyone to " + std::string(stand_in_prefix_v4) + ", [" +
-                            std::string(stand_in_prefix_v6) +
-                            "]\n"
-                            "proxy: allow anyone to any:1-65535, private:1-65535, loopback:1-65535, "
-                            "link-local:1-65535, cgnat:1-65535, multicast:1-65535, metadata:1-65535, reserved:1-65535 "
-                            "via " +
-                            via + "\n";
-  auto policy = policy::Policy::compile(rules, {}, traits);
-  STILE_ASSERT(policy.has_value());
-  return *std::move(policy);
+/// Addresses that stand for no name any longer are nobody's.
+std::string stand_in_rule() {
+  return "stand-in: deny anyone to " + std::string(resolve::stand_in_prefix_v4) + ", [" +
+         std::string(resolve::stand_in_prefix_v6) + "]\n";
 }
 
-std::vector<std::string> names_of(const route::UpstreamPlans& upstreams) {
-  std::vector<std::string> names;
-  for (const auto& upstream : upstreams) names.push_back(upstream->settings.name);
-  return names;
-}
-
-/// The one that can be asked to ping; nullptr: there is none.
+/// The one that can be asked to ping, and to trace; nullptr: there is none.
 const route::Hop* pinging_proxy(const route::UpstreamPlans& upstreams) {
   if (upstreams.size() != 1) return nullptr;
   const route::Hop& hop = upstreams.front()->hops.front();
   return hop.url.protocol == wire::ProxyProtocol::socks5 ? &hop : nullptr;
 }
 
-std::shared_ptr<server::Common> common_of(const route::UpstreamPlans& upstreams) {
-  auto common = std::make_shared<server::Common>();
-  common->policy = std::make_shared<const policy::Policy>(policy_through(upstreams));
-  common->live_sockets = std::make_shared<relay::LiveSockets>();
-  common->probe_gate = std::make_shared<server::ProbeGate>();
-  common->upstreams = upstreams;
-  common->limits.half_closed = Duration::zero();
-  // There is one source, and it is this program's own.
-  common->limits.sessions_per_source = common->limits.sessions;
-  common->limits.sessions_per_listener = common->limits.sessions;
-  return common;
+void tell(bool wanted, const std::string& what) {
+  if (wanted) std::fputs(("stile: " + what + "\n").c_str(), stderr);
 }
 
 /// Tells of each connection on standard error.
@@ -201,32 +180,55 @@ class Teller final : public server::Reporter {
   observe::RecordSink& sink_;
 };
 
+class Called final : public server::CalledHosts {
+ public:
+  explicit Called(resolve::StandInNames& names) noexcept : names_(names) {}
+  [[nodiscard]] Host host_of(const Address& called) override { return names_.host_of(called); }
+
+ private:
+  resolve::StandInNames& names_;
+};
+
 /// The server and the command, in the order of construction.
 class Run {
  public:
   Run(engine::EpollEngine& engine, resolve::CaresResolver& dns, server::Reporter* reporter,
-      sys::ForegroundCommand& command, sys::SignalQueue& signals, const route::UpstreamPlans& upstreams)
+      sys::ForegroundCommand& command, sys::SignalQueue& signals, const sys::PrivateNetwork& network,
+      const route::UpstreamPlans& upstreams)
       : engine_(engine),
         command_(command),
         signals_(signals),
         resolver_(engine, dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"}),
         answers_(names_, own_name()),
         name_server_(engine, answers_),
-        common_(common_of(upstreams)),
+        common_(server::common_through(upstreams, stand_in_rule())),
         upstreams_(engine, resolver_),
-        datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = names_of(upstreams)}, names_, reporter),
+        datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = server::names_of(upstreams)}, names_, reporter),
         pings_(engine, resolver_, pinging_proxy(upstreams), names_),
-        worker_(engine, resolver_, counters_, reporter, common_) {
+        traces_(engine, resolver_, pinging_proxy(upstreams), names_),
+        worker_(engine, resolver_, counters_, reporter, common_),
+        listeners_({.engine = engine,
+                    .resolver = resolver_,
+                    .upstreams = upstreams_,
+                    .via = server::names_of(upstreams),
+                    .names = names_,
+                    .network = network,
+                    .worker = worker_,
+                    .reporter = reporter,
+                    .tell = [reporter](const std::string& what) { tell(reporter != nullptr, what); }}) {
     signal_watch_.bind<&Run::on_signal>(this);
     command_watch_.bind<&Run::on_command>(this);
     resolver_closed_.bind<&Run::on_resolver_closed>(this);
     datagrams_deadline_.bind<&Run::on_datagrams_deadline>(this);
     upstreams_.use(upstreams);
+    datagrams_.trace_by(traces_);
+    pings_.trace_by(traces_);
   }
 
-  void serve(std::vector<sys::UniqueFd> sockets) {
-    listen(std::move(sockets[entrance_v4]), own_v4());
-    listen(std::move(sockets[entrance_v6]), own_v6());
+  /// `calls`: not open where they cannot be heard.
+  void serve(std::vector<sys::UniqueFd> sockets, sys::UniqueFd calls) {
+    listen(std::move(sockets[entrance_v4]), resolve::own_v4());
+    listen(std::move(sockets[entrance_v6]), resolve::own_v6());
     for (const Socket one : {names_v4, names_v6}) {
       if (sockets[one]) name_server_.serve_datagrams(std::move(sockets[one]));
     }
@@ -242,6 +244,9 @@ class Run {
     if (sockets[echoes_v6]) {
       pings_.serve(Family::ipv6, std::move(sockets[echoes_v6]), std::move(sockets[replies_v6]));
     }
+    traces_.answer_by(Family::ipv4, std::move(sockets[errors_v4]));
+    traces_.answer_by(Family::ipv6, std::move(sockets[errors_v6]));
+    if (calls) listeners_.serve(std::move(calls), entrances_.front());
   }
 
   /// Until the command has ended, and what it sent has been delivered.
@@ -266,7 +271,7 @@ class Run {
     engine_.take(listening, std::move(fd), engine::EpollEngine::Role::listener);
     const Endpoint local{at, entrance_port};
     entrances_.push_back(local.to_string());
-    worker_.listen_diverted(listening, local, entrances_.back(), names_);
+    worker_.listen_diverted(listening, local, entrances_.back(), called_);
   }
 
   // A terminal's signals reach the command by themselves.
@@ -300,6 +305,7 @@ class Run {
     ending->limits.drain = limits::run_end_total;
     worker_.adopt(std::move(ending));
     name_server_.stop();
+    listeners_.stop();
     worker_.request_drain();
   }
 
@@ -307,7 +313,9 @@ class Run {
     datagrams_.finish();
     engine_.start_timer(datagrams_deadline_, engine_.now() + limits::run_end_quiet);
     pings_.stop();
-    while (!datagrams_.quiet() || !pings_.quiet()) engine_.run();
+    traces_.stop();
+    listeners_.stop();
+    while (!datagrams_.quiet() || !pings_.quiet() || !traces_.quiet() || !listeners_.quiet()) engine_.run();
     engine_.cancel(datagrams_deadline_);
     upstreams_.stop();
   }
@@ -321,15 +329,18 @@ class Run {
   sys::ForegroundCommand& command_;
   sys::SignalQueue& signals_;
   resolve::CachingResolver resolver_;
-  StandInNames names_;
-  NameAnswers answers_;
+  resolve::StandInNames names_;
+  Called called_{names_};
+  resolve::NameAnswers answers_;
   NameServer name_server_;
   observe::Counters counters_;
   std::shared_ptr<const server::Common> common_;
   route::Upstreams upstreams_;
   Datagrams datagrams_;
   Pings pings_;
+  Traces traces_;
   server::Worker worker_;
+  Listeners listeners_;
   engine::Timer datagrams_deadline_;
   engine::Socket signal_watch_;
   engine::Socket command_watch_;
@@ -345,10 +356,13 @@ std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
   auto network = sys::PrivateNetwork::create(network_plan());
   if (!network) return std::unexpected(refusal_of(network.error()));
   const std::vector<sys::PrivateFile> files = private_files();
+  auto calls = sys::record_pair();
+  if (!calls) return std::unexpected(cannot_start(calls.error()));
   auto command =
       sys::ForegroundCommand::fork(plan.words, plan.environment, [&]() -> std::optional<sys::ForegroundCommand::Fault> {
         if (auto entered = network->enter(); !entered) return {{enter_network, entered.error()}};
         if (auto seen = sys::see_private_files(files, asking_folders()); !seen) return {{see_files, seen.error()}};
+        (void)sys::send_descriptor(calls->there.get(), sys::hear_socket_calls());
         return std::nullopt;
       });
   if (!command) return std::unexpected(cannot_start(command.error()));
@@ -366,8 +380,12 @@ std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
   if (!dns) return std::unexpected(cannot_start(dns.error()));
   // What it connects to before there is a server waits for it.
   if (const auto refused = command->start()) return std::unexpected(refusal_of(*refused, plan.words.front()));
-  Run run(**engine, **dns, plan.tells ? &teller : nullptr, *command, *signals, plan.upstreams);
-  run.serve(std::move(network->sockets));
+  auto heard = sys::receive_descriptor(calls->here.get());
+  if (!heard)
+    tell(plan.tells, "programs listen inside only: this system does not let their calls be heard: " +
+                         std::string(sys::describe(heard.error())));
+  Run run(**engine, **dns, plan.tells ? &teller : nullptr, *command, *signals, *network, plan.upstreams);
+  run.serve(std::move(network->sockets), heard ? *std::move(heard) : sys::UniqueFd());
   return run.work();
 }
 

@@ -280,6 +280,15 @@ void RecordSink::write(const Record& record) noexcept {
   }
 }
 
+void RecordSink::write_lines(std::string_view lines) noexcept {
+  if (writer_ == nullptr) return;
+  try {
+    writer_->append(lines);
+  } catch (...) {
+    writer_->lose(static_cast<std::uint64_t>(std::ranges::count(lines, '\n')));
+  }
+}
+
 bool RecordSink::wants_records() const noexcept {
   return writer_ != nullptr;
 }

@@ -31,6 +31,8 @@ class RecordSink {
 
   /// From any thread. Copies the record; drops it when the ring is full.
   void write(const Record& record) noexcept;
+  /// Likewise whole lines of the caller's own.
+  void write_lines(std::string_view lines) noexcept;
 
   /// False when records are discarded unread: callers may spare themselves making them.
   [[nodiscard]] bool wants_records() const noexcept;

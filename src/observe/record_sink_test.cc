@@ -188,6 +188,14 @@ TEST(RecordSink, TheDescriptorStaysBlockingForItsOtherUsers) {
   EXPECT_EQ(::fcntl(pipe.writer(), F_GETFL) & O_NONBLOCK, 0);
 }
 
+TEST(RecordSink, LinesOfTheCallersOwnKeepTheirPlace) {
+  Pipe pipe;
+  const auto sink = RecordSink::create(pipe.writer(), RecordFormat::text).value();
+  sink->write_lines("one\ntwo\n");
+  sink->write(record_of(7));
+  EXPECT_TRUE(pipe.read_until("denied").starts_with("one\ntwo\n"));
+}
+
 TEST(RecordSink, ALineLargerThanTheRingIsLost) {
   Pipe pipe;
   const auto sink = RecordSink::create(pipe.writer(), RecordFormat::json, 100).value();

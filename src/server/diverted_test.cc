@@ -55,7 +55,10 @@ enum class Told : std::uint8_t { nothing, fin, reset };
 
 class World : public WorkerRig {
  public:
-  explicit World(const std::string& host, std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory)
+  /// What the clients mean is said by the hosts, or by the listener.
+  enum class By : std::uint8_t { hosts, listener };
+  explicit World(const std::string& host, std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory,
+                 By by = By::hosts)
       : WorkerRig(entrance), hosts_(host) {
     worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &ledger, common_of(rules));
     {
@@ -63,7 +66,11 @@ class World : public WorkerRig {
       EXPECT_TRUE(engine_.listen(listener_.socket, {origin, called.port}, {}));
       EXPECT_TRUE(engine_.listen(entrance_.socket, called, {}));
     }
-    worker_->listen_diverted(entrance_.socket, entrance, "entrance", hosts_);
+    if (by == By::hosts) {
+      worker_->listen_diverted(entrance_.socket, entrance, "entrance", hosts_);
+    } else {
+      worker_->listen_forwarding(entrance_.socket, called, "entrance", {hosts_.host, 8080});
+    }
     worker_->start();
     if (fail_nth != 0) engine_.fail_nth(engine_.calls() + fail_nth, Error{kind, 0});
   }
@@ -81,6 +88,35 @@ class World : public WorkerRig {
     engine_.connect_from(source);
     EXPECT_TRUE(engine_.connect(client_.socket, called));
     engine_.connect_from(std::nullopt);
+  }
+  /// A session that was arranged between the client and the target, who both wait.
+  void arrange() {
+    struct Ends {
+      explicit Ends(engine::SimEngine& engine) {
+        for (protect::Line* const one : {&program, &peer}) {
+          one->bind<&Ends::on_connected>(this);
+          EXPECT_TRUE(engine.connect(one->socket(), {origin, called.port}));
+        }
+      }
+      void on_connected(engine::Status) {}
+      protect::Line program;
+      protect::Line peer;
+    } ends(engine_);
+    engine_.run_for(10ms);
+    for (protect::Line* const one : {&ends.program, &ends.peer}) EXPECT_TRUE(engine_.connect_result(one->socket()));
+    {
+      const engine::SimEngine::Bystander ours(engine_);
+      EXPECT_TRUE(engine_.try_accept(listener_.socket, client_.socket));
+      EXPECT_TRUE(engine_.try_accept(listener_.socket, target_.socket));
+    }
+    worker_->carry(ends.program, ends.peer,
+                   {.listener = "entrance",
+                    .client = called,
+                    .command = "bind",
+                    .target = {origin, 21},
+                    .dialled = {origin, 20},
+                    .route = "proxy",
+                    .passage = {}});
   }
   void pass(Duration time) {
     engine_.run_for(time);
@@ -191,6 +227,24 @@ TEST(Diverted, ARefusalIsAReset) {
   }
 }
 
+TEST(Diverted, WhatWasArrangedIsASessionLikeOthers) {
+  World world("192.0.2.10");
+  world.arrange();
+  world.say("question");
+  world.pass(1s);
+  EXPECT_EQ(world.target_heard, "question");
+  world.answer("answer");
+  world.pass(1s);
+  EXPECT_EQ(world.client_heard, "answer");
+  world.close_target();
+  world.pass(1s);
+  EXPECT_EQ(world.told, Told::fin);
+  world.close_client();
+  world.pass(1s);
+  EXPECT_EQ(world.ledger.target, "192.0.2.10:21");
+  EXPECT_EQ(world.ledger.entries, (std::vector{observe::Event::session_start, observe::Event::session_end}));
+}
+
 // Whatever fails, the client gets all of it, or a reset: never an end that would pass for its target's.
 TEST(Diverted, EveryCallMayFail) {
   const auto run = [](World& world) {
@@ -224,6 +278,35 @@ TEST(Diverted, EveryCallMayFail) {
       }
     }
   }
+}
+
+// Of a listener with one target, whatever address its clients called.
+TEST(Forwarded, IsCarriedToTheListenersTarget) {
+  World world("www.example", 0, {}, World::By::listener);
+  world.know("www.example");
+  world.connect();
+  world.say("question");
+  world.pass(1s);
+  EXPECT_EQ(world.target_heard, "question");
+  world.answer("answer");
+  world.pass(1s);
+  EXPECT_EQ(world.client_heard, "answer");
+  EXPECT_EQ(world.ledger.target, "www.example:8080");
+  world.close_target();
+  world.pass(1s);
+  EXPECT_EQ(world.told, Told::fin);
+  world.close_client();
+  world.pass(1s);
+  EXPECT_EQ(world.ledger.entries, (std::vector{observe::Event::session_start, observe::Event::session_end}));
+}
+
+TEST(Forwarded, ARefusalIsAReset) {
+  World world("192.0.2.11", 0, {}, World::By::listener);
+  world.connect();
+  world.say("question");
+  world.pass(1min);
+  EXPECT_EQ(world.told, Told::reset);
+  EXPECT_EQ(world.ledger.reason, Reason::dial_refused);
 }
 
 }  // namespace

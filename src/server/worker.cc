@@ -46,6 +46,7 @@ struct Worker::Listener {
   Admission admission;
   bool is_local = false;         // a Unix-domain socket
   CalledHosts* hosts = nullptr;  // of diverted clients; nullptr: they are none
+  std::optional<Target> target;  // where all of its clients are carried
 
   void on_ready(engine::Status status) {
     if (status == engine::Status::done && socket.is_open()) return worker->accept_from(*this);
@@ -165,6 +166,15 @@ void Worker::listen_diverted(engine::Socket& listening, const Endpoint& local, c
   open_for_business(listener);
 }
 
+void Worker::listen_forwarding(engine::Socket& listening, const std::optional<Endpoint>& local, const std::string& name,
+                               const Target& target) {
+  Listener& listener = add_listener(name, local.value_or(local_endpoint), {});
+  listener.is_local = !local;
+  listener.target = target;
+  engine_.move(listening, listener.socket);
+  open_for_business(listener);
+}
+
 void Worker::open_for_business(Listener& listener) {
   if (!started_) return;
   if (stage_ != Stage::serving) return engine_.close(listener.socket);
@@ -248,9 +258,42 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   (last_ != nullptr ? last_->next_ : first_) = connection;
   last_ = connection;
   ++connections_;
+  if (listener.target) return connection->begin_diverted(accepted, *listener.target);
   if (listener.hosts == nullptr) return connection->begin(accepted);
   const Endpoint called = engine_.local_endpoint(accepted).value_or(Endpoint{});
   connection->begin_diverted(accepted, {listener.hosts->host_of(called.address), called.port});
+}
+
+void Worker::carry(protect::Line& client, protect::Line& target, Arranged about) {
+  STILE_ASSERT(!common_->reloadable);
+  const auto listener = std::ranges::find(listeners_, about.listener, [](const auto& one) { return one->name; });
+  STILE_ASSERT(listener != listeners_.end());
+  Claim claim;
+  const Holder holder{.listener = (*listener)->sessions, .source = {}, .user = {}};
+  if (claim.enter(*usage_, holder, common_->limits) != Reason::none) {
+    client.abort(engine_);
+    return target.abort(engine_);
+  }
+  auto info = std::make_unique<SessionInfo>();
+  info->id = engine_.random();
+  info->began = engine_.now();
+  info->client = about.client;
+  info->dialled = about.dialled;
+  info->listener = (*listener)->index;
+  info->protocol = session::name(session::Protocol::transparent);
+  info->command = about.command;
+  info->target = about.target.to_string();
+  info->route = std::move(about.route);
+  info->passage = std::move(about.passage);
+  SessionInfo* const context = keep((*listener)->index, std::move(claim), std::move(info));
+  if (reporter_ != nullptr) {
+    observe::Record record{.event = observe::Event::session_start};
+    record.reply = ReplyCode::succeeded;
+    report(record, *context);
+  }
+  counters_.sessions.add();
+  counters_.sessions_open.add();
+  relay_.start(client, target, {}, context);
 }
 
 // ── who may ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -173,7 +173,25 @@ class Worker final : public relay::TunnelOwner {
   /// taken to have reached `local`, and know of no proxy: what is denied or fails ends with RST. `hosts` outlives the
   /// worker.
   void listen_diverted(engine::Socket& listening, const Endpoint& local, const std::string& name, CalledHosts& hosts);
-  /// The same for an IP listener that is open already and was bound to `local`.
+  /// Takes over a listening socket, of a Unix-domain one without `local`, whose clients know of no proxy either and are
+  /// all carried to `target`.
+  void listen_forwarding(engine::Socket& listening, const std::optional<Endpoint>& local, const std::string& name,
+                         const Target& target);
+  /// A session that its owner has arranged by other means than a request.
+  struct Arranged {
+    std::string_view listener;  // for whose clients it counts, by its name
+    Endpoint client;
+    std::string_view command;  // a constant, as the protocol's name
+    Target target;
+    Endpoint dialled;
+    std::string route;
+    route::Passage passage;
+  };
+  /// Carries octets between the two, as a session that has been granted; both are closed instead where a limit forbids
+  /// it. For a server whose configuration is not reloaded (asserted).
+  void carry(protect::Line& client, protect::Line& target, Arranged about);
+
+  /// As `listen`, for an IP listener that is open already and was bound to `local`.
   void listen_at(engine::Socket& listening, const Endpoint& local, Admission admission);
   /// From now on, what clients of the listener of this name may do.
   void admit(std::string_view listener, Admission admission);

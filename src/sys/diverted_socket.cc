@@ -57,11 +57,11 @@ Result<void> bind_to(int fd, const Endpoint& local) noexcept {
   return {};
 }
 
-/// Room for what these sockets tell beside a datagram, its address and what was lost before it, and for what they are
-/// told.
+/// Room for what these sockets tell beside a datagram, its address, its hops and what was lost before it, and for what
+/// they are told.
 union Control {
   cmsghdr header;  // aligns it
-  std::array<char, CMSG_SPACE(sizeof(sockaddr_in6)) + CMSG_SPACE(sizeof(std::uint32_t))> octets;
+  std::array<char, CMSG_SPACE(sizeof(sockaddr_in6)) + 2 * CMSG_SPACE(sizeof(std::uint32_t))> octets;
 };
 static_assert(sizeof(in6_pktinfo) <= sizeof(sockaddr_in6));
 
@@ -82,6 +82,19 @@ Endpoint called_endpoint(msghdr& message) noexcept {
   return {};
 }
 
+std::uint8_t hops_of(msghdr& message) noexcept {
+  for (const cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
+       part = CMSG_NXTHDR(&message, const_cast<cmsghdr*>(part))) {
+    const bool v4 = part->cmsg_level == IPPROTO_IP && part->cmsg_type == IP_TTL;
+    const bool v6 = part->cmsg_level == IPPROTO_IPV6 && part->cmsg_type == IPV6_HOPLIMIT;
+    if (!v4 && !v6) continue;
+    int hops = 0;
+    std::memcpy(&hops, CMSG_DATA(part), sizeof hops);
+    return static_cast<std::uint8_t>(hops);
+  }
+  return 0;
+}
+
 /// Of this network; `name` is what it has below /proc/sys/net.
 bool write_setting(const char* name, const std::string& value) {
   const UniqueFd fd(::open((std::string("/proc/sys/net/") + name).c_str(), O_WRONLY | O_CLOEXEC));
@@ -90,6 +103,21 @@ bool write_setting(const char* name, const std::string& value) {
 
 Result<void> make_transparent(int fd, const Address& local) noexcept {
   return local.is_v4() ? set(fd, IPPROTO_IP, ip_transparent) : set(fd, IPPROTO_IPV6, ipv6_transparent);
+}
+
+Result<UniqueFd> open_datagrams(const Endpoint& local, bool diverted) {
+  auto fd = open_socket(local.address, SOCK_DGRAM);
+  if (!fd) return fd;
+  const bool v4 = local.address.is_v4();
+  const int told = v4 ? ip_original_address : ipv6_original_address;
+  Result<void> done;
+  if (diverted) done = make_transparent(fd->get(), local.address);
+  if (done) done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, told);
+  if (done) done = v4 ? set(fd->get(), IPPROTO_IP, IP_RECVTTL) : set(fd->get(), IPPROTO_IPV6, IPV6_RECVHOPLIMIT);
+  if (done) done = set_datagram_options(fd->get());
+  if (done) done = bind_to(fd->get(), local);
+  if (!done) return std::unexpected(done.error());
+  return fd;
 }
 
 template <class Info>
@@ -112,17 +140,38 @@ Result<UniqueFd> open_diverted_listener(const Endpoint& local) {
   return fd;
 }
 
-Result<UniqueFd> open_addressed_datagrams(const Endpoint& local) {
-  auto fd = open_socket(local.address, SOCK_DGRAM);
+Result<UniqueFd> open_arriving_stream(const Endpoint& from) {
+  auto fd = open_socket(from.address, SOCK_STREAM);
   if (!fd) return fd;
-  const bool v4 = local.address.is_v4();
-  const int told = v4 ? ip_original_address : ipv6_original_address;
-  auto done = make_transparent(fd->get(), local.address);
-  if (done) done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, told);
-  if (done) done = set_datagram_options(fd->get());
-  if (done) done = bind_to(fd->get(), local);
+  const std::uint32_t mark = arriving_mark;
+  auto done = make_transparent(fd->get(), from.address);
+  // The one who came before may have left a connection of the same name behind.
+  if (done) done = set(fd->get(), SOL_SOCKET, SO_REUSEADDR);
+  if (done && ::setsockopt(fd->get(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) == -1) return last_error();
+  if (done) done = set_early_stream_options(fd->get());
+  if (done) done = bind_to(fd->get(), from);
   if (!done) return std::unexpected(done.error());
   return fd;
+}
+
+Result<void> connect_stream(int fd, const Endpoint& to) noexcept {
+  const SocketAddress address(to);
+  if (retry([&] { return ::connect(fd, &address.generic, address.length); }) == -1 && errno != EINPROGRESS) {
+    return last_error();
+  }
+  return {};
+}
+
+Result<UniqueFd> open_addressed_datagrams(const Endpoint& local) {
+  return open_datagrams(local, true);
+}
+
+Result<OwnDatagrams> open_own_datagrams(const Endpoint& local) {
+  auto fd = open_datagrams(local, false);
+  if (!fd) return std::unexpected(fd.error());
+  SocketAddress bound;
+  if (::getsockname(fd->get(), &bound.generic, &bound.length) == -1) return last_error();
+  return OwnDatagrams{*std::move(fd), bound.endpoint()};
 }
 
 Result<AddressedDatagram> receive_addressed(int fd, MutableBytes room) noexcept {
@@ -139,8 +188,10 @@ Result<AddressedDatagram> receive_addressed(int fd, MutableBytes room) noexcept 
   const ssize_t received = retry([&] { return ::recvmsg(fd, &message, MSG_DONTWAIT); });
   if (received < 0) return last_error();
   from.length = message.msg_namelen;
-  return AddressedDatagram{
-      .from = from.endpoint(), .called = called_endpoint(message), .octets = static_cast<std::size_t>(received)};
+  return AddressedDatagram{.from = from.endpoint(),
+                           .called = called_endpoint(message),
+                           .octets = static_cast<std::size_t>(received),
+                           .hops = hops_of(message)};
 }
 
 Result<void> answer_addressed(int fd, const Address& called, const Endpoint& to, ConstBytes octets) noexcept {
@@ -181,7 +232,9 @@ Result<UniqueFd> open_echo_requests(Family family) {
     ICMP6_FILTER_SETBLOCKALL(&filter);
     ICMP6_FILTER_SETPASS(ICMP6_ECHO_REQUEST, &filter);
     if (::setsockopt(fd.get(), IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter) == -1) return last_error();
-    if (auto done = set(fd.get(), IPPROTO_IPV6, IPV6_RECVPKTINFO); !done) return std::unexpected(done.error());
+    for (const int told : {IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT}) {
+      if (auto done = set(fd.get(), IPPROTO_IPV6, told); !done) return std::unexpected(done.error());
+    }
   }
   const bool silent = write_setting(v4 ? "ipv4/icmp_echo_ignore_all" : "ipv6/icmp/echo_ignore_all", "1");
   const std::string group = std::to_string(::getegid());
@@ -200,6 +253,7 @@ Result<AddressedDatagram> receive_echo_request(int fd, Family family, MutableByt
   std::array<std::uint8_t, 4> called;
   std::copy_n(room.begin() + 16, called.size(), called.begin());
   received->called.address = Address::v4(called);
+  received->hops = room[8];
   received->octets -= header;
   std::memmove(room.data(), room.data() + header, received->octets);
   return received;

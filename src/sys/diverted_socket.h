@@ -1,10 +1,11 @@
 // Sockets that take what was meant for others: of a network whose every address is local, with a kernel that diverts
 // connections to one of them (nftables tproxy, Linux Documentation/networking/tproxy.rst). They are opened inside that
 // network and may be used from outside of it. Non-blocking. Threading: one thread a socket. Tested in
-// private_network_test.cc.
+// private_network_test.cc and diverted_socket_test.cc.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/address.h"
 #include "base/bytes.h"
@@ -17,13 +18,32 @@ namespace stile::sys {
 /// (IP_TRANSPARENT; needs CAP_NET_ADMIN in the network).
 [[nodiscard]] Result<UniqueFd> open_diverted_listener(const Endpoint& local);
 
-/// A datagram socket to which datagrams may be diverted, and which tells where each was sent to.
+/// Connections from outside bear this mark (SO_MARK), by which packet rules know them: they are for whoever listens,
+/// not to be diverted.
+inline constexpr std::uint32_t arriving_mark = 0x7374;
+
+/// A stream socket of the network that is bound to another's address, in whose name it is to connect.
+[[nodiscard]] Result<UniqueFd> open_arriving_stream(const Endpoint& from);
+
+/// Begins to connect it. It is writable when that has come to something.
+[[nodiscard]] Result<void> connect_stream(int fd, const Endpoint& to) noexcept;
+
+/// A datagram socket to which datagrams may be diverted, and which tells where each was sent to, and how far.
 [[nodiscard]] Result<UniqueFd> open_addressed_datagrams(const Endpoint& local);
+
+/// The same for what is sent to `local` itself, which may stand for all addresses of this host: no privilege is needed.
+/// Port 0 lets the kernel choose one.
+struct OwnDatagrams {
+  UniqueFd fd;
+  Endpoint local;
+};
+[[nodiscard]] Result<OwnDatagrams> open_own_datagrams(const Endpoint& local);
 
 struct AddressedDatagram {
   Endpoint from;
   Endpoint called;
   std::size_t octets = 0;
+  std::uint8_t hops = 0;  // its TTL or hop limit; 0: unknown
 };
 
 /// The next datagram, cut to `room`; would_block where none waits.

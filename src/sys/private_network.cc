@@ -12,6 +12,7 @@
 #include <cstring>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "base/assert.h"
@@ -21,6 +22,7 @@
 #include "sys/loopback_setup.h"
 #include "sys/packet_rules.h"
 #include "sys/retry.h"
+#include "sys/socket_ends.h"
 
 namespace stile::sys {
 namespace {
@@ -31,15 +33,18 @@ using Opening = PrivateNetworkPlan::Opening;
 constexpr std::size_t openings_max = 16;
 constexpr std::size_t identities_octets_max = 64 * 1024;
 
-/// What the keeper tells: that it awaits its identity, that all is done (with the sockets beside it), or what failed.
+/// What the keeper tells: that it awaits its identity, that all is done (with the sockets beside it), or what failed;
+/// and what it is asked for later on.
 struct Word {
-  enum class Kind : std::uint8_t { awaits_identity, done, failed };
+  enum class Kind : std::uint8_t { awaits_identity, done, failed, open_another };
   Kind kind = Kind::failed;
   Step step = Step::process;
   std::uint16_t open = 0;  // a bit for each opening
   int os_code = 0;
   std::array<char, 256> told{};
+  Opening another{};
 };
+static_assert(std::is_trivially_copyable_v<Word>);
 
 union Rights {
   cmsghdr header;  // aligns it
@@ -108,8 +113,8 @@ class Keeper {
     if (!tell(socket_, word_, descriptors)) return 1;
     opened_.clear();
     // Until the one who made it is gone: this process is where others find the network.
-    for (Word word; retry([&] { return ::recv(socket_, &word, sizeof word, 0); }) > 0;) {
-    }
+    std::vector<UniqueFd> none;
+    for (Word word; hear(socket_, word, none);) open_another(word.another);
     return 0;
   }
 
@@ -155,6 +160,10 @@ class Keeper {
         return open_addressed_datagrams(opening.local);
       case Opening::Kind::echo_requests:
         return open_echo_requests(opening.local.address.family());
+      case Opening::Kind::arriving_stream:
+        return open_arriving_stream(opening.local);
+      case Opening::Kind::socket_ends:
+        return open_socket_ends();
       case Opening::Kind::packet_source:
         break;
     }
@@ -170,6 +179,15 @@ class Keeper {
       opened_.push_back(fd ? std::move(*fd) : UniqueFd());
     }
     return true;
+  }
+
+  void open_another(const Opening& opening) {
+    const auto fd = open_one(opening);
+    if (fd) {
+      (void)tell(socket_, Word{.kind = Word::Kind::done}, std::array{fd->get()});
+    } else {
+      (void)tell(socket_, Word{.kind = Word::Kind::failed, .os_code = fd.error().os_code});
+    }
   }
 
   bool fail(Step step, const Error& error) noexcept {
@@ -264,6 +282,14 @@ std::expected<PrivateNetwork, PrivateNetworkRefusal> PrivateNetwork::create(cons
     network.sockets.push_back(open ? std::move(*next++) : UniqueFd());
   }
   return network;
+}
+
+Result<UniqueFd> PrivateNetwork::open(const Opening& opening) const {
+  Word word{.kind = Word::Kind::open_another, .another = opening};
+  std::vector<UniqueFd> opened;
+  if (!tell(link_.get(), word) || !hear(link_.get(), word, opened)) return std::unexpected(make_error(ECHILD));
+  if (word.kind != Word::Kind::done || opened.empty()) return std::unexpected(make_error(word.os_code));
+  return std::move(opened.front());
 }
 
 Result<void> PrivateNetwork::enter() const noexcept {

@@ -24,9 +24,16 @@ namespace stile::sys {
 struct PrivateNetworkPlan {
   /// A socket to open inside.
   struct Opening {
-    enum class Kind : std::uint8_t { diverted_listener, addressed_datagrams, echo_requests, packet_source };
+    enum class Kind : std::uint8_t {
+      diverted_listener,
+      addressed_datagrams,
+      echo_requests,  // of these two, `local` is the family alone
+      packet_source,
+      arriving_stream,  // whose address is another's
+      socket_ends,      // `local` is not looked at
+    };
     Kind kind;
-    Endpoint local;  // of the last two: the family alone
+    Endpoint local;
   };
 
   std::vector<Address> addresses;  // its own, one of each family at most; the first one must be possible
@@ -48,6 +55,9 @@ class PrivateNetwork {
 
   /// In the order of the plan; one of a family that this system does not have is not open.
   std::vector<UniqueFd> sockets;
+
+  /// One more, while it is in use. Asks the keeper and waits for it, which has nothing else to do.
+  [[nodiscard]] Result<UniqueFd> open(const PrivateNetworkPlan::Opening& opening) const;
 
   /// Moves the calling process there, which must have one thread and be a child of the one that made the network. It
   /// has every right inside until it executes a program.

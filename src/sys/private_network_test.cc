@@ -29,6 +29,10 @@ PrivateNetworkPlan plan() {
           .rules =
               "table inet t { chain c { type filter hook prerouting priority mangle; policy accept;\n"
               "ip daddr { 127.0.0.0/8, 198.18.0.1 } accept\n"
+              "meta mark " +
+              std::to_string(arriving_mark) +
+              " accept\n"
+              "tcp flags & (syn | ack) != syn accept\n"
               "meta nfproto ipv4 meta l4proto tcp tproxy ip to 198.18.0.1:7000 accept\n"
               "}\n}\n",
           .openings = {{Kind::diverted_listener, {own, 7000}},
@@ -117,6 +121,31 @@ TEST_F(PrivateNetworkTest, DivertsConnectionsToASocketOutside) {
   EXPECT_EQ(from.endpoint().address, own);
 }
 
+TEST_F(PrivateNetworkTest, WhoComesFromOutsideIsLedInUnderHisOwnName) {
+  const Endpoint peer{Address::v4(203, 0, 113, 9), 4711};
+  const std::string script =
+      "exec python3 -c 'import socket; s = socket.create_server((\"0.0.0.0\", 7777)); print(\"ready\", flush=True); "
+      "c, a = s.accept(); print(a[0], a[1], c.getsockname()[0], c.recv(9).decode())'";
+  UniqueFd arriving;
+  const std::string said = run(script, [&] {
+    // Until the program listens: it is refused before.
+    for (SocketAddress found; !found.endpoint().port;) {
+      auto opened = network_->open({Kind::arriving_stream, peer});
+      ASSERT_TRUE(opened) << opened.error().os_code;
+      arriving = *std::move(opened);
+      ASSERT_TRUE(connect_stream(arriving.get(), {Address::v4(203, 0, 113, 1), 7777}));
+      pollfd watched{.fd = arriving.get(), .events = POLLOUT, .revents = 0};
+      EXPECT_EQ(::poll(&watched, 1, 10'000), 1);
+      found = SocketAddress();
+      if (::getpeername(arriving.get(), &found.generic, &found.length) != 0) found = SocketAddress();
+    }
+    EXPECT_EQ(::send(arriving.get(), "hello", 5, MSG_NOSIGNAL), 5);
+  });
+  EXPECT_EQ(said, "ready\n203.0.113.9 4711 203.0.113.1 hello\n");
+  EXPECT_TRUE(network_->open({Kind::socket_ends, {}}));
+  EXPECT_EQ(network_->open({Kind::diverted_listener, {own, 7000}}).error().kind, ErrorKind::address_in_use);
+}
+
 TEST_F(PrivateNetworkTest, LoopbackStaysInside) {
   EXPECT_EQ(run("exec 3<>/dev/tcp/127.0.0.1/7000 || echo refused"), "refused\n");
 }
@@ -129,6 +158,7 @@ TEST_F(PrivateNetworkTest, DatagramsTellWhomTheyWereSentTo) {
     ASSERT_TRUE(got);
     EXPECT_EQ(got->octets, 4U);
     EXPECT_EQ(got->called.to_string(), called);
+    EXPECT_EQ(got->hops, 64);
     EXPECT_TRUE(answer_addressed(fd.get(), got->called.address, got->from, ConstBytes(room).first(2)));
     EXPECT_EQ(receive_addressed(fd.get(), room).error().kind, ErrorKind::would_block);
   };

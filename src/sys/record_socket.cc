@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -12,6 +13,14 @@
 #include "sys/retry.h"
 
 namespace stile::sys {
+namespace {
+
+union Right {
+  cmsghdr header;  // aligns it
+  std::array<char, CMSG_SPACE(sizeof(int))> octets;
+};
+
+}  // namespace
 
 Result<RecordPair> record_pair() noexcept {
   int descriptors[2];
@@ -54,6 +63,52 @@ Result<void> send_record(int descriptor, ConstBytes record) noexcept {
   if (sent >= 0) return {};
   const Error error = make_error(errno);
   return std::unexpected(error.os_code == EPIPE ? Error{ErrorKind::reset, EPIPE} : error);
+}
+
+Result<void> send_descriptor(int descriptor, const Result<UniqueFd>& what) noexcept {
+  const int os_code = what ? 0 : what.error().os_code;
+  iovec part{.iov_base = const_cast<int*>(&os_code), .iov_len = sizeof os_code};
+  Right right{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (what) {
+    const int handed = what->get();
+    message.msg_control = right.octets.data();
+    message.msg_controllen = right.octets.size();
+    right.header.cmsg_level = SOL_SOCKET;
+    right.header.cmsg_type = SCM_RIGHTS;
+    right.header.cmsg_len = CMSG_LEN(sizeof handed);
+    std::memcpy(CMSG_DATA(&right.header), &handed, sizeof handed);
+  }
+  if (retry([&] { return ::sendmsg(descriptor, &message, MSG_NOSIGNAL | MSG_DONTWAIT); }) >= 0) return {};
+  const Error error = make_error(errno);
+  return std::unexpected(error.os_code == EPIPE ? Error{ErrorKind::reset, EPIPE} : error);
+}
+
+Result<UniqueFd> receive_descriptor(int descriptor) noexcept {
+  int os_code = 0;
+  iovec part{.iov_base = &os_code, .iov_len = sizeof os_code};
+  Right right{};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = right.octets.data();
+  message.msg_controllen = right.octets.size();
+  const auto received = retry([&] { return ::recvmsg(descriptor, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC); });
+  if (received < 0) return std::unexpected(make_error(errno));
+  if (received == 0) return std::unexpected(Error{ErrorKind::reset, 0});
+  UniqueFd handed;
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header != nullptr && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int))) {
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    handed.reset(fd);
+  }
+  const bool whole = received == static_cast<ssize_t>(sizeof os_code) && (message.msg_flags & MSG_TRUNC) == 0;
+  if (!whole || handed.is_open() != (os_code == 0)) return std::unexpected(Error{ErrorKind::invalid, EINVAL});
+  if (os_code != 0) return std::unexpected(make_error(os_code));
+  return handed;
 }
 
 Result<std::size_t> receive_record(int descriptor, MutableBytes buffer) noexcept {

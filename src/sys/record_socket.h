@@ -1,7 +1,7 @@
 // Whole records between two processes of this program: Unix-domain seqpacket sockets, a pair of them or two that met at
-// a path, where one send is one receive and the end of the other process is seen. Nothing blocks. Refuses: records that do not fit the receiver's
-// buffer, as a whole. Threading: a descriptor may be used by one thread that sends and one that receives. Tested in
-// record_socket_test.cc.
+// a path, where one send is one receive and the end of the other process is seen. Nothing blocks. Refuses: records that
+// do not fit the receiver's buffer, as a whole. Threading: a descriptor may be used by one thread that sends and one
+// that receives. Tested in record_socket_test.cc.
 #pragma once
 
 #include <cstddef>
@@ -30,6 +30,12 @@ struct RecordPair {
 
 /// would_block where the other side does not read; reset where it is gone.
 [[nodiscard]] Result<void> send_record(int descriptor, ConstBytes record) noexcept;
+
+/// A record of its own: a descriptor (SCM_RIGHTS, unix(7)), which stays open here as well, or why there is none.
+[[nodiscard]] Result<void> send_descriptor(int descriptor, const Result<UniqueFd>& what) noexcept;
+/// What was sent so. would_block where no record waits; reset where the other side is gone; invalid where the record is
+/// another.
+[[nodiscard]] Result<UniqueFd> receive_descriptor(int descriptor) noexcept;
 
 /// How many octets the next record has, which are in `buffer`. would_block where none waits; reset where the other side
 /// is gone; message_too_big where it did not fit, and is lost.

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -73,6 +74,34 @@ TEST(RecordSocket, WhoDoesNotReadBlocksNobody) {
   for (int i = 0; i < 100'000 && sent; ++i) sent = send_record(pair->here.get(), record);
   ASSERT_FALSE(sent);
   EXPECT_EQ(sent.error().kind, ErrorKind::would_block);
+}
+
+TEST(RecordSocket, ADescriptorIsHandedOver) {
+  auto pair = record_pair();
+  auto handed = record_pair();
+  ASSERT_TRUE(pair && handed);
+  EXPECT_EQ(receive_descriptor(pair->there.get()).error().kind, ErrorKind::would_block);
+  ASSERT_TRUE(send_descriptor(pair->here.get(), std::move(handed->here)));
+  const auto received = receive_descriptor(pair->there.get());
+  ASSERT_TRUE(received);
+  const std::array<std::uint8_t, 2> record{1, 2};
+  std::array<std::uint8_t, 4> room{};
+  ASSERT_TRUE(send_record(received->get(), record));
+  EXPECT_EQ(receive_record(handed->there.get(), room).value_or(0), 2U);
+}
+
+TEST(RecordSocket, OrWhyThereIsNone) {
+  auto pair = record_pair();
+  ASSERT_TRUE(pair);
+  ASSERT_TRUE(send_descriptor(pair->here.get(), std::unexpected(Error{ErrorKind::no_descriptors, EMFILE})));
+  EXPECT_EQ(receive_descriptor(pair->there.get()).error().os_code, EMFILE);
+  const std::array<std::uint8_t, 9> record{};
+  ASSERT_TRUE(send_record(pair->here.get(), std::span(record).first(4)));
+  EXPECT_EQ(receive_descriptor(pair->there.get()).error().kind, ErrorKind::invalid);
+  ASSERT_TRUE(send_record(pair->here.get(), record));
+  EXPECT_EQ(receive_descriptor(pair->there.get()).error().kind, ErrorKind::invalid);
+  pair->here.reset();
+  EXPECT_EQ(receive_descriptor(pair->there.get()).error().kind, ErrorKind::reset);
 }
 
 TEST(RecordSocket, TheEndOfTheOtherSideIsSeen) {

@@ -1,5 +1,9 @@
 #include "wire/ip_packet.h"
 
+#include <algorithm>
+#include <array>
+#include <utility>
+
 #include "base/assert.h"
 
 namespace stile::wire {
@@ -16,7 +20,7 @@ constexpr std::uint8_t hops = 64;  // TTL, hop limit
 constexpr std::size_t v4_header_octets = 20;
 constexpr std::size_t v6_header_octets = 40;
 constexpr std::size_t udp_header_octets = 8;
-constexpr std::size_t echo_header_octets = 8;
+constexpr std::size_t icmp_header_octets = 8;
 
 /// RFC 1071: the ones' complement of the ones' complement sum of 16-bit words.
 class Checksum {
@@ -96,6 +100,40 @@ void add_pseudo_header(Checksum& checksum, const Address& from, const Address& t
   checksum.add(static_cast<std::uint16_t>(length));
 }
 
+/// Type and code.
+using Error = std::pair<std::uint8_t, std::uint8_t>;
+
+// In the order of Undelivered.
+constexpr std::array<Error, 6> errors_v4{{{11, 0}, {3, 0}, {3, 1}, {3, 2}, {3, 3}, {3, 13}}};
+constexpr std::array<Error, 6> errors_v6{{{3, 0}, {1, 0}, {1, 3}, {4, 1}, {1, 4}, {1, 1}}};
+
+/// `words`: the two behind the checksum.
+std::vector<std::uint8_t> encode_message(const Address& from, const Address& to, std::uint8_t type, std::uint8_t code,
+                                         const std::array<std::uint16_t, 2>& words, ConstBytes payload) {
+  const std::size_t length = icmp_header_octets + payload.size();
+  const std::uint8_t protocol = from.is_v4() ? protocol_icmp : protocol_icmp_v6;
+  std::vector<std::uint8_t> packet = room_for(from, to, length);
+  ByteWriter writer(packet);
+  const std::size_t header = write_header(writer, from, to, protocol, length);
+  writer.u8(type);
+  writer.u8(code);
+  writer.u16(0);  // the checksum's place
+  writer.u16(words[0]);
+  writer.u16(words[1]);
+  writer.append(payload);
+  STILE_ASSERT(!writer.overflowed());
+  Checksum checksum;
+  if (!from.is_v4()) add_pseudo_header(checksum, from, to, protocol, length);
+  checksum.add(ConstBytes(packet).subspan(header));
+  put_checksum(MutableBytes(packet).subspan(header + 2), checksum.value());
+  return packet;
+}
+
+std::vector<std::uint8_t> encode_echo(const Address& from, const Address& to, std::uint8_t type, const Echo& echo) {
+  STILE_ASSERT(echo.payload.size() <= udp_packet_payload_octets_max);
+  return encode_message(from, to, type, 0, {echo.identifier, echo.sequence}, echo.payload);
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> encode_udp_packet(const Endpoint& from, const Endpoint& to, ConstBytes payload) {
@@ -134,24 +172,17 @@ std::optional<Echo> decode_echo_request(Family family, ConstBytes message) noexc
 }
 
 std::vector<std::uint8_t> encode_echo_reply(const Address& from, const Address& to, const Echo& echo) {
-  STILE_ASSERT(echo.payload.size() <= udp_packet_payload_octets_max);
-  const std::size_t length = echo_header_octets + echo.payload.size();
-  const std::uint8_t protocol = from.is_v4() ? protocol_icmp : protocol_icmp_v6;
-  std::vector<std::uint8_t> packet = room_for(from, to, length);
-  ByteWriter writer(packet);
-  const std::size_t header = write_header(writer, from, to, protocol, length);
-  writer.u8(from.is_v4() ? echo_reply : echo_reply_v6);
-  writer.u8(0);
-  writer.u16(0);  // the checksum's place
-  writer.u16(echo.identifier);
-  writer.u16(echo.sequence);
-  writer.append(echo.payload);
-  STILE_ASSERT(!writer.overflowed());
-  Checksum checksum;
-  if (!from.is_v4()) add_pseudo_header(checksum, from, to, protocol, length);
-  checksum.add(ConstBytes(packet).subspan(header));
-  put_checksum(MutableBytes(packet).subspan(header + 2), checksum.value());
-  return packet;
+  return encode_echo(from, to, from.is_v4() ? echo_reply : echo_reply_v6, echo);
+}
+
+std::vector<std::uint8_t> encode_echo_request(const Address& from, const Address& to, const Echo& echo) {
+  return encode_echo(from, to, from.is_v4() ? echo_request : echo_request_v6, echo);
+}
+
+std::vector<std::uint8_t> encode_icmp_error(const Address& from, const Address& to, Undelivered why, ConstBytes about) {
+  const auto& [type, code] = (from.is_v4() ? errors_v4 : errors_v6)[static_cast<std::size_t>(why)];
+  // What stands in the place of identifier and sequence is unused.
+  return encode_message(from, to, type, code, {0, 0}, about.first(std::min(about.size(), quoted_octets_max)));
 }
 
 }  // namespace stile::wire

@@ -1,5 +1,5 @@
-// Whole IP packets that carry a datagram (RFC 791, RFC 8200 section 3, RFC 768) or an echo (RFC 792, RFC 4443 section
-// 4), for who answers in the place of another host. No options, no extension headers, no fragments. Refuses: to read
+// Whole IP packets that carry a datagram (RFC 791, RFC 8200 section 3, RFC 768), an echo or an error (RFC 792, RFC
+// 4443), for who answers in the place of another host. No options, no extension headers, no fragments. Refuses: to read
 // the headers of IP, which the kernel takes off. Threading: pure functions. Tested in ip_packet_test.cc.
 #pragma once
 
@@ -34,5 +34,19 @@ struct Echo {
 
 /// The reply, checksums included. `payload`: at most udp_packet_payload_octets_max (asserted); addresses of one family.
 [[nodiscard]] std::vector<std::uint8_t> encode_echo_reply(const Address& from, const Address& to, const Echo& echo);
+
+/// The request itself, for who quotes it. Bounds as of the reply.
+[[nodiscard]] std::vector<std::uint8_t> encode_echo_request(const Address& from, const Address& to, const Echo& echo);
+
+/// Why a packet is not delivered, as a router on its way or its receiver says (RFC 792, RFC 1812 section 5.2.7, RFC
+/// 4443 section 3).
+enum class Undelivered : std::uint8_t { hops_exceeded, network, host, protocol, port, prohibited };
+
+/// Of the packet that an error is about, as much is quoted.
+inline constexpr std::size_t quoted_octets_max = 512;
+
+/// An ICMP error about the packet `about`, checksums included; addresses of one family (asserted).
+[[nodiscard]] std::vector<std::uint8_t> encode_icmp_error(const Address& from, const Address& to, Undelivered why,
+                                                          ConstBytes about);
 
 }  // namespace stile::wire

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <tuple>
+#include <vector>
+
 #include "wire/codec_test_support.h"
 
 namespace stile::wire::testing {
@@ -71,6 +75,48 @@ TEST(IpPacket, EchoRepliesOctetForOctet) {
   Octets pseudo(six.begin() + 8, six.end());
   pseudo.insert(pseudo.begin(), {0, 58, 0, 11});
   EXPECT_EQ(sum_of(pseudo), 0xFFFF);
+}
+
+TEST(IpPacket, EchoRequestsAreWhatIsRead) {
+  const Octets payload = octets_of("AA BB CC");
+  const Octets four = encode_echo_request(Address::v4(192, 0, 2, 1), Address::v4(198, 18, 0, 1),
+                                          {.identifier = 0x1234, .sequence = 7, .payload = payload});
+  EXPECT_EQ(Octets(four.begin() + 20, four.end()), octets_of("08 00 6F 08 12 34 00 07 AA BB CC"));
+  const Octets six = encode_echo_request(*Address::parse("2001:db8::1"), *Address::parse("fd73::1"),
+                                         {.identifier = 1, .sequence = 2, .payload = payload});
+  EXPECT_EQ(decode_echo_request(Family::ipv6, ConstBytes(six).subspan(40))->sequence, 2);
+}
+
+TEST(IpPacket, ErrorsOctetForOctet) {
+  const Octets about = octets_of("45 00 00 1F 00 00 40 00");
+  const auto four = [&](Undelivered why) {
+    const Octets whole = encode_icmp_error(Address::v4(192, 0, 2, 1), Address::v4(198, 18, 0, 1), why, about);
+    EXPECT_EQ(sum_of({whole.begin(), whole.begin() + 20}), 0xFFFF);
+    EXPECT_EQ(sum_of({whole.begin() + 20, whole.end()}), 0xFFFF);
+    EXPECT_EQ(Octets(whole.begin() + 24, whole.end()), octets_of("00 00 00 00 45 00 00 1F 00 00 40 00"));
+    return Octets(whole.begin() + 20, whole.begin() + 22);
+  };
+  const auto six = [&](Undelivered why) {
+    const Octets whole = encode_icmp_error(*Address::parse("2001:db8::1"), *Address::parse("fd73::1"), why, about);
+    Octets pseudo(whole.begin() + 8, whole.end());
+    pseudo.insert(pseudo.begin(), {0, 58, 0, 16});
+    EXPECT_EQ(sum_of(pseudo), 0xFFFF);
+    return Octets(whole.begin() + 40, whole.begin() + 42);
+  };
+  const std::vector<std::tuple<Undelivered, std::string, std::string>> all{
+      {Undelivered::hops_exceeded, "0B 00", "03 00"}, {Undelivered::network, "03 00", "01 00"},
+      {Undelivered::host, "03 01", "01 03"},          {Undelivered::protocol, "03 02", "04 01"},
+      {Undelivered::port, "03 03", "01 04"},          {Undelivered::prohibited, "03 0D", "01 01"}};
+  for (const auto& [why, v4, v6] : all) {
+    EXPECT_EQ(four(why), octets_of(v4));
+    EXPECT_EQ(six(why), octets_of(v6));
+  }
+}
+
+TEST(IpPacket, ErrorsQuoteABeginning) {
+  const Octets whole =
+      encode_icmp_error(Address::v4(192, 0, 2, 1), Address::v4(198, 18, 0, 1), Undelivered::port, Octets(9000, 1));
+  EXPECT_EQ(whole.size(), 28 + quoted_octets_max);
 }
 
 TEST(IpPacket, EchoRequestsAreRead) {

@@ -11,6 +11,7 @@ import pytest
 import raw_socks
 import realm
 from fenced import Fenced, fence
+from forwarder import Forwarder
 from helpers import HelperUnit
 from networks import Lab, Namespace
 from origins import Handler, Origin
@@ -48,6 +49,20 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
         yield start
         raw_socks.close_all()
+
+
+@pytest.fixture
+def forward(serve: Callable[..., Server], tmp_path: Path) -> Iterator[Callable[..., Forwarder]]:
+    """Starts `stile forward`; each is ended before the proxies are (hence `serve`)."""
+    numbers = itertools.count()
+    with ExitStack() as stack:
+
+        def start(*words: object, **options) -> Forwarder:
+            one = Forwarder(tmp_path / f"forward-{next(numbers)}", *words, **options)
+            stack.callback(one.finish)
+            return one
+
+        yield start
 
 
 @pytest.fixture

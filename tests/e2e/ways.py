@@ -71,7 +71,7 @@ def socksify(stage: Stage) -> list[str]:
 LISTENING = ("ftp, active", "forking server")
 # What `stile` itself has.
 OWN = {
-    "stile run": Way(run(), lambda: run_knows("--via"), lacks=(*LISTENING, "traceroute")),
+    "stile run": Way(run(), lambda: run_knows("--via")),
     "stile run --preload": Way(
         run("--preload"),
         lambda: run_knows("--preload"),

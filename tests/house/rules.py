@@ -20,7 +20,7 @@ RANKS = {
     "resolve": 4, "auth": 4, "observe": 4, "protect": 4,
     "relay": 5, "route": 5,
     "server": 6, "client": 6,
-    "admin": 7, "preload": 7, "netns": 7, "loadgen": 7,
+    "admin": 7, "preload": 7, "netns": 7, "forward": 7, "loadgen": 7,
     "cli": 8,
     "main.cc": 9,
 }  # fmt: skip
@@ -32,10 +32,10 @@ PURE_ROOMS = {"base", "wire", "policy", "session", "config"}
 
 # Libraries, by the first part of the include, and the rooms whose .cc files may use them.
 LIBRARIES = {
-    "fmt": {"config", "observe", "server", "cli"},
+    "fmt": {"config", "observe", "server", "forward", "cli"},
     "spdlog": {"observe"},
     "toml++": {"config"},
-    "nlohmann": {"observe", "admin", "cli", "auth"},
+    "nlohmann": {"observe", "admin", "forward", "cli", "auth"},
     "CLI": {"cli"},
     "ares.h": {"resolve"},
     "ares_dns.h": {"resolve"},
