@@ -41,11 +41,9 @@ def compiled() -> Iterator[Path]:
 
 
 @pytest.fixture
-def stage(way: Way, lab: Lab, serve: Callable[..., Server], compiled: Path) -> Iterator[Stage]:
-    with tempfile.TemporaryDirectory(prefix="stile-stage-") as name, ExitStack() as stack:
-        folder = Path(name)
-        folder.chmod(0o777)
-        yield Stage(fence(lab, serve, stack, folder, GRANTED, way.routed), folder, compiled, stack)
+def stage(way: Way, lab: Lab, serve: Callable[..., Server], place: Path, compiled: Path) -> Iterator[Stage]:
+    with ExitStack() as stack:
+        yield Stage(fence(lab, serve, stack, place, GRANTED, way.routed), place, compiled, stack)
 
 
 def needed(program: Program) -> None:

@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import tempfile
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,14 +22,6 @@ PYTHON = "/usr/bin/python3"
 
 if "run" not in stile("--version").stdout.split():
     pytest.skip("this stile was built without private networks", allow_module_level=True)
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that another user may use; pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory(prefix="stile-run-") as name:
-        os.chmod(name, 0o777)
-        yield Path(name)
 
 
 # --- Addresses and names ---
