@@ -1,6 +1,8 @@
 """Fixtures of the end-to-end tests. They drive the executable that STILE_BINARY names, else build/release/stile."""
 
 import itertools
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -138,3 +140,11 @@ def fenced(lab: Lab, serve: Callable[..., Server], tmp_path: Path) -> Iterator[F
     tmp_path.chmod(0o755)
     with ExitStack() as stack:
         yield fence(lab, serve, stack, tmp_path)
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that another user may use; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory(prefix="stile-place-") as name:
+        os.chmod(name, 0o777)
+        yield Path(name)

@@ -107,8 +107,8 @@ class Lab:
         host.run("ip", "link", "set", "lo", "up")
         return host
 
-    def cable(self, left: Namespace, left_addresses: list[str], right: Namespace, right_addresses: list[str]) -> None:
-        """Joins two hosts; addresses carry their prefix length."""
+    def cable(self, left: Namespace, left_addresses: list[str], right: Namespace, right_addresses: list[str]) -> list[str]:
+        """Joins two hosts; addresses carry their prefix length. Returns the names of the interfaces, left and right."""
         self.cables += 1
         ends = [f"s{self.tag}{self.cables}{side}" for side in "ab"]
         ip("link", "add", ends[0], "netns", left.name, "type", "veth", "peer", "name", ends[1], "netns", right.name)
@@ -116,6 +116,7 @@ class Lab:
             for address in addresses:
                 host.run("ip", "address", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
             host.run("ip", "link", "set", device, "up")
+        return ends
 
     def close(self) -> None:
         for host in self.hosts:

@@ -244,21 +244,21 @@ def call(fenced: Fenced, host: str, port: int, text: bytes = b"text") -> tuple[s
         return own
 
 
-def kinds(tmp_path: Path, kind: str) -> list[object]:
+def kinds(place: Path, kind: str) -> list[object]:
     if kind == "python":
         return [PYTHON, "-c", SERVER]
-    (tmp_path / "forking.c").write_text(FORKING)
+    (place / "forking.c").write_text(FORKING)
     flags = ["-static"] if kind == "static" else []
-    subprocess.run(["gcc", *flags, "-o", tmp_path / "forking", tmp_path / "forking.c"], check=True)
-    (tmp_path / "forking").chmod(0o755)
-    return [tmp_path / "forking"]
+    subprocess.run(["gcc", *flags, "-o", place / "forking", place / "forking.c"], check=True)
+    (place / "forking").chmod(0o755)
+    return [place / "forking"]
 
 
 @pytest.mark.parametrize("wanted", [0, 4711])
 @pytest.mark.parametrize("kind", ["python", "static", "dynamic"])
-def test_a_forking_server(willing: Fenced, running, tmp_path: Path, kind: str, wanted: int) -> None:
+def test_a_forking_server(willing: Fenced, running, place: Path, kind: str, wanted: int) -> None:
     """Three peers, one after the other; each is seen as who it is, and what the program knows of itself is true."""
-    server = running(willing, *kinds(tmp_path, kind), "0.0.0.0", wanted, 3)
+    server = running(willing, *kinds(place, kind), "0.0.0.0", wanted, 3)
     port = int(server.line())
     assert port == wanted or wanted == 0
     for _ in range(3):

@@ -1,13 +1,12 @@
-"""`stile run`: unchanged programs of every kind go through the proxy by name, and nothing leaves in another way."""
+"""`stile run`: what its command sees of the network, and that nothing leaves in another way. Programs of every kind are in
+programs_matrix_test.py."""
 
 import fcntl
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +15,6 @@ import pytest
 from fenced import FAR, FAR_SIX, PORT, PROXY, RULES, Fenced
 from processes import BINARY, ENVIRONMENT, stile, wait_until
 from server import Server
-from ssh_site import start_sshd
 from web import PAGE
 
 PYTHON = "/usr/bin/python3"
@@ -26,153 +24,7 @@ if "run" not in stile("--version").stdout.split():
     pytest.skip("this stile was built without private networks", allow_module_level=True)
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder that another user may use; pytest's own are closed to others."""
-    with tempfile.TemporaryDirectory(prefix="stile-run-") as name:
-        os.chmod(name, 0o777)
-        yield Path(name)
-
-
-# --- Programs ---
-
-FETCH = """
-import sys, urllib.request
-sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1]).read())
-"""
-JAVASCRIPT = """
-require("http").get(process.argv[2], r => r.pipe(process.stdout))
-"""
-JAVA = """
-public class Fetch {
-  public static void main(String[] words) throws Exception {
-    new java.net.URL(words[0]).openStream().transferTo(System.out);
-  }
-}
-"""
-GO = """
-package main
-import ("io"; "net/http"; "os")
-func main() {
-  answer, err := http.Get(os.Args[1])
-  if err != nil { println(err.Error()); os.Exit(1) }
-  io.Copy(os.Stdout, answer.Body)
-}
-"""
-# No libc resolver: it speaks DNS by itself, as musl and Go do, forks, and fetches in a thread of its child.
-STATIC = r"""
-#include <arpa/inet.h>
-#include <pthread.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-static struct in_addr ask(const char* name) {
-  unsigned char question[300] = {0x47, 0x11, 1, 0, 0, 1}, answer[512];
-  size_t at = 12;
-  for (const char* label = name; *label;) {
-    size_t size = strcspn(label, ".");
-    question[at++] = (unsigned char)size;
-    memcpy(question + at, label, size);
-    at += size;
-    label += size + (label[size] == '.');
-  }
-  at += 2; question[at++] = 1; question[at + 1] = 1; at += 2;
-  struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons(53)};
-  inet_pton(AF_INET, "192.0.2.53", &server.sin_addr);  /* no server of anybody's */
-  int fd = socket(AF_INET, SOCK_DGRAM, 0);
-  struct in_addr found = {0};
-  if (connect(fd, (struct sockaddr*)&server, sizeof server) == 0 && send(fd, question, at, 0) > 0) {
-    ssize_t size = recv(fd, answer, sizeof answer, 0);
-    if (size >= 4) memcpy(&found, answer + size - 4, 4);
-  }
-  close(fd);
-  return found;
-}
-
-static void* fetch(void* name) {
-  struct sockaddr_in web = {.sin_family = AF_INET, .sin_port = htons(80), .sin_addr = ask(name)};
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
-  if (connect(fd, (struct sockaddr*)&web, sizeof web) != 0) return NULL;
-  const char request[] = "GET / HTTP/1.0\r\n\r\n";
-  send(fd, request, sizeof request - 1, 0);
-  char room[4096];
-  for (ssize_t size; (size = read(fd, room, sizeof room)) > 0;) write(1, room, (size_t)size);
-  return NULL;
-}
-
-int main(int count, char** words) {
-  if (fork() != 0) { int status; wait(&status); return status != 0; }
-  for (int i = 1; i < count; ++i) {
-    pthread_t thread;
-    pthread_create(&thread, NULL, fetch, words[i]);
-    pthread_join(thread, NULL);
-  }
-  return 0;
-}
-"""
-
-
-def compiled(folder: Path, program: str) -> list[str]:
-    """The command that runs it, compiled where that is needed."""
-    url = "http://web.far.test/"
-    if program == "static":
-        (folder / "static.c").write_text(STATIC)
-        subprocess.run(["gcc", "-static", "-pthread", "-o", folder / "static", folder / "static.c"], check=True)
-        return [f"{folder}/static", "web.far.test"]
-    if program == "go":
-        (folder / "fetch.go").write_text(GO)
-        go = ENVIRONMENT | {"CGO_ENABLED": "0", "GOCACHE": f"{folder}/cache", "GOPATH": f"{folder}/path"}
-        subprocess.run(["go", "build", "-o", folder / "fetch", folder / "fetch.go"], check=True, env=go)
-        (folder / "fetch").chmod(0o755)
-        return [f"{folder}/fetch", url]
-    if program == "java":
-        (folder / "Fetch.java").write_text(JAVA)
-        return ["java", "-Xshare:auto", f"{folder}/Fetch.java", url]
-    if program == "node":
-        (folder / "fetch.js").write_text(JAVASCRIPT)
-        return ["node", f"{folder}/fetch.js", url]
-    (folder / "fetch.py").write_text(FETCH)
-    return {
-        "curl": ["curl", "--silent", "--show-error", url],
-        "wget": ["wget", "--quiet", "--output-document=-", url],
-        "python": [PYTHON, f"{folder}/fetch.py", url],
-    }[program]
-
-
-@pytest.mark.parametrize("program", ["curl", "wget", "python", "node", "java", "static", "go"])
-def test_a_program_goes_through_the_proxy_by_name(fenced: Fenced, place: Path, program: str) -> None:
-    needed = {"static": "gcc"}.get(program, program)
-    if shutil.which(needed) is None and program != "python":
-        pytest.skip(f"{needed} is not installed")
-    done = fenced.run(*compiled(place, program))
-    assert done.returncode == 0
-    assert PAGE.decode() in done.stdout
-    assert fenced.saw("web.far.test:80")
-    assert fenced.asked() == {"web.far.test"}
-    assert fenced.leaked() == 0
-
-
-def test_git_clones(fenced: Fenced, tmp_path: Path, place: Path) -> None:
-    project = tmp_path / "repositories" / "project"
-    subprocess.run(["git", "init", "--quiet", project], check=True)
-    identity = ["-c", "user.name=a", "-c", "user.email=a@example"]
-    subprocess.run(["git", "-C", project, *identity, "commit", "--quiet", "--allow-empty", "-m", "first"], check=True)
-    done = fenced.run("git", "clone", "--quiet", "http://web.far.test/git/project", place / "clone")
-    assert done.returncode == 0
-    assert (place / "clone" / ".git" / "HEAD").exists()
-    assert fenced.saw("web.far.test:80")
-    assert fenced.leaked() == 0
-
-
-def test_ssh_enters(fenced: Fenced, daemon, tmp_path: Path) -> None:
-    port, options = start_sshd(daemon, tmp_path / "ssh", FAR, fenced.far)
-    done = fenced.run("ssh", *options, "-p", port, "web.far.test", "cat", user="root", input="through the fence")
-    assert (done.returncode, done.stdout) == (0, "through the fence")
-    assert fenced.saw(f"web.far.test:{port}")
-    assert fenced.leaked() == 0
+# --- Addresses and names ---
 
 
 @pytest.mark.parametrize("target", [FAR, f"[{FAR_SIX}]"])

@@ -70,7 +70,7 @@ class WebServer(http.server.ThreadingHTTPServer):
         self.peers: list[tuple[str, int]] = []
         self.port = self.server_address[1]
         self.url = f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
     def close(self) -> None:
         self.shutdown()
