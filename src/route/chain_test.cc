@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <string>
 
+#include "protect/gss.h"
 #include "route/proxy_for_tests.h"
 #include "sys/errno_table.h"
 

@@ -227,6 +227,44 @@ def test_datagrams_that_no_relay_wrapped(way, client, far_datagrams: DatagramEch
     assert hops
 
 
+@pytest.fixture
+def judge(kerberos: Realm, keytab: Path):
+    """A server of the RFC's letter. Its library is told of the realm by the environment, so not before there is one."""
+    from gssapi_server import GssServer
+
+    return lambda grants=None: GssServer(kerberos.keytab, grants)
+
+
+@pytest.mark.parametrize("level", ["integrity", "confidentiality"])
+def test_a_server_of_the_letter(serve, origin, client, keytab: Path, judge, level: str) -> None:
+    """What it asks for, what it wraps and how, and each datagram."""
+    letter = judge()
+    server = origin(letter)
+    first = entry(serve, keytab, url((server.host, server.port), "socks5h+gssapi"), options=f'gss_level = "{level}"')
+    with raw_socks.tunnel(first.proxy, "192.0.2.1", 80) as tunnel:
+        sent = traffic.in_thread(traffic.send, tunnel, 1, 300_000)
+        assert traffic.receive(tunnel, 300_000) == sent.result(60)
+    one = client(first.proxy)
+    for size in (0, 1, 1400, 20_000):
+        one.exchange("192.0.2.1", 53, os.urandom(size))
+    one.close()
+    assert letter.faults == []
+    assert set(letter.asked) == {1 if level == "integrity" else 2}
+    assert letter.encrypted == {level == "confidentiality"}
+
+
+def test_a_server_that_grants_less(serve, origin, keytab: Path, judge) -> None:
+    """Nothing is asked of it."""
+    letter = judge(grants=1)
+    server = origin(letter)
+    first = entry(serve, keytab, url((server.host, server.port), "socks5h+gssapi"))
+    connection, reply = raw_socks.ask(first.proxy, request("192.0.2.1", 80))
+    connection.close()
+    assert reply.code == GENERAL
+    assert first.wait_for_record(event="error")["reason"] == "upstream.failed"
+    assert letter.asked == [2] and letter.encrypted == set()
+
+
 def test_probes_show_the_ticket(serve, kerberos: Realm, keytab: Path) -> None:
     """A server is known to be alive before there is a session."""
     last = hop(serve, kerberos)
