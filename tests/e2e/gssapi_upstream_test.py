@@ -4,6 +4,7 @@ among other hops; and what becomes of it while the KDC is gone, late, or knows u
 import os
 import random
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from certificates import Authority
 from chain_udp_test import Client
 from chains import entry_to, exchange, secured, upstream, url
 from datagrams import DatagramEcho
+from helpers import named
 from origins import echo
 from processes import accepts, stile, wait_until
 from raw_socks import request
@@ -309,6 +311,28 @@ def test_the_kdc_is_late(serve, origin, kdc: Realm, keytab: Path, tmp_path: Path
     wait_until("there is a ticket", lambda: TICKET in first.errors(), 60)
     wait_until("requests pass", lambda: passes(first, far), 30)
     assert first.errors().count("no Kerberos ticket for") == 1, "the same trouble is told once"
+
+
+def test_a_kdc_that_says_nothing(serve, origin, kdc: Realm, keytab: Path) -> None:
+    """Who asks it waits; nobody else does, not even for the end."""
+    kdc.stop()
+    with socket.create_server(("127.0.0.1", kdc.port)):
+        last, far = hop(serve, kdc), origin(echo)
+        first = entry(serve, keytab, by_ticket(last))
+        assert not passes(first, far)
+        first.wait_for_record(event="error", reason="upstream.failed")
+        first.process.terminate()
+        assert first.process.wait(20) == 0
+
+
+def test_whoever_gets_tickets_ends(serve, origin, kerberos: Realm, keytab: Path) -> None:
+    """It is told, and what is at hand is used on."""
+    last, far = hop(serve, kerberos), origin(echo)
+    first = entry(serve, keytab, by_ticket(last))
+    [keeper] = named(first.process.pid, "stile-tickets")
+    os.kill(keeper, signal.SIGKILL)
+    wait_until("it is told", lambda: "the process that gets Kerberos tickets has ended" in first.errors())
+    assert passes(first, far) and passes(first, far)
 
 
 def test_another_server_takes_its_place(serve, origin, kdc: Realm, keytab: Path) -> None:
