@@ -2,7 +2,7 @@
 // protection by Kerberos (RFC 1961): such a relay takes a frame that is all of the datagram, and finds in it, wrapped,
 // what it would have got plain. So the innermost is wrapped first, and each wrapping grows what lies inside the next.
 //
-//   to the first relay, all protected | [ to the 2nd relay | [ to the 3rd relay | [ to the target | DATA ] ] ]
+//   frame for the first relay ( to the 2nd relay | frame for the 2nd relay ( to the target | DATA ) )
 //
 // What is plain here is what would travel if no relay were protected. Refuses: frames that are not the context's, that
 // came before, or hold no header where one is due.

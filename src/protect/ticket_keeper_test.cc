@@ -6,6 +6,8 @@
 
 #include <map>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "protect/gss.h"
 #include "sys/wait_any.h"
@@ -159,6 +161,27 @@ TEST_F(TicketKeeperTest, OneThatEndsIsSeen) {
   EXPECT_TRUE((*started)->ended());
   EXPECT_EQ((*started)->descriptor(), -1);
   EXPECT_EQ(found(*none), nullptr);
+}
+
+TEST(GssTicketPlace, AnyThreadTakesWhatAnotherPuts) {
+  GssTicketPlace place(TicketWish{});
+  constexpr int last = 2'000;
+  std::vector<std::thread> takers;
+  for (int i = 0; i < 2; ++i) {
+    takers.emplace_back([&place] {
+      for (int newest = 0; newest < last;) {
+        const auto ticket = std::dynamic_pointer_cast<const TicketToSee>(place.ticket(WallTime{}));
+        if (ticket == nullptr) continue;
+        const int number = std::stoi(ticket->exported);
+        EXPECT_GE(number, newest);
+        newest = number;
+      }
+    });
+  }
+  for (int i = 1; i <= last; ++i) {
+    place.put(std::make_shared<TicketToSee>(std::to_string(i), "rcmd/h", today()));
+  }
+  for (std::thread& taker : takers) taker.join();
 }
 
 TEST(TicketSchedule, HalfALifeAndPausesThatDouble) {

@@ -137,8 +137,10 @@ void Association::on_detour_ready(DetourSide& way) {
       continue;
     }
     for_each_datagram(received, [&](MutableBytes datagram) {
-      if (path->layers != nullptr) datagram = unlayered(*path->layers, datagram);
-      if (datagram.empty()) return drop(UdpDrop::token, path->relay);
+      if (path->layers != nullptr) {
+        datagram = unlayered(*path->layers, datagram);
+        if (datagram.empty()) return drop(UdpDrop::token, path->relay);
+      }
       from_detour(way, *path, datagram, last);
     });
   }

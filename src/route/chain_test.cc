@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/sim/call_sweep_for_tests.h"
+#include "protect/gss_context_for_tests.h"
 #include "route/proxy_for_tests.h"
 #include "sys/errno_table.h"
 
@@ -561,6 +562,84 @@ TEST_F(ChainTest, AServiceInThePathKnowsNoOtherCommand) {
   EXPECT_EQ(reason_of(customer.connection().trouble(), 1), Reason::upstream_command);
 }
 
+/// A whole conversation by ticket, with a context that is easy to see through.
+struct Initiation final : protect::GssInitiator {
+  std::optional<std::vector<std::uint8_t>> step(ConstBytes token) override {
+    complete_ = !token.empty();
+    return complete_ ? std::vector<std::uint8_t>{} : std::vector<std::uint8_t>{'t'};
+  }
+  [[nodiscard]] bool complete() const noexcept override { return complete_; }
+  std::unique_ptr<protect::GssContext> take() override { return std::make_unique<protect::ContextToSee>(); }
+
+ private:
+  bool complete_ = false;
+};
+struct TicketThatIsTaken final : protect::GssTicket {
+  TicketThatIsTaken() : GssTicket(WallTime::max()) {}
+  [[nodiscard]] std::unique_ptr<protect::GssInitiator> initiator() const override {
+    return std::make_unique<Initiation>();
+  }
+};
+
+std::string framed(wire::GssMessage message, const std::string& token) {
+  const auto header = wire::encode_gss_header(message, token.size());
+  return std::string(header.begin(), header.end()) + token;
+}
+
+std::string wrapped(protect::ContextToSee& by, const std::string& plain, bool encrypt) {
+  std::vector<std::uint8_t> token;
+  EXPECT_TRUE(by.wrap(std::vector<std::uint8_t>(plain.begin(), plain.end()), encrypt, token));
+  return {token.begin(), token.end()};
+}
+
+Script by_ticket() {
+  protect::ContextToSee ours;
+  protect::ContextToSee theirs;
+  const auto level = [](protect::ContextToSee& by) {
+    return framed(wire::GssMessage::level, wrapped(by, octets({2}), false));
+  };
+  const std::string asked = level(ours);
+  const std::string allowed = level(theirs);
+  return {.turns = {{octets({5, 1, 1}), octets({5, 1})},
+                    {framed(wire::GssMessage::context, "t"), framed(wire::GssMessage::context, "s")},
+                    {asked, allowed},
+                    {framed(wire::GssMessage::data, wrapped(ours, request, true)),
+                     framed(wire::GssMessage::data, wrapped(theirs, granted, true))}}};
+}
+
+std::string heard_in(const Script& script) {
+  std::string whole;
+  for (const Turn& turn : script.turns) whole += turn.hears;
+  return whole;
+}
+
+Hop ticketed(const std::string& url) {
+  Hop hop = proxy_at(url);
+  hop.ticket = std::make_shared<protect::GssTicketPlace>(protect::TicketWish{});
+  hop.ticket->put(std::make_shared<TicketThatIsTaken>());
+  return hop;
+}
+
+TEST_F(ChainTest, ByTicketAllIsSaidInsideItsProtection) {
+  ScriptedProxy& proxy = serve(by_ticket());
+  Customer customer(rig_, ticketed("socks5h+gssapi://127.0.0.1"), to_literal);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  EXPECT_EQ(customer.connection().bound().target()->to_string(), "198.51.100.7:40000");
+  EXPECT_EQ(proxy.heard(), heard_in(by_ticket()));
+  EXPECT_EQ(proxy.heard().find(request), std::string::npos);
+}
+
+TEST_F(ChainTest, AProbeByTicketAsksForNothing) {
+  ScriptedProxy& proxy = serve(by_ticket());
+  Ask ask = to_literal;
+  ask.only_meets = true;
+  Customer customer(rig_, ticketed("socks5h+gssapi://127.0.0.1"), ask);
+  EXPECT_EQ(customer.run(), Obstacle::none);
+  Script met = by_ticket();
+  met.turns.pop_back();
+  EXPECT_EQ(proxy.heard(), heard_in(met));
+}
+
 TEST_F(ChainTest, SplitsAndShortCallsChangeNothing) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     ClientRig rig(seed);
@@ -569,14 +648,15 @@ TEST_F(ChainTest, SplitsAndShortCallsChangeNothing) {
     rig.engine.faults().split = 0.5;
     rig.engine.faults().spurious_ready = 0.3;
     rig.engine.faults().late_completion = 0.3;
-    const bool tls = seed % 2 == 0;
-    const std::string whole =
-        tls ? "hi" + sealed(login_greeting) + sealed(login) + sealed(request) : login_greeting + login + request;
-    ScriptedProxy proxy(rig.engine, {Address::v4(127, 0, 0, 1), 1080}, tls ? inside_tls() : logging_in());
-    Customer customer(rig, proxy_at(tls ? "socks5h+tls://alice:secret@127.0.0.1" : "socks5h://alice:secret@127.0.0.1"),
+    const Script script = seed % 3 == 0 ? by_ticket() : seed % 3 == 1 ? inside_tls() : logging_in();
+    ScriptedProxy proxy(rig.engine, {Address::v4(127, 0, 0, 1), 1080}, script);
+    const std::string_view scheme = seed % 3 == 1 ? "socks5h+tls" : "socks5h";
+    Customer customer(rig,
+                      seed % 3 == 0 ? ticketed("socks5h+gssapi://127.0.0.1")
+                                    : proxy_at(std::string(scheme) + "://alice:secret@127.0.0.1"),
                       to_literal);
     EXPECT_EQ(customer.run(), Obstacle::none) << seed;
-    EXPECT_EQ(proxy.heard(), whole) << seed;
+    EXPECT_EQ(proxy.heard(), heard_in(script)) << seed;
     proxy.close_all();
     (void)rig.engine.run_until_idle();
   }
@@ -603,12 +683,17 @@ TEST(ChainFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
     ClientRig rig;
     rig.add_name("proxy.example", {Address::v4(127, 0, 0, 1)});
     rig.add_name("example.com", {Address::v4(192, 0, 2, 10)});
+    const bool ticket = scheme == "socks5+gssapi";
     ScriptedProxy proxy(rig.engine, {Address::v4(127, 0, 0, 1), 1080},
-                        scheme == "socks5" ? logging_in() : inside_tls());
+                        ticket               ? by_ticket()
+                        : scheme == "socks5" ? logging_in()
+                                             : inside_tls());
     rig.engine.fail_nth(fail_at, sys::make_error(error));
     std::uint64_t calls = 0;
     {
-      Customer customer(rig, proxy_at(std::string(scheme) + "://alice:secret@proxy.example"), to_name);
+      const Hop hop = ticket ? ticketed("socks5+gssapi://proxy.example")
+                             : proxy_at(std::string(scheme) + "://alice:secret@proxy.example");
+      Customer customer(rig, hop, to_name);
       const Obstacle obstacle = customer.run();
       calls = rig.engine.calls();
       if (fail_at == 0) {
@@ -622,7 +707,7 @@ TEST(ChainFaults, EveryFailingCallEndsInOneCompletionAndNoLeak) {
     (void)rig.engine.run_until_idle();
     return calls;
   };
-  for (const std::string_view scheme : {"socks5", "socks5+tls"}) {
+  for (const std::string_view scheme : {"socks5", "socks5+tls", "socks5+gssapi"}) {
     SCOPED_TRACE(scheme);
     const auto through = [&](std::uint64_t fail_at, int error) { return run(scheme, fail_at, error); };
     EXPECT_GT(engine::sweep_calls(through,

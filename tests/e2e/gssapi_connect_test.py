@@ -4,13 +4,16 @@ takes longer than a conversation."""
 import hashlib
 import os
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import realm
+from datagrams import DatagramEcho
 from gssapi_test import config, transfer
+from networks import Namespace
 from origins import echo
-from processes import BINARY, ENVIRONMENT, stile
+from processes import BINARY, ENVIRONMENT, run, stile
 from realm import Realm
 
 
@@ -62,6 +65,35 @@ def test_a_name_beside_the_ticket() -> None:
 def test_a_service_without_a_ticket() -> None:
     result = stile("connect", "--via", "socks5h://localhost:1", "--gss-service", "socks", "192.0.2.1", "80")
     assert result.returncode == 2 and "not asked to take a Kerberos ticket" in result.stderr
+
+
+ASK = """
+import socket, sys
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.settimeout(20)
+for text in ("one", "two"):
+    asking.sendto(text.encode(), (sys.argv[1], int(sys.argv[2])))
+    print(asking.recv(65536).decode())
+"""
+
+
+def test_datagrams_of_a_command_are_wrapped(serve, lone_host: Namespace, kerberos: Realm, tickets: Path, tmp_path: Path) -> None:
+    """`stile run`: the proxy takes no others. The realm is out of reach there, so the ticket is fetched before."""
+    kerberos.key("rcmd/127.0.0.1", kerberos.keytab)
+    cache = tmp_path / "tickets"
+    cache.write_bytes(tickets.read_bytes())
+    assert run("kvno", "-c", cache, "rcmd/127.0.0.1").returncode == 0
+    far = "10.9.9.10"
+    lone_host.run("ip", "address", "add", far, "dev", "lo")
+    rules = "allow authenticated to tcp udp bind resolve private, loopback, self"
+    server = serve(config=config(kerberos, rules=rules), namespace=lone_host)
+    with lone_host.inside(), closing(DatagramEcho(far)) as far_echo:
+        via = f"socks5h+gssapi://127.0.0.1:{server.proxy[1]}"
+        command = [*lone_host.prefix(), BINARY, "run", "--via", via, "--", "/usr/bin/python3", "-c", ASK, far, far_echo.port]
+        result = run(*command, environment={"KRB5CCNAME": str(cache)})
+    assert result.stdout == "one\ntwo\n", result.stderr
+    record = server.wait_for_record(event="session.end", command="udp-associate")
+    assert (record["packets_up"], record["bytes_up"], record["method"]) == (2, 6, "gssapi")
 
 
 def test_a_gibibyte_at_level_two(serve, origin, kerberos: Realm, tickets: Path) -> None:

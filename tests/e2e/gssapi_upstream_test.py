@@ -4,6 +4,7 @@ among other hops; and what becomes of it while the KDC is gone, late, or knows u
 import os
 import random
 import shutil
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from certificates import Authority
 from chain_udp_test import Client
 from chains import entry_to, exchange, secured, upstream, url
 from datagrams import DatagramEcho
+from helpers import named
 from origins import echo
 from processes import accepts, stile, wait_until
 from raw_socks import request
@@ -227,6 +229,44 @@ def test_datagrams_that_no_relay_wrapped(way, client, far_datagrams: DatagramEch
     assert hops
 
 
+@pytest.fixture
+def judge(kerberos: Realm, keytab: Path):
+    """A server of the RFC's letter. Its library is told of the realm by the environment, so not before there is one."""
+    from gssapi_server import GssServer
+
+    return lambda grants=None: GssServer(kerberos.keytab, grants)
+
+
+@pytest.mark.parametrize("level", ["integrity", "confidentiality"])
+def test_a_server_of_the_letter(serve, origin, client, keytab: Path, judge, level: str) -> None:
+    """What it asks for, what it wraps and how, and each datagram."""
+    letter = judge()
+    server = origin(letter)
+    first = entry(serve, keytab, url((server.host, server.port), "socks5h+gssapi"), options=f'gss_level = "{level}"')
+    with raw_socks.tunnel(first.proxy, "192.0.2.1", 80) as tunnel:
+        sent = traffic.in_thread(traffic.send, tunnel, 1, 300_000)
+        assert traffic.receive(tunnel, 300_000) == sent.result(60)
+    one = client(first.proxy)
+    for size in (0, 1, 1400, 20_000):
+        one.exchange("192.0.2.1", 53, os.urandom(size))
+    one.close()
+    assert letter.faults == []
+    assert set(letter.asked) == {1 if level == "integrity" else 2}
+    assert letter.encrypted == {level == "confidentiality"}
+
+
+def test_a_server_that_grants_less(serve, origin, keytab: Path, judge) -> None:
+    """Nothing is asked of it."""
+    letter = judge(grants=1)
+    server = origin(letter)
+    first = entry(serve, keytab, url((server.host, server.port), "socks5h+gssapi"))
+    connection, reply = raw_socks.ask(first.proxy, request("192.0.2.1", 80))
+    connection.close()
+    assert reply.code == GENERAL
+    assert first.wait_for_record(event="error")["reason"] == "upstream.failed"
+    assert letter.asked == [2] and letter.encrypted == set()
+
+
 def test_probes_show_the_ticket(serve, kerberos: Realm, keytab: Path) -> None:
     """A server is known to be alive before there is a session."""
     last = hop(serve, kerberos)
@@ -271,6 +311,28 @@ def test_the_kdc_is_late(serve, origin, kdc: Realm, keytab: Path, tmp_path: Path
     wait_until("there is a ticket", lambda: TICKET in first.errors(), 60)
     wait_until("requests pass", lambda: passes(first, far), 30)
     assert first.errors().count("no Kerberos ticket for") == 1, "the same trouble is told once"
+
+
+def test_a_kdc_that_says_nothing(serve, origin, kdc: Realm, keytab: Path) -> None:
+    """Who asks it waits; nobody else does, not even for the end."""
+    kdc.stop()
+    with socket.create_server(("127.0.0.1", kdc.port)):
+        last, far = hop(serve, kdc), origin(echo)
+        first = entry(serve, keytab, by_ticket(last))
+        assert not passes(first, far)
+        first.wait_for_record(event="error", reason="upstream.failed")
+        first.process.terminate()
+        assert first.process.wait(20) == 0
+
+
+def test_whoever_gets_tickets_ends(serve, origin, kerberos: Realm, keytab: Path) -> None:
+    """It is told, and what is at hand is used on."""
+    last, far = hop(serve, kerberos), origin(echo)
+    first = entry(serve, keytab, by_ticket(last))
+    [keeper] = named(first.process.pid, "stile-tickets")
+    os.kill(keeper, signal.SIGKILL)
+    wait_until("it is told", lambda: "the process that gets Kerberos tickets has ended" in first.errors())
+    assert passes(first, far) and passes(first, far)
 
 
 def test_another_server_takes_its_place(serve, origin, kdc: Realm, keytab: Path) -> None:
