@@ -248,7 +248,7 @@ def test_the_table(serve) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["socks6://a"], "socks6"),
+        (["socks6://a"], "cannot use URL: at character 1"),
         (["socks5h://127.0.0.1", "--target", "www.example"], "--target"),
         (["socks5h://127.0.0.1", "--udp-target", "www.example:0"], "--udp-target"),
         (["socks5h://127.0.0.1", "--dns", "127.0.0.1"], "--dns"),
