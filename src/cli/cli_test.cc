@@ -187,6 +187,17 @@ TEST(CommandLine, WhatIsToBeRunKeepsItsFlags) {
             std::string::npos);
 }
 
+TEST(CommandLine, SomeOperandsMayBeGivenSeveralTimes) {
+  const Invocation parsed = parse_command_line({"forward", "1=a.example:1", "-v", "2=b.example:2"});
+  ASSERT_FALSE(parsed.answer) << parsed.answer->text;
+  EXPECT_EQ(parsed.arguments.rest, (std::vector<std::string>{"1=a.example:1", "2=b.example:2"}));
+  EXPECT_TRUE(parsed.arguments.has("--verbose"));
+  EXPECT_NE(help_text(*find_command("forward")).find("Usage: stile forward [FORWARD...] [FLAGS]\n"), std::string::npos);
+  EXPECT_NE(man_page(*find_command("forward")).find(".RI [ FORWARD... ]\n"), std::string::npos);
+  EXPECT_EQ(mistake({"forward", "1=a.example:1", "--revers", "0=22"}),
+            "unknown flag '--revers' (did you mean '--reverse'?)\n");
+}
+
 TEST(CommandLine, MistakesAreCorrected) {
   EXPECT_EQ(mistake({"sevre"}), "unknown command 'sevre' (did you mean 'serve'?)\n");
   EXPECT_EQ(mistake({"frobnicate"}), "unknown command 'frobnicate' (see 'stile --help')\n");

@@ -102,7 +102,9 @@ std::string man_page(const Command& command) {
   if (takes_the_rest) text += ".RI [ FLAGS ]\n.RB [ \\-\\- ]\n";
   for (const Operand& operand : operands) {
     if (operand.name.empty()) continue;
-    text += operand.required ? fmt::format(".I {}\n", operand.name) : fmt::format(".RI [ {} ]\n", operand.name);
+    const std::string_view more = operand.repeats ? "..." : "";
+    text += operand.required ? fmt::format(".I {}{}\n", operand.name, more)
+                             : fmt::format(".RI [ {}{} ]\n", operand.name, more);
   }
   text += takes_the_rest ? ".RI [ ARGUMENT... ]\n" : ".RI [ FLAGS ]\n";
   text += fmt::format(".SH DESCRIPTION\n{}\n", escaped(command.description));

@@ -424,7 +424,8 @@ constexpr Command command_rows[] = {
          "is "
          "led to a target of this side. Where each one listens is a line on standard output: address, kind and target. "
          "What fails is a line on standard error and a reset to its client. NO_PROXY means nothing here. Runs until "
-         "SIGINT or SIGTERM, and exits with 0 then; with 1 where a listener cannot be had, here or at the proxy.",
+         "SIGINT, SIGTERM or SIGHUP, and exits with 0 then; with 1 where a listener cannot be had, here or at the "
+         "proxy.",
      .example =
          "stile forward --via socks5h://127.0.0.1:1080 8080=www.example:80 5353/udp=ns.example:53\n"
          "stile forward --via socks5h+tls://alice:secret@proxy.example:1443 unix:/run/user/1000/db=db.example:5432\n"

@@ -17,6 +17,7 @@
 #include "policy/words.h"
 #include "survey/survey.h"
 #include "sys/errno_table.h"
+#include "wire/proxy_url.h"
 
 namespace stile::cli {
 namespace {
@@ -116,6 +117,13 @@ std::string json_of(const survey::Report& report, bool works) {
 int run_survey(const Arguments& given, const Environment& environment) {
   auto plan = plan_of(given);
   if (!plan) return complain(plan.error(), exit_usage);
+  for (const std::string& text : given.rest) {
+    const auto url = wire::parse_proxy_url(text);
+    if (url) continue;
+    const wire::ProxyUrlError& error = url.error();
+    return complain(fmt::format("stile: cannot use URL: at character {}: {} ({})", error.column, error.why, error.cure),
+                    exit_usage);
+  }
   Arguments arguments = given;
   if (!given.rest.empty()) arguments.flags["--via"] = given.rest;
   auto choices = choose_proxies(arguments, environment);

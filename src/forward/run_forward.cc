@@ -194,7 +194,7 @@ class Run {
 
 std::optional<Refusal> run_forward(const Plan& plan) {
   sys::ignore_broken_pipes();
-  auto signals = sys::SignalQueue::create({SIGINT, SIGTERM});
+  auto signals = sys::SignalQueue::create({SIGINT, SIGTERM, SIGHUP});
   if (!signals) return cannot_start(signals.error());
   (void)sys::raise_descriptor_limit();
   auto opened = open_all(plan);

@@ -1,6 +1,6 @@
 // A whole `stile forward` of the command line: listeners of this process whose clients are led to fixed targets through
 // upstreams, by a server (server/worker.h) for TCP, by associations (datagram_ports.h) for UDP, and by BIND the other
-// way round (reverse.h). A client is told nothing: what fails is a reset. SIGINT and SIGTERM end all at once.
+// way round (reverse.h). A client is told nothing: what fails is a reset. SIGINT, SIGTERM and SIGHUP end all at once.
 // Threading: main thread, once a process, for it takes the signals over. Tested in tests/e2e/forward_test.py.
 #pragma once
 

@@ -81,6 +81,13 @@ void ask_connect(Case& about) {
           "asked for " + about.own().to_string() + ", a listener of this host: " + back.text() + " (name a --target)";
     }
   }
+  if (about.callback == nullptr && about.plan.targets.empty()) {
+    const Attempt met = attempt(about.ground, about.ground.hops, {.target = {}, .only_meets = true});
+    if (!met.ok()) {
+      answer = Answer::no;
+      detail = met.text();
+    }
+  }
   for (const Target& target : about.plan.targets) {
     const Attempt there = about.connect(target, false, about.ground.hops);
     if (!there.ok() && answer == Answer::untested) answer = Answer::no;

@@ -329,7 +329,7 @@ def test_an_output_that_nobody_reads_holds_nobody_up(serve, origin) -> None:
 # --- How it begins and ends ---
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_in_order(serve, forward, origin, number: int) -> None:
     """With open connections, which hear a reset: none of them is complete."""
     far, server = origin(), serve(config=EVERYTHING)

@@ -127,6 +127,9 @@ alice: allow alice from loopback to tcp udp bind resolve ping any, private, loop
     wrong = chains.secret(tmp_path, "wrong", "wrong")
     refused = asked(proxy, "--password-file", wrong, "--ca", ca.certificate, works=False)
     assert refused["CONNECT"] == ("no", "it refused the user or the password")
+    refused = asked(proxy, "--password-file", wrong, "--ca", ca.certificate, "--no-callback", works=False)
+    assert refused["CONNECT"] == ("no", "it refused the user or the password")
+    expect(asked(proxy, *words, "--ca", ca.certificate, "--no-callback"), CONNECT="not tested", password="yes")
     plain = asked(url(server.proxy), works=False)
     assert plain["CONNECT"][0] == "no" and plain["SOCKS5"][0] == "no"
 
@@ -248,7 +251,7 @@ def test_the_table(serve) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["socks6://a"], "socks6"),
+        (["socks6://a"], "cannot use URL: at character 1"),
         (["socks5h://127.0.0.1", "--target", "www.example"], "--target"),
         (["socks5h://127.0.0.1", "--udp-target", "www.example:0"], "--udp-target"),
         (["socks5h://127.0.0.1", "--dns", "127.0.0.1"], "--dns"),
