@@ -45,8 +45,9 @@ class Stage:
     compiled: Path
     stack: ExitStack
 
-    def daemon(self, *command: object, **options) -> Daemon:
-        return self.stack.enter_context(closing(Daemon(self.folder, *command, **options)))
+    def daemon(self, *command: object) -> Daemon:
+        """Wherever this thread is."""
+        return self.stack.enter_context(closing(Daemon(self.folder, *command)))
 
     def at_far(self, make: Callable):
         """A server of the tests' own, made at the far end and closed there."""
@@ -137,9 +138,8 @@ def git_daemon(stage: Stage) -> list[object]:
     place = [f"--base-path={stage.fenced.web.repositories}", f"--listen={FAR}", f"--port={GIT_PORT}"]
     # Not by `git daemon`, which would leave it behind when it is ended itself.
     folder = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
-    daemon = stage.daemon(*stage.fenced.far.prefix(), f"{folder}/git-daemon", "--export-all", *place)
     with stage.fenced.far.inside():
-        daemon.wait_for_port(FAR, GIT_PORT)
+        stage.daemon(f"{folder}/git-daemon", "--export-all", *place).wait_for_port(FAR, GIT_PORT)
     return ["git", "clone", "--quiet", f"git://{HOST}/project", stage.folder / "clone"]
 
 
@@ -157,11 +157,11 @@ def ssh(stage: Stage) -> list[object]:
 
 
 def ftp(mode: str) -> Callable[[Stage], list[object]]:
-    """Active (-A) or passive (-p), over IPv4, for the anonymous user (-a)."""
+    """Active (-A) or passive (-p), for the anonymous user (-a)."""
 
     def words(stage: Stage) -> list[object]:
         start_vsftpd(stage.daemon, stage.folder, mode == "-p", (stage.fenced.far, FAR, FTP_PORT))
-        return ["tnftp", "-4", "-a", mode, "-o", stage.folder / "got", f"ftp://{HOST}/large"]
+        return ["tnftp", "-a", mode, "-o", stage.folder / "got", f"ftp://{HOST}/large"]
 
     return words
 
