@@ -97,16 +97,15 @@ def says(text: str) -> Callable[[Stage, Done], bool]:
     return lambda _, done: text in done.stdout
 
 
-def compiled(source: str, compiler: list[str], *words: object) -> Callable[[Stage], list[object]]:
+def compiled(source: str, compiler: str, *words: object) -> Callable[[Stage], list[object]]:
     """Compiled once for all ways."""
 
     def command(stage: Stage) -> list[object]:
         program = stage.compiled / Path(source).stem
         if not program.exists():
             go = {"CGO_ENABLED": "0", "GOCACHE": f"{stage.compiled}/cache", "GOPATH": f"{stage.compiled}/path"}
-            libraries = compiler[1:] if compiler[0] == "gcc" else []
-            front = compiler[:1] if compiler[0] == "gcc" else compiler
-            subprocess.run([*front, "-o", program, SOURCES / source, *libraries], check=True, env=ENVIRONMENT | go)
+            line = compiler.format(source=SOURCES / source, program=program)
+            subprocess.run(line.split(), check=True, env=ENVIRONMENT | go)
         return [program, *words]
 
     return command
@@ -191,7 +190,7 @@ def dig_elsewhere(stage: Stage) -> list[object]:
 
 def sendmmsg(stage: Stage) -> list[object]:
     stage.at_far(lambda: DatagramEcho(FAR, ECHO_PORT))
-    return compiled("sendmmsg.c", ["gcc"], HOST, ECHO_PORT)(stage)
+    return compiled("sendmmsg.c", "gcc {source} -o {program}", HOST, ECHO_PORT)(stage)
 
 
 # --- Peers ---
@@ -287,9 +286,9 @@ PROGRAMS = [
     fetches("python", "/usr/bin/python3", always("/usr/bin/python3", SOURCES / "fetch.py", URL)),
     fetches("node", "node", always("node", SOURCES / "fetch.js", URL)),
     fetches("java", "java", always("java", "-Xshare:auto", SOURCES / "Fetch.java", URL)),
-    fetches("static C", "gcc", compiled("static_fetch.c", ["gcc", "-static"], HOST)),
-    fetches("Go", "go", compiled("fetch.go", ["go", "build"], URL)),
-    fetches("io_uring", LIBURING, compiled("io_uring_fetch.c", ["gcc", "-luring"], HOST, 80)),
+    fetches("static C", "gcc", compiled("static_fetch.c", "gcc -static {source} -o {program}", HOST)),
+    fetches("Go", "go", compiled("fetch.go", "go build -o {program} {source}", URL)),
+    fetches("io_uring", LIBURING, compiled("io_uring_fetch.c", "gcc {source} -luring -o {program}", HOST, 80)),
     Program("sendmmsg", "gcc", sendmmsg, says("3 came back"), UDP),
     Program("aria2", "aria2c", aria2, has_download, (named("connect", 80),)),
     Program(
@@ -327,9 +326,7 @@ def shown(expected: tuple[str, ...], sessions: frozenset[str]) -> bool:
     return all(any(re.fullmatch(one, session) for session in sessions) for one in expected)
 
 
-def attempt(
-    stage: Stage, program: Program, before: list[str], seconds: float = 60, patience: float = 20
-) -> Outcome:
+def attempt(stage: Stage, program: Program, before: list[str], seconds: float = 60, patience: float = 20) -> Outcome:
     """Runs it at the client behind these words, for so long at most; records are waited for with this patience."""
     fenced, words = stage.fenced, [str(word) for word in program.words(stage)]
     as_user = NOBODY if program.user == "nobody" else []
