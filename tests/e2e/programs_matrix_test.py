@@ -18,9 +18,7 @@ from server import Server
 from unchanged import GRANTED, HOST, PROGRAMS, Program, Stage, attempt, found
 from ways import OWN, Way
 
-NOT_CARRIED_SECONDS = 3  # whoever waits for what cannot come is ended
-
-
+NOT_CARRIED_SECONDS = 2  # whoever waits for what cannot come is ended
 KNOWN = {name: way for name, way in OWN.items() if way.known()}
 
 

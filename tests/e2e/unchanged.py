@@ -45,8 +45,9 @@ class Stage:
     compiled: Path
     stack: ExitStack
 
-    def daemon(self, *command: object, **options) -> Daemon:
-        return self.stack.enter_context(closing(Daemon(self.folder, *command, **options)))
+    def daemon(self, *command: object) -> Daemon:
+        """Wherever this thread is."""
+        return self.stack.enter_context(closing(Daemon(self.folder, *command)))
 
     def at_far(self, make: Callable):
         """A server of the tests' own, made at the far end and closed there."""
@@ -96,16 +97,15 @@ def says(text: str) -> Callable[[Stage, Done], bool]:
     return lambda _, done: text in done.stdout
 
 
-def compiled(source: str, compiler: list[str], *words: object) -> Callable[[Stage], list[object]]:
+def compiled(source: str, compiler: str, *words: object) -> Callable[[Stage], list[object]]:
     """Compiled once for all ways."""
 
     def command(stage: Stage) -> list[object]:
         program = stage.compiled / Path(source).stem
         if not program.exists():
             go = {"CGO_ENABLED": "0", "GOCACHE": f"{stage.compiled}/cache", "GOPATH": f"{stage.compiled}/path"}
-            libraries = compiler[1:] if compiler[0] == "gcc" else []
-            front = compiler[:1] if compiler[0] == "gcc" else compiler
-            subprocess.run([*front, "-o", program, SOURCES / source, *libraries], check=True, env=ENVIRONMENT | go)
+            line = compiler.format(source=SOURCES / source, program=program)
+            subprocess.run(line.split(), check=True, env=ENVIRONMENT | go)
         return [program, *words]
 
     return command
@@ -137,9 +137,8 @@ def git_daemon(stage: Stage) -> list[object]:
     place = [f"--base-path={stage.fenced.web.repositories}", f"--listen={FAR}", f"--port={GIT_PORT}"]
     # Not by `git daemon`, which would leave it behind when it is ended itself.
     folder = subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()
-    daemon = stage.daemon(*stage.fenced.far.prefix(), f"{folder}/git-daemon", "--export-all", *place)
     with stage.fenced.far.inside():
-        daemon.wait_for_port(FAR, GIT_PORT)
+        stage.daemon(f"{folder}/git-daemon", "--export-all", *place).wait_for_port(FAR, GIT_PORT)
     return ["git", "clone", "--quiet", f"git://{HOST}/project", stage.folder / "clone"]
 
 
@@ -157,11 +156,11 @@ def ssh(stage: Stage) -> list[object]:
 
 
 def ftp(mode: str) -> Callable[[Stage], list[object]]:
-    """Active (-A) or passive (-p), over IPv4, for the anonymous user (-a)."""
+    """Active (-A) or passive (-p), for the anonymous user (-a)."""
 
     def words(stage: Stage) -> list[object]:
         start_vsftpd(stage.daemon, stage.folder, mode == "-p", (stage.fenced.far, FAR, FTP_PORT))
-        return ["tnftp", "-4", "-a", mode, "-o", stage.folder / "got", f"ftp://{HOST}/large"]
+        return ["tnftp", "-a", mode, "-o", stage.folder / "got", f"ftp://{HOST}/large"]
 
     return words
 
@@ -191,7 +190,7 @@ def dig_elsewhere(stage: Stage) -> list[object]:
 
 def sendmmsg(stage: Stage) -> list[object]:
     stage.at_far(lambda: DatagramEcho(FAR, ECHO_PORT))
-    return compiled("sendmmsg.c", ["gcc"], HOST, ECHO_PORT)(stage)
+    return compiled("sendmmsg.c", "gcc {source} -o {program}", HOST, ECHO_PORT)(stage)
 
 
 # --- Peers ---
@@ -287,9 +286,9 @@ PROGRAMS = [
     fetches("python", "/usr/bin/python3", always("/usr/bin/python3", SOURCES / "fetch.py", URL)),
     fetches("node", "node", always("node", SOURCES / "fetch.js", URL)),
     fetches("java", "java", always("java", "-Xshare:auto", SOURCES / "Fetch.java", URL)),
-    fetches("static C", "gcc", compiled("static_fetch.c", ["gcc", "-static"], HOST)),
-    fetches("Go", "go", compiled("fetch.go", ["go", "build"], URL)),
-    fetches("io_uring", LIBURING, compiled("io_uring_fetch.c", ["gcc", "-luring"], HOST, 80)),
+    fetches("static C", "gcc", compiled("static_fetch.c", "gcc -static {source} -o {program}", HOST)),
+    fetches("Go", "go", compiled("fetch.go", "go build -o {program} {source}", URL)),
+    fetches("io_uring", LIBURING, compiled("io_uring_fetch.c", "gcc {source} -luring -o {program}", HOST, 80)),
     Program("sendmmsg", "gcc", sendmmsg, says("3 came back"), UDP),
     Program("aria2", "aria2c", aria2, has_download, (named("connect", 80),)),
     Program(
@@ -327,9 +326,7 @@ def shown(expected: tuple[str, ...], sessions: frozenset[str]) -> bool:
     return all(any(re.fullmatch(one, session) for session in sessions) for one in expected)
 
 
-def attempt(
-    stage: Stage, program: Program, before: list[str], seconds: float = 60, patience: float = 20
-) -> Outcome:
+def attempt(stage: Stage, program: Program, before: list[str], seconds: float = 60, patience: float = 20) -> Outcome:
     """Runs it at the client behind these words, for so long at most; records are waited for with this patience."""
     fenced, words = stage.fenced, [str(word) for word in program.words(stage)]
     as_user = NOBODY if program.user == "nobody" else []

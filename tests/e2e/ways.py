@@ -39,17 +39,15 @@ def run(*flags: str) -> Callable[[Stage], list[str]]:
 
 
 def gateway(stage: Stage) -> list[str]:
-    edge = stage.fenced.edge
-    daemon = stage.daemon(
-        *edge.prefix(), BINARY, "gateway", "--lan", stage.fenced.inward, "--via", stage.fenced.url, "--apply"
-    )
+    fenced = stage.fenced
+    with fenced.edge.inside():
+        daemon = stage.daemon(BINARY, "gateway", "--lan", fenced.inward, "--via", fenced.url, "--apply")
 
-    def in_force() -> bool:
-        assert daemon.process.poll() is None, daemon.log.read_text()
-        with edge.inside():
+        def in_force() -> bool:
+            assert daemon.process.poll() is None, daemon.log.read_text()
             return subprocess.run(["nft", "list", "table", "inet", "stile_gateway"], capture_output=True).returncode == 0
 
-    wait_until("the gateway's rules are in force", in_force)
+        wait_until("the gateway's rules are in force", in_force)
     return []
 
 
