@@ -46,6 +46,10 @@ std::string list_text(const Key& key) {
       return "list of `\"http\"`, `\"socks5\"`";
     case KeyType::direct:
       return "list of names, addresses and networks";
+    case KeyType::interfaces:
+      return "list of interfaces";
+    case KeyType::mappings:
+      return "list of `NETWORK=USER`";
     default:
       return {};
   }

@@ -63,6 +63,12 @@ constexpr Table table_rows[] = {
      "Who may go where. Without this table, clients that connect over loopback may reach whatever a local user could "
      "reach, and everybody else is refused. With it, only its rules say who may go where, on every listener.",
      false, "rules"},
+    {"gateway", "[gateway]",
+     "A network that goes through this host: what its machines send is taken by packet rules and served as if they had "
+     "asked for it, by the rules of `[policy]`, which it needs. With it there are no listeners but those that "
+     "`[[listen]]` "
+     "names. Needs root. What is here, but for `users`, takes effect when the server starts. See "
+     "[a gateway](gateway.md)."},
     {"admin", "[admin]", "How the running server is asked things."},
 };
 

@@ -77,6 +77,10 @@ Listener& part(Config& config, Value Listener::*) {
   return config.listeners.back();
 }
 template <class Value>
+Gateway& part(Config& config, Value Gateway::*) {
+  return config.gateway;
+}
+template <class Value>
 Accounting& part(Config& config, Value Accounting::*) {
   return config.accounting;
 }
@@ -312,6 +316,7 @@ Stored add_protocol(std::string_view text, Config& config) {
 }
 
 std::vector<Cidr>& networks_of(const Key& key, Config& config) {
+  if (key.table == "gateway") return key.name == "from" ? config.gateway.from : config.gateway.except;
   if (key.table == "upstream") return config.upstreams.back().relays;
   return key.table == "limits" ? config.limits.penalty_exempt : config.listeners.back().proxy_protocol_from;
 }
@@ -331,6 +336,7 @@ Stored add_network(const Key& key, std::string_view text, Config& config) {
         "expected an address or a network, such as \"10.0.0.5\" or \"10.0.0.0/24\" (no bit may be "
         "set behind the prefix)");
   }
+  if (key.table == "gateway" && network->length == 0) return std::unexpected("expected less than every address");
   networks_of(key, config).push_back(*network);
   return {};
 }
@@ -499,6 +505,26 @@ Stored add_direct(std::string_view text, Config& config) {
   return {};
 }
 
+Stored add_interface(std::string_view text, Config& config) {
+  const auto name = InterfaceName::parse(text);
+  if (!name || text == "lo") return std::unexpected("expected an interface that others are behind, such as \"eth1\"");
+  config.gateway.lan.push_back(*name);
+  return {};
+}
+
+Stored add_network_user(std::string_view text, Config& config) {
+  const std::size_t equals = std::min(text.find('='), text.size());
+  const auto network = Cidr::parse(text.substr(0, equals));
+  const std::string_view user = text.substr(std::min(equals + 1, text.size()));
+  // What rules would take for somebody else.
+  const bool word = user == "anyone" || user == "anonymous" || user == "authenticated";
+  if (!network || !policy::is_plain_name(user) || word) {
+    return std::unexpected("expected a network and a user's name, such as \"10.1.2.0/24=alice\"");
+  }
+  config.gateway.users.push_back({*network, std::string(user)});
+  return {};
+}
+
 Stored add_item(const Key& key, std::string_view text, Config& config) {
   switch (key.type) {
     case KeyType::servers:
@@ -523,6 +549,10 @@ Stored add_item(const Key& key, std::string_view text, Config& config) {
       return add_pac_way(text, config);
     case KeyType::direct:
       return add_direct(text, config);
+    case KeyType::interfaces:
+      return add_interface(text, config);
+    case KeyType::mappings:
+      return add_network_user(text, config);
     default:
       return add_target(text, config);
   }
@@ -554,6 +584,10 @@ void clear_list(const Key& key, Config& config) {
       return config.listeners.back().pac.clear();
     case KeyType::direct:
       return config.pac.direct.clear();
+    case KeyType::interfaces:
+      return config.gateway.lan.clear();
+    case KeyType::mappings:
+      return config.gateway.users.clear();
     default:
       return config.proxy_protocol_to.back().targets.clear();
   }
@@ -768,7 +802,9 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
     case KeyType::networks:
       for (const Cidr& network : key.table == "upstream" ? upstream_at(config, index).relays
                                  : key.table == "limits" ? config.limits.penalty_exempt
-                                                         : listener.proxy_protocol_from) {
+                                 : key.table == "listen" ? listener.proxy_protocol_from
+                                 : key.name == "from"    ? config.gateway.from
+                                                         : config.gateway.except) {
         items.push_back(network.to_string());
       }
       break;
@@ -796,6 +832,14 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
       for (const auto& place : config.pac.direct) {
         const auto* const name = std::get_if<HostName>(&place);
         items.push_back(name != nullptr ? name->text() : std::get<Cidr>(place).to_string());
+      }
+      break;
+    case KeyType::interfaces:
+      for (const InterfaceName& name : config.gateway.lan) items.emplace_back(name.text());
+      break;
+    case KeyType::mappings:
+      for (const NetworkUser& one : config.gateway.users) {
+        items.push_back(fmt::format("{}={}", one.network.to_string(), one.user));
       }
       break;
     default:
