@@ -6,6 +6,7 @@ namespace stile::server {
 
 void Crew::run() {
   worker->run();
+  if (finish_front != nullptr) finish_front();
   engine::Operation names_closed;
   names_closed.bind<&Crew::on_names_closed>(this);
   names->close(names_closed);

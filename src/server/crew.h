@@ -2,6 +2,7 @@
 // NameService let others call.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -25,6 +26,7 @@ struct Crew {
   std::unique_ptr<auth::HelperVerifier> helper;  // absent where no listener needs one
   std::unique_ptr<auth::MethodVerifier> verifier;
   std::unique_ptr<Worker> worker;
+  std::function<void()> finish_front;  // absent: there is none
   std::thread thread;
 
   /// Before the worker's thread runs, or on it.

@@ -29,6 +29,8 @@ struct Ledger final : Reporter {
   void report(const observe::Record& record) noexcept override {
     EXPECT_EQ(record.protocol, "transparent");
     EXPECT_EQ(record.listener, "entrance");
+    EXPECT_EQ(record.user, "alice");
+    EXPECT_EQ(record.method, "network");
     entries.push_back(record.event);
     target = record.target;
     reason = record.reason;
@@ -55,15 +57,18 @@ enum class Told : std::uint8_t { nothing, fin, reset };
 
 class World : public WorkerRig {
  public:
-  explicit World(const std::string& host, std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory)
+  explicit World(const std::string& host, std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory,
+                 const Endpoint& stands_at = entrance)
       : WorkerRig(entrance), hosts_(host) {
-    worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &ledger, common_of(rules));
+    auto common = common_of(rules);
+    common->network_users = {{*Cidr::parse("198.18.0.0/24"), "alice"}};
+    worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &ledger, common);
     {
       const engine::SimEngine::Bystander ours(engine_);
       EXPECT_TRUE(engine_.listen(listener_.socket, {origin, called.port}, {}));
       EXPECT_TRUE(engine_.listen(entrance_.socket, called, {}));
     }
-    worker_->listen_diverted(entrance_.socket, entrance, "entrance", hosts_);
+    worker_->listen_diverted(entrance_.socket, stands_at, "entrance", hosts_);
     worker_->start();
     if (fail_nth != 0) engine_.fail_nth(engine_.calls() + fail_nth, Error{kind, 0});
   }
@@ -189,6 +194,30 @@ TEST(Diverted, ARefusalIsAReset) {
     EXPECT_EQ(world.ledger.entries[0], event) << host;
     EXPECT_EQ(world.ledger.reason, reason) << host << " " << token(world.ledger.reason);
   }
+}
+
+TEST(Diverted, WhoCallsTheListenerItselfIsReset) {
+  World world("192.0.2.10", 0, ErrorKind::no_memory, called);
+  world.connect();
+  world.pass(1s);
+  EXPECT_EQ(world.told, Told::reset);
+  EXPECT_TRUE(world.ledger.entries.empty());
+}
+
+TEST(Diverted, TheFirstNetworkSaysWhoItIs) {
+  Common common;
+  common.network_users = {{*Cidr::parse("10.1.2.7"), "alice"}, {*Cidr::parse("10.1.2.0/24"), "guests"}};
+  const auto users = auth::Users::parse("alice:*:staff,ops\n");
+  ASSERT_TRUE(users.has_value());
+  common.users = std::make_shared<const auth::Users>(*users);
+  const Identity alice = common.network_user(Address::v4(10, 1, 2, 7));
+  EXPECT_EQ(alice.user(), "alice");
+  EXPECT_EQ(alice.groups(), (std::vector<std::string>{"staff", "ops"}));
+  EXPECT_EQ(alice.method(), "network");
+  EXPECT_EQ(common.network_user(Address::v4(10, 1, 2, 8)).user(), "guests");
+  EXPECT_TRUE(common.network_user(Address::v4(10, 1, 2, 8)).groups().empty());
+  EXPECT_TRUE(common.network_user(Address::v4(10, 1, 3, 7)).is_anonymous());
+  EXPECT_TRUE(common.network_user(*Address::parse("fd00::7")).is_anonymous());
 }
 
 // Whatever fails, the client gets all of it, or a reset: never an end that would pass for its target's.

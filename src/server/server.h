@@ -63,7 +63,7 @@ struct ListenerChanges {
 
 class Server final : public Control {
  public:
-  Server(Configuration configuration, LoadConfiguration load);
+  Server(Configuration configuration, LoadConfiguration load, Front* front);
   /// As serve() of serve.h.
   int run(const Attend& attend);
   // From any thread but the main one, which answers the first, and the workers', which answer the others.
@@ -81,6 +81,7 @@ class Server final : public Control {
   bool start_file_keeper();
   bool build_engines();
   bool open_listeners();
+  bool open_front();
   bool enclose();
   bool keep_records();
   bool open_helper_office();
@@ -88,6 +89,8 @@ class Server final : public Control {
   void remember_quotas();
   bool recruit();
   void listen();
+  void attach_front();
+  void tell_listeners();
   void hand_over(OpenedListener& opened);
   void forget_secrets();
   [[nodiscard]] bool enclose_worker();
@@ -126,6 +129,7 @@ class Server final : public Control {
   std::unique_ptr<auth::LoginOffice> office_;  // outlives the crews' verifiers
   std::vector<std::string> files_;             // from which the configuration was read
   LoadConfiguration load_;
+  Front* front_;  // nullptr: none
   std::optional<sys::ServiceManager> manager_;
   std::optional<Heartbeat> heartbeat_;  // where the manager asks for it
   std::optional<Enclosure> enclosure_;
