@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "sys/diverted_socket.h"
+#include "wire/ip_packet.h"
 
 namespace stile::netns {
 namespace {
@@ -16,7 +17,8 @@ constexpr std::size_t prefix_octets = 2;          // of a message on a stream: i
 
 class NameServer::Datagrams {
  public:
-  Datagrams(NameServer& server, sys::UniqueFd fd) : server_(server), fd_(std::move(fd)) {
+  Datagrams(NameServer& server, sys::UniqueFd fd, sys::UniqueFd source)
+      : server_(server), fd_(std::move(fd)), source_(std::move(source)) {
     watch_.bind<&Datagrams::on_ready>(this);
     server_.engine_.adopt(watch_, fd_.get());
     server_.engine_.wait(watch_, engine::Interest::readable);
@@ -33,14 +35,24 @@ class NameServer::Datagrams {
       const auto received = sys::receive_addressed(fd_.get(), room);
       if (!received) break;
       const auto answer = server_.answers_.answer(ConstBytes(room).first(received->octets));
-      // One that does not go is asked for again.
-      if (!answer.empty()) (void)sys::answer_addressed(fd_.get(), received->called.address, received->from, answer);
+      if (!answer.empty()) send(*received, answer);
     }
     server_.engine_.wait(watch_, engine::Interest::readable);
   }
 
+  // One that does not go is asked for again.
+  void send(const sys::AddressedDatagram& question, ConstBytes answer) const {
+    if (!source_) {
+      (void)sys::answer_addressed(fd_.get(), question.called.address, question.from, answer);
+    } else if (question.called.address.family() == question.from.address.family()) {
+      const auto packet = wire::encode_udp_packet(question.called, question.from, answer);
+      (void)sys::send_packet(source_.get(), question.from.address, packet);
+    }
+  }
+
   NameServer& server_;
   sys::UniqueFd fd_;
+  sys::UniqueFd source_;
   engine::Socket watch_;
 };
 
@@ -158,8 +170,8 @@ NameServer::NameServer(engine::EpollEngine& engine, resolve::NameAnswers& answer
 
 NameServer::~NameServer() = default;
 
-void NameServer::serve_datagrams(sys::UniqueFd socket) {
-  datagrams_.push_back(std::make_unique<Datagrams>(*this, std::move(socket)));
+void NameServer::serve_datagrams(sys::UniqueFd socket, sys::UniqueFd source) {
+  datagrams_.push_back(std::make_unique<Datagrams>(*this, std::move(socket), std::move(source)));
 }
 
 void NameServer::serve_streams(sys::UniqueFd listener) {

@@ -22,8 +22,9 @@ class NameServer {
   /// After `stop`, with its completions run.
   ~NameServer();
 
-  /// sys::open_addressed_datagrams.
-  void serve_datagrams(sys::UniqueFd socket);
+  /// sys::open_addressed_datagrams. Where questions are diverted to it from another port than its own, they are
+  /// answered by `source`, sys::open_packet_source.
+  void serve_datagrams(sys::UniqueFd socket, sys::UniqueFd source = {});
   /// A listener.
   void serve_streams(sys::UniqueFd listener);
   void stop() noexcept;
