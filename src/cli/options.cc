@@ -11,9 +11,9 @@ constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "a
 constexpr std::array<std::string_view, 3> sandbox_choices{"best-effort", "required", "off"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 18> page_choices{
-    "serve", "helper", "check",   "explain", "fmt",  "import", "reload", "upstreams",   "counters",
-    "user",  "usage",  "connect", "run",     "ping", "trace",  "bench",  "completions", "man"};
+constexpr std::array<std::string_view, 19> page_choices{
+    "serve", "helper",  "check", "explain", "fmt",  "import", "reload", "upstreams",   "counters", "user",
+    "usage", "connect", "run",   "gateway", "ping", "trace",  "bench",  "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -219,16 +219,45 @@ constexpr auto bench_flags = joined(
         Flag{.name = "--offload", .help = "udp: let the kernel segment and join datagrams, as QUIC's peers do"}, json},
     proxy_flags, help_only);
 constexpr auto connect_flags = joined(std::array{any_via}, proxy_flags, help_only);
+constexpr Flag row_via{.name = "--via",
+                       .value = "URL",
+                       .environment = "STILE_VIA",
+                       .help = "the proxy, as for connect; given several times, each leads to the next one",
+                       .default_text = "all_proxy, ALL_PROXY",
+                       .repeatable = true};
+constexpr auto gateway_flags = joined(
+    std::array{
+        Flag{.name = "--lan",
+             .value = "INTERFACE",
+             .key = "gateway.lan",
+             .help = "take what arrives at this interface; may be given several times",
+             .repeatable = true},
+        Flag{.name = "--from",
+             .value = "NETWORK",
+             .key = "gateway.from",
+             .help = "take what comes from this network; may be given several times",
+             .repeatable = true},
+        Flag{.name = "--except",
+             .value = "NETWORK",
+             .key = "gateway.except",
+             .help = "leave what is sent to this network to the host's own routing; may be given several times",
+             .repeatable = true},
+        Flag{.name = "--user",
+             .value = "NETWORK=USER",
+             .key = "gateway.users",
+             .help = "what comes from this network is this user's; may be given several times",
+             .default_text = "everybody is anonymous",
+             .repeatable = true},
+        Flag{.name = "--apply", .help = "put the packet rules and routes in force, and take them back at the end"},
+        Flag{.name = "--print", .help = "print them instead, as a script for sh, and end"},
+        Flag{.name = "--redirect",
+             .help = "take TCP and names alone, by address translation, where the kernel has no tproxy"},
+        row_via},
+    std::array{config, workers, log, sandbox}, proxy_flags, help_only);
 constexpr auto run_flags =
-    joined(std::array{Flag{.name = "--via",
-                           .value = "URL",
-                           .environment = "STILE_VIA",
-                           .help = "the proxy, as for connect; given several times, each leads to the next one",
-                           .default_text = "all_proxy, ALL_PROXY",
-                           .repeatable = true},
-                      Flag{.name = "--verbose",
-                           .help = "tell of the way taken and of each connection, on standard error",
-                           .short_name = "-v"}},
+    joined(std::array{row_via, Flag{.name = "--verbose",
+                                    .help = "tell of the way taken and of each connection, on standard error",
+                                    .short_name = "-v"}},
            proxy_flags, help_only);
 constexpr std::array user_flags{Flag{.name = "--file",
                                      .value = "FILE",
@@ -385,6 +414,20 @@ constexpr Command command_rows[] = {
                  .help = "the program to run, and its arguments",
                  .required = true,
                  .takes_the_rest = true}},
+    {.name = "gateway",
+     .summary = "send a whole network through a proxy, from its router",
+     .description =
+         "Runs on a router, as root: what the machines behind it send is taken by packet rules and goes through the "
+         "proxy, names included; the machines are not changed. TCP, UDP, names (DNS) and pings, IPv4 and IPv6. What "
+         "cannot be carried is refused; nothing goes past the proxy while the rules stand, be there a server or not. "
+         "The "
+         "machines are those behind --lan, and those of --from; nothing else is touched. With --config the file says "
+         "which way, for whom and what is recorded, in its [policy] and [gateway], as for `stile serve`. It ends as "
+         "serve does, and takes the rules back that --apply put in force.",
+     .example = "stile gateway --lan eth1 --via socks5h://proxy.example:1080 --apply\n"
+                "stile gateway --lan eth1 --print | sh\n"
+                "stile gateway --config /etc/stile/gateway.toml --apply",
+     .flags = gateway_flags},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

@@ -4,15 +4,13 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <expected>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "cli/client_command.h"
-#include "cli/proxy_choice.h"
+#include "cli/proxy_row.h"
 #include "cli/run.h"
 #include "netns/run_command.h"
 
@@ -44,39 +42,6 @@ std::vector<std::string> environment_inside() {
   return entries;
 }
 
-std::shared_ptr<const route::UpstreamPlan> plan_of(route::Hop hop, std::size_t number) {
-  auto plan = std::make_shared<route::UpstreamPlan>();
-  plan->settings.name = number == 0 ? std::string("proxy") : fmt::format("proxy-{}", number + 1);
-  plan->settings.servers = {hop.url};
-  plan->settings.servers.front().password.reset();
-  plan->hops.push_back(std::move(hop));
-  return plan;
-}
-
-constexpr std::array<std::string_view, 5> flags_of_one_proxy{"--password-file", "--ca", "--certificate", "--key",
-                                                             "--gss-service"};
-
-/// Each of the proxies, as the commands that go through one choose it. The error is a whole message.
-std::expected<std::vector<ProxyChoice>, std::string> choose_proxies(const Arguments& arguments,
-                                                                    const Environment& environment) {
-  const auto given = arguments.flags.find("--via");
-  const std::size_t count = given == arguments.flags.end() ? 1 : given->second.size();
-  for (const std::string_view flag : flags_of_one_proxy) {
-    if (count > 1 && arguments.has(flag)) {
-      return std::unexpected(fmt::format("stile: cannot use {}: there are several proxies (give one --via)", flag));
-    }
-  }
-  std::vector<ProxyChoice> choices;
-  for (std::size_t i = 0; i < count; ++i) {
-    Arguments one = arguments;
-    if (given != arguments.flags.end()) one.flags["--via"] = {given->second[i]};
-    auto choice = choose_proxy(one, environment);
-    if (!choice) return std::unexpected(std::move(choice.error()));
-    choices.push_back(*std::move(choice));
-  }
-  return choices;
-}
-
 void tell(const std::vector<ProxyChoice>& choices, const Environment& environment) {
   std::string way;
   for (const ProxyChoice& choice : choices) way += (way.empty() ? "" : " > ") + choice.proxy.url.to_string();
@@ -97,16 +62,9 @@ int run_program(const Arguments& arguments, const Environment& environment) {
                       .environment = environment_inside(),
                       .upstreams = {},
                       .tells = arguments.has("--verbose")};
-  for (const ProxyChoice& choice : *choices) {
-    if (!choice.warning.empty()) fmt::print(stderr, "{}\n", choice.warning);
-    if (!choice.proxy.url.resolves_names) {
-      fmt::print(stderr, "stile: warning: names are looked up here, by this host's resolver, for {} (write socks5h)\n",
-                 choice.proxy.url.to_string());
-    }
-  }
+  warn_of(*choices);
   if (plan.tells) tell(*choices, environment);
-  for (ProxyChoice& choice : *choices)
-    plan.upstreams.push_back(plan_of(std::move(choice.proxy), plan.upstreams.size()));
+  plan.upstreams = plans_of(*std::move(choices));
   const auto ended = netns::run_command(plan);
   if (ended) return *ended;
   const netns::RunRefusal& refusal = ended.error();
