@@ -1,6 +1,6 @@
 // Whole IP packets that carry a datagram (RFC 791, RFC 8200 section 3, RFC 768) or an echo (RFC 792, RFC 4443 section
-// 4), for who answers in the place of another host. No options, no extension headers, no fragments. Refuses: to read
-// the headers of IP, which the kernel takes off. Threading: pure functions. Tested in ip_packet_test.cc.
+// 4), for who answers in the place of another host. No options, no extension headers but that of fragments. Refuses: to
+// read the headers of IP, which the kernel takes off. Threading: pure functions. Tested in ip_packet_test.cc.
 #pragma once
 
 #include <cstddef>
@@ -34,5 +34,11 @@ struct Echo {
 
 /// The reply, checksums included. `payload`: at most udp_packet_payload_octets_max (asserted); addresses of one family.
 [[nodiscard]] std::vector<std::uint8_t> encode_echo_reply(const Address& from, const Address& to, const Echo& echo);
+
+/// The same packet in pieces of at most `octets_max` (68 at least, asserted), each a packet (RFC 791 section 2.3, RFC
+/// 8200 section 4.5). `packet`: made by the functions above. `identification`: another one for each packet between the
+/// same two hosts; of IPv4 its lower half counts.
+[[nodiscard]] std::vector<std::vector<std::uint8_t>> fragments_of(ConstBytes packet, std::size_t octets_max,
+                                                                  std::uint32_t identification);
 
 }  // namespace stile::wire
