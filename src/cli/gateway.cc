@@ -78,8 +78,10 @@ int print_script(const std::expected<Settings, BadSettings>& settings) {
 }  // namespace
 
 int run_gateway(const Arguments& arguments, const Environment& environment) {
-  const bool by_file = arguments.has("--config");
-  if (by_file && arguments.has("--via")) {
+  const bool through = arguments.has("--via");
+  const auto file = environment("STILE_CONFIG");
+  const bool by_file = arguments.has("--config") || (!through && file && !file->empty());
+  if (by_file && through) {
     return complain("stile: cannot use --via: the rules of the configuration say which way (leave one out)",
                     exit_usage);
   }

@@ -240,7 +240,7 @@ constexpr auto gateway_flags = joined(
         Flag{.name = "--except",
              .value = "NETWORK",
              .key = "gateway.except",
-             .help = "leave what is sent to this network to the host's own routing; may be given several times",
+             .help = "leave alone what comes from this network and what is sent there; may be given several times",
              .repeatable = true},
         Flag{.name = "--user",
              .value = "NETWORK=USER",

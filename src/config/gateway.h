@@ -21,7 +21,7 @@ struct NetworkUser {
 struct Gateway {
   std::vector<InterfaceName> lan;  // packets that arrive there are taken
   std::vector<Cidr> from;          // and those of these sources
-  std::vector<Cidr> except;        // but those to there are forwarded as by any router
+  std::vector<Cidr> except;        // but those from there and to there are forwarded as by any router
   std::vector<NetworkUser> users;  // the first network that holds a source decides; of no network: anonymous
   bool redirect = false;           // connections alone, by address translation, for kernels without tproxy
   bool applies_rules = false;      // the server puts its packet rules in force by itself

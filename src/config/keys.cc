@@ -822,8 +822,10 @@ constexpr Key key_rows[] = {
      .name = "except",
      .type = KeyType::networks,
      .default_text = "",
-     .help = "What is sent to these networks is left to this host's own routing and packet filter: networks that the "
-             "machines reach as ever. Questions to port 53 are taken there too.",
+     .help =
+         "Networks that are left alone: what comes from there, and what is sent there, goes as this host routes and "
+         "filters it. A proxy that stands among the machines has to be here, else it would be sent to itself. "
+         "Questions to port 53 of such a network are taken, but from one another.",
      .example = "[\"10.2.0.0/16\"]"},
     {.table = "gateway",
      .name = "users",

@@ -50,15 +50,15 @@ std::string of_sources(const config::Gateway& gateway, std::string_view where) {
   return lan + of_networks("saddr", gateway.from, go_on);
 }
 
-// Of what arrives: answers to who came from outside, what is for this host itself or for a neighbour, and what is left
-// to the host's own routing is not taken. In the order of the chain.
+// Of what arrives: what comes from networks that are left alone, answers to who came from outside, what is for this
+// host itself or for a neighbour, and what is left to the host's own routing is not taken. In the order of the chain.
 constexpr std::string_view by_tproxy = R"(table inet stile_gateway {
   chain arrive {
     type filter hook prerouting priority mangle; policy accept;
     iifname "lo" accept
 SOURCES_ARRIVE  }
   chain divert {
-    ct direction reply accept
+LEFT_ALONE    ct direction reply accept
     meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 tproxy ip to 127.0.0.1:NAME_PORT meta mark set MARK accept
     meta nfproto ipv6 meta l4proto { tcp, udp } th dport 53 tproxy ip6 to [::1]:NAME_PORT meta mark set MARK accept
     fib daddr type { local, broadcast, anycast, multicast } accept
@@ -82,7 +82,7 @@ constexpr std::string_view by_redirect = R"(table inet stile_gateway {
     iifname "lo" accept
 SOURCES_ARRIVE  }
   chain divert {
-    meta l4proto { tcp, udp } th dport 53 redirect to :NAME_PORT
+LEFT_ALONE    meta l4proto { tcp, udp } th dport 53 redirect to :NAME_PORT
     fib daddr type { local, broadcast, anycast, multicast } accept
     ip6 daddr fe80::/10 accept
 EXCEPT    meta l4proto tcp redirect to :ENTRANCE
@@ -100,7 +100,7 @@ constexpr std::string_view not_forwarded = R"(  chain pass {
     type filter hook forward priority filter; policy accept;
 SOURCES_PASS  }
   chain refuse {
-    ct direction reply accept
+LEFT_ALONE    ct direction reply accept
 EXCEPT    meta l4proto tcp reject with tcp reset
     reject with icmpx admin-prohibited
   }
@@ -112,6 +112,7 @@ EXCEPT    meta l4proto tcp reject with tcp reset
 std::string gateway_rules(const config::Gateway& gateway) {
   std::string text(gateway.redirect ? by_redirect : by_tproxy);
   text += not_forwarded;
+  replace(text, "LEFT_ALONE", of_networks("saddr", gateway.except, "accept"));
   replace(text, "EXCEPT", of_networks("daddr", gateway.except, "accept"));
   replace(text, "NAME_PORT", std::to_string(gateway_name_port));
   replace(text, "ENTRANCE", std::to_string(gateway_port));

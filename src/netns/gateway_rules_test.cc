@@ -42,6 +42,7 @@ TEST(GatewayRules, TakeFromTheSourcesThatAreNamedAndFromNoOthers) {
       EXPECT_NE(sources.find("policy accept;"), std::string::npos);
     }
     EXPECT_EQ(count(rules, "    ip daddr { 10.2.0.0/16 } accept\n"), 2U);
+    EXPECT_EQ(count(rules, " {\n    ip saddr { 10.2.0.0/16 } accept\n"), 2U);
     EXPECT_EQ(count(rules, "ip6 daddr {"), 0U);
   }
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "netns/packet_source.h"
 #include "sys/diverted_socket.h"
 #include "wire/ip_packet.h"
 
@@ -42,17 +43,16 @@ class NameServer::Datagrams {
 
   // One that does not go is asked for again.
   void send(const sys::AddressedDatagram& question, ConstBytes answer) const {
-    if (!source_) {
+    if (!source_.is_open()) {
       (void)sys::answer_addressed(fd_.get(), question.called.address, question.from, answer);
     } else if (question.called.address.family() == question.from.address.family()) {
-      const auto packet = wire::encode_udp_packet(question.called, question.from, answer);
-      (void)sys::send_packet(source_.get(), question.from.address, packet);
+      source_.send(question.from.address, wire::encode_udp_packet(question.called, question.from, answer));
     }
   }
 
   NameServer& server_;
   sys::UniqueFd fd_;
-  sys::UniqueFd source_;
+  PacketSource source_;
   engine::Socket watch_;
 };
 

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/loopback.h"
 #include "client/probe.h"
+#include "netns/packet_source.h"
 #include "sys/diverted_socket.h"
 #include "wire/ip_packet.h"
 
@@ -32,7 +33,7 @@ class Pings::Entrance {
     of_.engine_.wait(watch_, engine::Interest::readable);
   }
   void reply(const Address& from, const Address& to, const wire::Echo& echo) const {
-    (void)sys::send_packet(source_.get(), to, wire::encode_echo_reply(from, to, echo));
+    source_.send(to, wire::encode_echo_reply(from, to, echo));
   }
   [[nodiscard]] Family family() const noexcept { return family_; }
   void stop() noexcept {
@@ -53,7 +54,7 @@ class Pings::Entrance {
   Pings& of_;
   Family family_;
   sys::UniqueFd requests_;
-  sys::UniqueFd source_;
+  PacketSource source_;
   std::vector<std::uint8_t> room_;
   engine::Socket watch_;
 };
