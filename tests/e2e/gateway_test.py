@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from datagrams import DatagramEcho
 from gateways import CLIENT, FAR, FAR_SIX, FAR_THIRD, OTHER, PORT, PROXY, ROUTER, ROUTER_SIX, Cone, Site, site
 from networks import Lab
 from processes import BINARY, ROOT, stile, wait_until
@@ -102,6 +103,29 @@ def test_datagrams_are_answered_from_where_they_were_sent(here: Site, cone: Cone
     record = gateway.wait_for_record(event="session.end", command="udp-associate")
     assert (record["target"], record["listener"], record["rule"]) == (f"{target}:7000", "gateway", "proxy")
     assert record["packets_up"] == record["packets_down"] == 2
+
+
+SIZES = (0, 1, 1400, 1472, 1473, 4000, 60000)
+
+
+@pytest.mark.parametrize("target", [FAR, FAR_SIX])
+def test_datagrams_of_every_size(here: Site, target: str) -> None:
+    """Those that the network behind the router takes in pieces alone, too."""
+    here.gateway()
+    family = socket.AF_INET6 if ":" in target else socket.AF_INET
+    script = f"""
+asking = socket.socket(int(sys.argv[1]), socket.SOCK_DGRAM)
+asking.settimeout(20)
+for size in {SIZES}:
+    asking.sendto(bytes(range(256)) * (size // 256) + b"x" * (size % 256), (sys.argv[2], 7000))
+    octets = asking.recv(65536)
+    print(len(octets), octets == bytes(range(256)) * (size // 256) + b"x" * (size % 256))
+"""
+    with here.far.inside(), closing(DatagramEcho(target, 7000)):
+        assert python(here, script, int(family), target) == "".join(f"{size} True\n" for size in SIZES)
+    done = here.run("ping", "-n", "-c", "1", "-s", "5000", "-W", "20", target)
+    assert "1 received" in done.stdout
+    assert here.leaked() == 0
 
 
 def test_datagrams_over_ipv6(here: Site) -> None:
@@ -237,6 +261,15 @@ except OSError as error: print(type(error).__name__)
         asked = here.run("ping", "-n", "-c", "1", "-W", "20", FAR)
         assert "Packet filtered" in asked.stdout
     assert here.leaked() == 0
+
+
+def test_who_is_left_alone_is_not_taken(here: Site) -> None:
+    here.gateway("--except", f"{OTHER}/32")
+    assert fetched(here, f"http://{FAR}/", "--interface", OTHER)
+    assert here.server.records() == []
+    assert here.run("dig", "-b", OTHER, "@192.0.2.53", "+tries=1", "+time=1", "web.far.test").returncode == 9
+    assert fetched(here, f"http://{FAR}/")
+    assert here.saw(f"{FAR}:80")
 
 
 def test_exceptions_are_the_routers(here: Site) -> None:
