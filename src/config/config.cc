@@ -164,6 +164,15 @@ void add_contradictions_of_resolvers(const Config& config, std::vector<ConfigErr
   }
 }
 
+void add_contradictions_of_dns(const Config& config, std::vector<ConfigError>& errors) {
+  for (std::size_t i = 0; i < config.dns.size(); ++i) {
+    if (std::count(config.dns.begin(), config.dns.begin() + static_cast<std::ptrdiff_t>(i), config.dns[i]) == 0)
+      continue;
+    errors.push_back({line_of(config, fmt::format("dns[{}].address", i)), 1,
+                      fmt::format("dns.address: {} is named twice", config.dns[i].address.to_string())});
+  }
+}
+
 void add_contradictions_of_gateway(const Config& config, std::vector<ConfigError>& errors) {
   const Gateway& gateway = config.gateway;
   int line = 0;  // of the first key that stands there
@@ -334,6 +343,7 @@ std::shared_ptr<const wire::PacFile> pac_of(const Config& config, const Listener
 std::vector<ConfigError> contradictions(const Config& config) {
   std::vector<ConfigError> errors;
   add_contradictions_of_gateway(config, errors);
+  add_contradictions_of_dns(config, errors);
   add_contradictions_of_resolvers(config, errors);
   for (std::size_t i = 0; i < config.listeners.size(); ++i) add_contradictions_of_listener(config, i, errors);
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) add_contradictions_of_upstream(config, i, errors);
@@ -348,6 +358,14 @@ std::vector<ConfigError> contradictions(const Config& config) {
 std::vector<std::string> exposures(const Config& config) {
   std::vector<std::string> messages;
   const bool sources_named = config.policy != nullptr && config.policy->every_anonymous_allow_names_its_sources();
+  for (const DnsListener& listener : config.dns) {
+    if (sources_named || is_loopback(listener.address.address)) continue;
+    messages.push_back(
+        fmt::format("cannot answer DNS at {}: no [policy] says who may ask, or one of its rules lets anybody (add "
+                    "`from` to every allow "
+                    "rule for clients without authentication, or answer at 127.0.0.1 only)",
+                    listener.address.to_string()));
+  }
   for (const Listener& listener : config.listeners) {
     if (!auth_of(config, listener).admits(AuthMethod::none)) continue;
     // Behind a load balancer the clients come from anywhere, however near it stands.

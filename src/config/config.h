@@ -121,6 +121,7 @@ struct Config {
   Bind bind;
   std::vector<ProxyProtocolTo> proxy_protocol_to;
   std::vector<Resolver> resolvers;
+  std::vector<DnsListener> dns;
   Names names;
   std::vector<Upstream> upstreams;
   Users users;

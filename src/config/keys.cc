@@ -295,6 +295,14 @@ constexpr Key key_rows[] = {
      .duration = &Resolver::timeout,
      .shortest = limits::dns_try_min,
      .longest = limits::dns_total},
+    {.table = "dns",
+     .name = "address",
+     .type = KeyType::dns_address,
+     .default_text = "",
+     .help =
+         "The IP address where questions are taken, with a port where it is not 53. One that is not loopback needs a "
+         "`[policy]` whose allow rules for unauthenticated clients all name their sources with `from`.",
+     .example = "\"10.0.0.1\""},
     {.table = "names",
      .name = "hosts",
      .type = KeyType::hosts,

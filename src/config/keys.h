@@ -56,6 +56,7 @@ enum class KeyType : std::uint8_t {
   direct,       // a list of names, addresses and networks
   interfaces,   // a list of names of interfaces
   mappings,     // a list of NETWORK=USER
+  dns_address,  // "ADDRESS:PORT" or an address
 };
 
 /// A list in the file; one string is as good as a list of one.

@@ -18,6 +18,7 @@ Config with_tables() {
   config.listeners.resize(1);
   config.proxy_protocol_to.resize(1);
   config.resolvers.resize(1);
+  config.dns.resize(1);
   config.upstreams.resize(1);
   return config;
 }

@@ -65,6 +65,8 @@ std::string type_text(const Key& key) {
       return "duration";
     case KeyType::optional_duration:
       return "duration or `\"off\"`";
+    case KeyType::dns_address:
+      return "address, or address and port";
     case KeyType::log_format:
       return "one of `\"auto\"`, `\"json\"`, `\"text\"`, `\"none\"`";
     case KeyType::rules:

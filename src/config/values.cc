@@ -416,12 +416,23 @@ Stored add_suffix(std::string_view text, Config& config) {
 }
 
 // "10.0.0.53", "10.0.0.53:5353", "fd00::53" and "[fd00::53]:5353".
+constexpr std::uint16_t dns_port = 53;
+
 std::optional<Endpoint> parse_dns_server(std::string_view text) {
-  constexpr std::uint16_t dns_port = 53;
   const auto address = Address::parse(text);
   const auto server = address ? Endpoint{.address = *address, .port = dns_port} : Endpoint::parse(text);
   if (!server || server->port == 0 || server->address.is_unspecified()) return std::nullopt;
   return server;
+}
+
+Stored store_dns_address(std::string_view text, Config& config) {
+  const auto address = Address::parse(text);
+  const auto place = address ? Endpoint{.address = *address, .port = dns_port} : Endpoint::parse(text);
+  if (!place || place->port == 0) {
+    return std::unexpected("expected an IP address, such as \"10.0.0.1\", \"127.0.0.1:5353\" or \"[::1]:53\"");
+  }
+  config.dns.back().address = *place;
+  return {};
 }
 
 Stored add_dns_server(std::string_view text, Config& config) {
@@ -621,6 +632,8 @@ std::expected<void, std::string> store_text(const Key& key, std::string_view tex
   switch (key.type) {
     case KeyType::address:
       return store_address(text, config);
+    case KeyType::dns_address:
+      return store_dns_address(text, config);
     case KeyType::log_format:
       return store_log_format(text, config);
     case KeyType::number:
@@ -737,6 +750,8 @@ std::string value_text(const Key& key, const Config& all, std::size_t index) {
       return std::string(pick_words[static_cast<std::size_t>(config.upstreams.back().pick)]);
     case KeyType::egress:
       return config.upstreams.back().egress.place_text();
+    case KeyType::dns_address:
+      return index < config.dns.size() ? config.dns[index].address.to_string() : "";
     case KeyType::address:
       return index < config.listeners.size() ? config.listeners[index].where() : "";
     case KeyType::number:

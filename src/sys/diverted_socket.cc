@@ -103,6 +103,20 @@ void put(cmsghdr& part, int level, int type, const Info& info) noexcept {
   std::memcpy(CMSG_DATA(&part), &info, sizeof info);
 }
 
+Result<UniqueFd> open_datagrams(const Endpoint& local, bool transparent) {
+  auto fd = open_socket(local.address, SOCK_DGRAM);
+  if (!fd) return fd;
+  const bool v4 = local.address.is_v4();
+  const int told = v4 ? ip_original_address : ipv6_original_address;
+  Result<void> done;
+  if (transparent) done = make_transparent(fd->get(), local.address);
+  if (done) done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, told);
+  if (done) done = set_datagram_options(fd->get());
+  if (done) done = bind_to(fd->get(), local);
+  if (!done) return std::unexpected(done.error());
+  return fd;
+}
+
 Result<UniqueFd> open_echo_socket(Family family) {
   const bool v4 = family == Family::ipv4;
   const int protocol = v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
@@ -155,16 +169,11 @@ Result<Endpoint> translated_from(int fd, Family family) noexcept {
 }
 
 Result<UniqueFd> open_addressed_datagrams(const Endpoint& local) {
-  auto fd = open_socket(local.address, SOCK_DGRAM);
-  if (!fd) return fd;
-  const bool v4 = local.address.is_v4();
-  const int told = v4 ? ip_original_address : ipv6_original_address;
-  auto done = make_transparent(fd->get(), local.address);
-  if (done) done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, told);
-  if (done) done = set_datagram_options(fd->get());
-  if (done) done = bind_to(fd->get(), local);
-  if (!done) return std::unexpected(done.error());
-  return fd;
+  return open_datagrams(local, true);
+}
+
+Result<UniqueFd> open_own_datagrams(const Endpoint& local) {
+  return open_datagrams(local, false);
 }
 
 Result<AddressedDatagram> receive_addressed(int fd, MutableBytes room) noexcept {

@@ -24,6 +24,8 @@ namespace stile::sys {
 
 /// A datagram socket to which datagrams may be diverted, and which tells where each was sent to.
 [[nodiscard]] Result<UniqueFd> open_addressed_datagrams(const Endpoint& local);
+/// The same for those alone that are sent to this host: no right is needed.
+[[nodiscard]] Result<UniqueFd> open_own_datagrams(const Endpoint& local);
 
 struct AddressedDatagram {
   Endpoint from;
