@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/limits.h"
-#include "netns/packet_source.h"
+#include "server/packet_source.h"
 #include "sys/diverted_socket.h"
 #include "wire/ip_packet.h"
 
@@ -59,7 +59,7 @@ class Datagrams::Entrance final : public server::DatagramEntrance {
 
   Datagrams& of_;
   sys::UniqueFd diverted_;
-  PacketSource source_;
+  server::PacketSource source_;
   engine::Socket watch_;
 };
 

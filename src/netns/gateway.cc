@@ -7,8 +7,8 @@
 #include "base/limits.h"
 #include "netns/datagrams.h"
 #include "netns/gateway_rules.h"
-#include "netns/name_server.h"
 #include "netns/pings.h"
+#include "server/name_server.h"
 #include "sys/diverted_socket.h"
 #include "sys/errno_table.h"
 #include "sys/socket_options.h"
@@ -85,8 +85,8 @@ class Gateway::Packets final : private server::DatagramJudge, private PingJudge 
   Packets(const server::FrontCrew& crew, resolve::StandInNames& names)
       : engine_(crew.engine),
         worker_(crew.worker),
-        answers_(names, ""),
-        name_server_(crew.engine, answers_),
+        name_source_(names, ""),
+        name_server_(crew.engine, name_source_),
         datagrams_(
             crew.engine, crew.resolver,
             {.upstreams = crew.worker.upstreams(), .via = {}, .judge = this, .listener = std::string(listener_name)},
@@ -138,8 +138,8 @@ class Gateway::Packets final : private server::DatagramJudge, private PingJudge 
 
   engine::EpollEngine& engine_;
   server::Worker& worker_;
-  resolve::NameAnswers answers_;
-  NameServer name_server_;
+  server::StandInSource name_source_;
+  server::NameServer name_server_;
   Datagrams datagrams_;
   Pings pings_;
 };

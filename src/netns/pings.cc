@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "base/loopback.h"
 #include "client/probe.h"
-#include "netns/packet_source.h"
+#include "server/packet_source.h"
 #include "sys/diverted_socket.h"
 #include "wire/ip_packet.h"
 
@@ -54,7 +54,7 @@ class Pings::Entrance {
   Pings& of_;
   Family family_;
   sys::UniqueFd requests_;
-  PacketSource source_;
+  server::PacketSource source_;
   std::vector<std::uint8_t> room_;
   engine::Socket watch_;
 };

@@ -172,6 +172,7 @@ std::vector<std::string> Server::fixed_until_restart(const config::Config& next)
       notes.push_back(fmt::format("'fast_open' of {} takes effect at the next start", listener.where()));
     }
   }
+  if (next.dns != config_.dns) notes.emplace_back("'dns' takes effect at the next start");
   const config::Gateway& gateway = next.gateway;
   const config::Gateway& before = config_.gateway;
   const bool packets_differ = gateway.lan != before.lan || gateway.from != before.from ||

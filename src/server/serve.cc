@@ -32,6 +32,7 @@
 #include "server/listening.h"
 #include "server/name_settings.h"
 #include "server/server.h"
+#include "sys/diverted_socket.h"
 #include "sys/errno_table.h"
 #include "sys/file_keeper.h"
 #include "sys/icmp_socket.h"
@@ -128,7 +129,7 @@ Server::Server(Configuration configuration, LoadConfiguration load, Front* front
 // Up to the enclosure there is one thread, because each thread is enclosed for itself; behind it everything is opened
 // with the rights that are left, so that what a reload opens once more can be opened then.
 int Server::run(const Attend& attend) {
-  if (!prepare() || !build_engines() || !open_listeners() || !open_front()) return 1;
+  if (!prepare() || !build_engines() || !open_listeners() || !open_dns() || !open_front()) return 1;
   std::unique_ptr<Attendant> attendant;
   if (attend != nullptr && (attendant = attend(*this)) == nullptr) return 1;
   if (!enclose() || !keep_records() || !recruit()) return 1;
@@ -383,7 +384,7 @@ bool Server::open_listeners() {
       return false;
     }
   }
-  if (listening_.empty() && front_ == nullptr) {
+  if (listening_.empty() && config_.dns.empty() && front_ == nullptr) {
     diagnostics_.error("cannot start", "there is no address to listen on", "name one with --listen");
     return false;
   }
@@ -393,6 +394,34 @@ bool Server::open_listeners() {
   }
   if (!manager_->sockets().empty()) return false;
   return true;
+}
+
+bool Server::open_dns() {
+  for (const config::DnsListener& listener : config_.dns) {
+    auto datagrams = sys::open_own_datagrams(listener.address);
+    auto streams = engine::EpollEngine::open_listener(listener.address, {});
+    if (!datagrams || !streams) {
+      const Error& error = datagrams ? streams.error() : datagrams.error();
+      const bool in_use = error.kind == ErrorKind::address_in_use;
+      diagnostics_.error(fmt::format("cannot answer DNS at {}", listener.address.to_string()), sys::describe(error),
+                         in_use ? "stop the other DNS server there, or answer at another address" : "");
+      return false;
+    }
+    dns_sockets_.push_back({std::move(*datagrams), std::move(streams->fd)});
+  }
+  return true;
+}
+
+void Server::serve_dns() {
+  if (dns_sockets_.empty()) return;
+  Crew& crew = *crews_.front();
+  crew.dns_answers = std::make_unique<DnsAnswers>(*crew.engine, crew.names->resolver(), *crew.worker, reporter_.get());
+  crew.name_server = std::make_unique<NameServer>(*crew.engine, *crew.dns_answers);
+  for (DnsSockets& sockets : dns_sockets_) {
+    crew.name_server->serve_datagrams(std::move(sockets.datagrams));
+    crew.name_server->serve_streams(std::move(sockets.streams));
+  }
+  dns_sockets_.clear();
 }
 
 bool Server::open_front() {
@@ -414,6 +443,7 @@ void Server::attach_front() {
 void Server::listen() {
   for (OpenedListener& opened : opened_) hand_over(opened);
   opened_.clear();
+  serve_dns();
   attach_front();
   for (const auto& crew : crews_) crew->worker->publish(common());
 }
@@ -433,6 +463,9 @@ void Server::tell_listeners() {
       diagnostics_.warning(fmt::format("passwords for {} cross the network in clear", bound.where()),
                            "let clients reach it through a tunnel or a network of your own");
     }
+  }
+  for (const config::DnsListener& listener : config_.dns) {
+    diagnostics_.notice(fmt::format("answering DNS at {}", listener.address.to_string()));
   }
   if (front_ == nullptr) return;
   for (const std::string& fact : front_->facts()) diagnostics_.notice(fact);
@@ -609,6 +642,7 @@ std::shared_ptr<const Common> Server::common() const {
   for (const Bound& bound : listening_) {
     if (!bound.listener.is_unix()) common->own.sockets.push_back(bound.endpoint);
   }
+  for (const config::DnsListener& listener : config_.dns) common->own.sockets.push_back(listener.address);
   if (front_ != nullptr) {
     for (const Endpoint& socket : front_->sockets()) common->own.sockets.push_back(socket);
   }

@@ -61,6 +61,12 @@ struct ListenerChanges {
   std::vector<Bound> removed;
 };
 
+/// Of one place where DNS is answered.
+struct DnsSockets {
+  sys::UniqueFd datagrams;
+  sys::UniqueFd streams;
+};
+
 class Server final : public Control {
  public:
   Server(Configuration configuration, LoadConfiguration load, Front* front);
@@ -81,6 +87,7 @@ class Server final : public Control {
   bool start_file_keeper();
   bool build_engines();
   bool open_listeners();
+  bool open_dns();
   bool open_front();
   bool enclose();
   bool keep_records();
@@ -89,6 +96,7 @@ class Server final : public Control {
   void remember_quotas();
   bool recruit();
   void listen();
+  void serve_dns();
   void attach_front();
   void tell_listeners();
   void hand_over(OpenedListener& opened);
@@ -148,6 +156,7 @@ class Server final : public Control {
   std::vector<std::unique_ptr<Crew>> crews_;
   std::vector<OpenedListener> opened_;  // until the crews have them
   std::vector<Bound> listening_;
+  std::vector<DnsSockets> dns_sockets_;  // until the first crew has them
   std::shared_ptr<const policy::Policy> loopback_preset_ =
       std::make_shared<const policy::Policy>(policy::Policy::loopback_preset());
   std::shared_ptr<const policy::Policy> deny_all_ = std::make_shared<const policy::Policy>(policy::Policy::deny_all());

@@ -237,6 +237,7 @@ class Worker final : public relay::TunnelOwner {
 
  private:
   friend class Connection;
+  friend class DnsAnswers;
   friend class HttpForward;
   friend class HttpForwards;
   struct Listener;

@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "sys/unique_fd.h"
 
-namespace stile::netns {
+namespace stile::server {
 
 class PacketSource {
  public:
@@ -25,4 +25,4 @@ class PacketSource {
   mutable std::uint32_t identification_ = 0;  // of the packet that was last sent in fragments
 };
 
-}  // namespace stile::netns
+}  // namespace stile::server

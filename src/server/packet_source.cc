@@ -1,9 +1,9 @@
-#include "netns/packet_source.h"
+#include "server/packet_source.h"
 
 #include "sys/diverted_socket.h"
 #include "wire/ip_packet.h"
 
-namespace stile::netns {
+namespace stile::server {
 namespace {
 
 // Every link of IPv6 takes so much, and none of IPv4 that anybody has takes less (RFC 8200 section 5).
@@ -19,4 +19,4 @@ void PacketSource::send(const Address& to, ConstBytes packet) const {
   }
 }
 
-}  // namespace stile::netns
+}  // namespace stile::server
