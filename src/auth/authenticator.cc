@@ -21,6 +21,12 @@ Identity Authenticator::certificate_user(const std::string& name) {
   return identity;
 }
 
+Identity Authenticator::network_user(const std::string& name, std::vector<std::string> groups) {
+  Identity identity(name, std::move(groups));
+  identity.method_ = "network";
+  return identity;
+}
+
 Identity Authenticator::password_user(const UserRecord& record) {
   Identity identity(record.name, record.groups);
   identity.method_ = "password";

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "auth/users.h"
 #include "base/auth_methods.h"
@@ -22,6 +23,8 @@ class Authenticator {
   /// Who has shown a certificate of a CA that the listener trusts, which names it so. Rules name it `cert:NAME`, and
   /// again no password file can hold that.
   [[nodiscard]] static Identity certificate_user(const std::string& name);
+  /// Who comes from a network that the configuration gives to this user; `groups` are those that it has elsewhere.
+  [[nodiscard]] static Identity network_user(const std::string& name, std::vector<std::string> groups);
   /// Somebody whose password was verified against this record.
   [[nodiscard]] static Identity password_user(const UserRecord& record);
 

@@ -11,9 +11,9 @@ constexpr std::array<std::string_view, 4> log_choices{"json", "text", "none", "a
 constexpr std::array<std::string_view, 3> sandbox_choices{"best-effort", "required", "off"};
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
-constexpr std::array<std::string_view, 20> page_choices{
-    "serve", "helper",  "check", "explain", "fmt",  "import", "reload", "upstreams", "counters",    "user",
-    "usage", "connect", "run",   "forward", "test", "ping",   "trace",  "bench",     "completions", "man"};
+constexpr std::array<std::string_view, 21> page_choices{
+    "serve",   "helper", "check",   "explain", "fmt",  "import", "reload", "upstreams", "counters",    "user", "usage",
+    "connect", "run",    "gateway", "forward", "test", "ping",   "trace",  "bench",     "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
@@ -231,6 +231,35 @@ constexpr Flag every_via{.name = "--via",
                          .repeatable = true};
 constexpr Flag tell_connections{
     .name = "--verbose", .help = "tell of the way taken and of each connection, on standard error", .short_name = "-v"};
+constexpr auto gateway_flags = joined(
+    std::array{
+        Flag{.name = "--lan",
+             .value = "INTERFACE",
+             .key = "gateway.lan",
+             .help = "take what arrives at this interface; may be given several times",
+             .repeatable = true},
+        Flag{.name = "--from",
+             .value = "NETWORK",
+             .key = "gateway.from",
+             .help = "take what comes from this network; may be given several times",
+             .repeatable = true},
+        Flag{.name = "--except",
+             .value = "NETWORK",
+             .key = "gateway.except",
+             .help = "leave alone what comes from this network and what is sent there; may be given several times",
+             .repeatable = true},
+        Flag{.name = "--user",
+             .value = "NETWORK=USER",
+             .key = "gateway.users",
+             .help = "what comes from this network is this user's; may be given several times",
+             .default_text = "everybody is anonymous",
+             .repeatable = true},
+        Flag{.name = "--apply", .help = "put the packet rules and routes in force, and take them back at the end"},
+        Flag{.name = "--print", .help = "print them instead, as a script for sh, and end"},
+        Flag{.name = "--redirect",
+             .help = "take TCP and names alone, by address translation, where the kernel has no tproxy"},
+        every_via},
+    std::array{config, workers, log, sandbox}, proxy_flags, help_only);
 constexpr auto run_flags = joined(std::array{every_via, tell_connections}, proxy_flags, help_only);
 constexpr auto test_flags = joined(
     std::array{
@@ -452,6 +481,20 @@ constexpr Command command_rows[] = {
      .operand = {.name = "URL",
                  .help = "the proxy, as for connect --via [default: STILE_VIA, all_proxy, ALL_PROXY, SOCKS_PROXY]",
                  .repeats = true}},
+    {.name = "gateway",
+     .summary = "send a whole network through a proxy, from its router",
+     .description =
+         "Runs on a router, as root: what the machines behind it send is taken by packet rules and goes through the "
+         "proxy, names included; the machines are not changed. TCP, UDP, names (DNS) and pings, IPv4 and IPv6. What "
+         "cannot be carried is refused; nothing goes past the proxy while the rules stand, be there a server or not. "
+         "The "
+         "machines are those behind --lan, and those of --from; nothing else is touched. With --config the file says "
+         "which way, for whom and what is recorded, in its [policy] and [gateway], as for `stile serve`. It ends as "
+         "serve does, and takes the rules back that --apply put in force.",
+     .example = "stile gateway --lan eth1 --via socks5h://proxy.example:1080 --apply\n"
+                "stile gateway --lan eth1 --print | sh\n"
+                "stile gateway --config /etc/stile/gateway.toml --apply",
+     .flags = gateway_flags},
     {.name = "ping",
      .summary = "ping a host from where a proxy stands",
      .description = "Asks the proxy to send ICMP echoes, with the PING command of SOCKS5, and shows its lines as they "

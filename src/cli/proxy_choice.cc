@@ -124,7 +124,7 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
   if (!given) {
     return std::unexpected(
         fmt::format("stile: cannot {}: no proxy is named (add --via socks5h://HOST:PORT, or set ALL_PROXY)",
-                    arguments.command->name));
+                    arguments.command->name == "gateway" ? "be a gateway" : arguments.command->name));
   }
   auto url = wire::parse_proxy_url(given->url);
   if (!url) {

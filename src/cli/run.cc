@@ -30,27 +30,17 @@ struct Entry {
 };
 
 constexpr Entry entries[] = {
-    {"serve", run_serve},
-    {"helper", run_helper},
-    {"check", run_check},
-    {"explain", run_explain},
-    {"fmt", run_fmt},
-    {"import", run_import},
-    {"reload", run_reload},
-    {"upstreams", run_upstreams},
-    {"counters", run_counters},
-    {"user", run_user},
-    {"usage", run_usage},
-    {"connect", run_connect},
-    {"ping", run_ping},
-    {"trace", run_trace},
-    {"run", run_program},
-    {"forward", run_forward},
-    {"test", run_survey},
-    {"bench", run_bench},
-    {"completions", run_completions},
-    {"man", run_man},
-    {"config-reference", run_config_reference},
+    {"serve", run_serve},       {"helper", run_helper},
+    {"check", run_check},       {"explain", run_explain},
+    {"fmt", run_fmt},           {"import", run_import},
+    {"reload", run_reload},     {"upstreams", run_upstreams},
+    {"counters", run_counters}, {"user", run_user},
+    {"usage", run_usage},       {"connect", run_connect},
+    {"ping", run_ping},         {"trace", run_trace},
+    {"run", run_program},       {"forward", run_forward},
+    {"test", run_survey},       {"gateway", run_gateway},
+    {"bench", run_bench},       {"completions", run_completions},
+    {"man", run_man},           {"config-reference", run_config_reference},
 };
 
 }  // namespace

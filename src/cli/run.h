@@ -2,6 +2,9 @@
 // code; data goes to standard output, everything else to standard error. Tested in cli_test.cc and tests/e2e.
 #pragma once
 
+#include <expected>
+#include <functional>
+
 #include "cli/options.h"
 #include "cli/settings.h"
 
@@ -27,7 +30,12 @@ namespace stile::cli {
 [[nodiscard]] int run_forward(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_survey(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_program(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_gateway(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_bench(const Arguments& arguments, const Environment& environment);
+
+/// Serves as `load` says, and again as it says then where it names a file and a reload is asked for.
+using LoadSettings = std::function<std::expected<Settings, BadSettings>()>;
+[[nodiscard]] int serve_loaded(const LoadSettings& load);
 
 /// Prints every fault on standard error; gives the exit code back.
 int print(const BadSettings& bad);

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <expected>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>

@@ -9,6 +9,7 @@
 #include "admin/control_socket.h"
 #include "cli/run.h"
 #include "config/listener.h"
+#include "netns/gateway.h"
 #include "sys/account.h"
 #include "sys/privileges.h"
 
@@ -35,8 +36,8 @@ std::unique_ptr<server::Attendant> open_control_socket(const config::Config& con
 
 }  // namespace
 
-int run_serve(const Arguments& arguments, const Environment& environment) {
-  auto settings = load_server_settings(arguments, environment);
+int serve_loaded(const LoadSettings& load) {
+  auto settings = load();
   if (!settings) {
     const int exit_code = print(settings.error());
     const Fault& first = settings.error().faults.front();
@@ -46,10 +47,10 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
     }
     return exit_code;
   }
-  server::LoadConfiguration load;
+  server::LoadConfiguration reload;
   if (!settings->file.empty()) {
-    load = [&]() -> std::expected<server::Configuration, std::vector<std::string>> {
-      auto next = load_server_settings(arguments, environment);
+    reload = [&]() -> std::expected<server::Configuration, std::vector<std::string>> {
+      auto next = load();
       if (next) {
         return server::Configuration{std::move(next->config), std::move(next->users), std::move(next->tls),
                                      std::move(next->upstreams), std::move(next->files)};
@@ -59,11 +60,18 @@ int run_serve(const Arguments& arguments, const Environment& environment) {
       return std::unexpected(std::move(messages));
     };
   }
+  std::optional<netns::Gateway> gateway;
+  if (settings->config.gateway.is_on()) gateway.emplace(settings->config.gateway);
   // Handed over whole: no second copy of a key may stay for the helper.
-  return server::serve({settings->config, std::move(settings->users), std::move(settings->tls),
-                        std::move(settings->upstreams), settings->files},
-                       std::move(load),
-                       [&](server::Control& control) { return open_control_socket(settings->config, control); });
+  return server::serve(
+      {settings->config, std::move(settings->users), std::move(settings->tls), std::move(settings->upstreams),
+       settings->files},
+      std::move(reload), [&](server::Control& control) { return open_control_socket(settings->config, control); },
+      gateway ? &*gateway : nullptr);
+}
+
+int run_serve(const Arguments& arguments, const Environment& environment) {
+  return serve_loaded([&] { return load_server_settings(arguments, environment); });
 }
 
 }  // namespace stile::cli

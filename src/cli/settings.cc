@@ -164,35 +164,16 @@ std::optional<Given> given_for(const Flag& flag, const Arguments& arguments, con
 
 std::string file_given(const Arguments& arguments, const Environment& environment) {
   for (const Flag& flag : arguments.command->flags) {
-    if (!flag.names_a_file) continue;
+    if (flag.name != "--config") continue;
     if (const auto given = given_for(flag, arguments, environment)) return given->values.back();
   }
   return {};
 }
 
-}  // namespace
-
-std::string beside(const std::string& file, const std::string& path) {
-  const std::size_t slash = file.rfind('/');
-  return path.starts_with('/') || slash == std::string::npos ? path : file.substr(0, slash + 1) + path;
-}
-
-Environment process_environment() {
-  return [](std::string_view name) -> std::optional<std::string> {
-    const char* value = std::getenv(std::string(name).c_str());
-    if (value == nullptr) return std::nullopt;
-    return std::string(value);
-  };
-}
-
-std::string to_text(const Fault& fault) {
-  if (fault.file.empty()) return fmt::format("stile: {}", fault.message);
-  return fmt::format("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message);
-}
-
-std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, const Environment& environment) {
-  const std::string path = file_given(arguments, environment);
-  auto config = load_file(path, [&](const std::string& written) { return read_named(path, written); });
+/// With what the environment and the flags say, and what the files say that it names.
+std::expected<Settings, BadSettings> complete(std::expected<config::Config, BadSettings> config,
+                                              const std::string& path, const Arguments& arguments,
+                                              const Environment& environment) {
   if (!config) return std::unexpected(std::move(config.error()));
   BadSettings bad;
   for (const Flag& flag : arguments.command->flags) {
@@ -227,6 +208,37 @@ std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, c
                   std::move(files)};
 }
 
+}  // namespace
+
+std::string beside(const std::string& file, const std::string& path) {
+  const std::size_t slash = file.rfind('/');
+  return path.starts_with('/') || slash == std::string::npos ? path : file.substr(0, slash + 1) + path;
+}
+
+Environment process_environment() {
+  return [](std::string_view name) -> std::optional<std::string> {
+    const char* value = std::getenv(std::string(name).c_str());
+    if (value == nullptr) return std::nullopt;
+    return std::string(value);
+  };
+}
+
+std::string to_text(const Fault& fault) {
+  if (fault.file.empty()) return fmt::format("stile: {}", fault.message);
+  return fmt::format("{}:{}:{}: {}", fault.file, fault.line, fault.column, fault.message);
+}
+
+std::expected<Settings, BadSettings> load_settings(const Arguments& arguments, const Environment& environment) {
+  const std::string path = file_given(arguments, environment);
+  auto config = load_file(path, [&](const std::string& written) { return read_named(path, written); });
+  return complete(std::move(config), path, arguments, environment);
+}
+
+std::expected<Settings, BadSettings> load_settings_upon(config::Config base, const Arguments& arguments,
+                                                        const Environment& environment) {
+  return complete(std::move(base), "", arguments, environment);
+}
+
 std::expected<config::Config, BadSettings> load_configuration_alone(const Arguments& arguments,
                                                                     const Environment& environment) {
   const std::string path = file_given(arguments, environment);
@@ -252,7 +264,10 @@ std::vector<Fault> failed_expectations(const Settings& settings) {
 }
 
 std::expected<Settings, BadSettings> load_server_settings(const Arguments& arguments, const Environment& environment) {
-  auto settings = load_settings(arguments, environment);
+  return for_a_server(load_settings(arguments, environment));
+}
+
+std::expected<Settings, BadSettings> for_a_server(std::expected<Settings, BadSettings> settings) {
   if (!settings) return settings;
   // Security reference, 1.1: never an open proxy, whatever the file, the environment and the flags add up to.
   BadSettings bad;

@@ -59,6 +59,10 @@ struct BadSettings {
 [[nodiscard]] std::expected<Settings, BadSettings> load_settings(const Arguments& arguments,
                                                                  const Environment& environment);
 
+/// The same where no file says anything, but the command itself what the flags change.
+[[nodiscard]] std::expected<Settings, BadSettings> load_settings_upon(config::Config base, const Arguments& arguments,
+                                                                      const Environment& environment);
+
 /// What the file says, and nothing of the files that it names: for `stile helper`, which has no business with them.
 [[nodiscard]] std::expected<config::Config, BadSettings> load_configuration_alone(const Arguments& arguments,
                                                                                   const Environment& environment);
@@ -69,5 +73,6 @@ struct BadSettings {
 /// The same for a server: exposures() and failed expectations are faults too.
 [[nodiscard]] std::expected<Settings, BadSettings> load_server_settings(const Arguments& arguments,
                                                                         const Environment& environment);
+[[nodiscard]] std::expected<Settings, BadSettings> for_a_server(std::expected<Settings, BadSettings> settings);
 
 }  // namespace stile::cli

@@ -164,6 +164,29 @@ void add_contradictions_of_resolvers(const Config& config, std::vector<ConfigErr
   }
 }
 
+void add_contradictions_of_dns(const Config& config, std::vector<ConfigError>& errors) {
+  for (std::size_t i = 0; i < config.dns.size(); ++i) {
+    if (std::count(config.dns.begin(), config.dns.begin() + static_cast<std::ptrdiff_t>(i), config.dns[i]) == 0)
+      continue;
+    errors.push_back({line_of(config, fmt::format("dns[{}].address", i)), 1,
+                      fmt::format("dns.address: {} is named twice", config.dns[i].address.to_string())});
+  }
+}
+
+void add_contradictions_of_gateway(const Config& config, std::vector<ConfigError>& errors) {
+  const Gateway& gateway = config.gateway;
+  int line = 0;  // of the first key that stands there
+  for (const std::string_view key : {"rules", "divert", "users", "except", "from", "lan"}) {
+    if (const int there = line_of(config, fmt::format("gateway.{}", key)); there != 0) line = there;
+  }
+  if (line != 0 && !gateway.is_on()) {
+    errors.push_back({line, 1, "gateway: it says of no machine that its packets are taken (add `lan` or `from`)"});
+  }
+  if (gateway.is_on() && config.policy == nullptr) {
+    errors.push_back({line, 1, "gateway: no [policy] says where its machines may go (add one with `rules`)"});
+  }
+}
+
 void add_contradictions_of_upstream(const Config& config, std::size_t index, std::vector<ConfigError>& errors) {
   const Upstream& upstream = config.upstreams[index];
   const auto add = [&](std::string_view key, std::string message) {
@@ -268,7 +291,11 @@ std::expected<void, std::string> set(Config& config, std::string_view key, const
   } else {
     for (const Key& known : keys()) {
       if (path(known) != key) continue;
-      if (auto stored = store_text(known, values.back(), config); !stored) {
+      if (is_list(known.type)) {
+        if (auto stored = store_list(known, values, config); !stored) {
+          return std::unexpected(fmt::format("'{}': {}", values[stored.error().item], stored.error().message));
+        }
+      } else if (auto stored = store_text(known, values.back(), config); !stored) {
         return std::unexpected(fmt::format("'{}': {}", values.back(), stored.error()));
       }
     }
@@ -321,6 +348,8 @@ std::shared_ptr<const wire::PacFile> pac_of(const Config& config, const Listener
 
 std::vector<ConfigError> contradictions(const Config& config) {
   std::vector<ConfigError> errors;
+  add_contradictions_of_gateway(config, errors);
+  add_contradictions_of_dns(config, errors);
   add_contradictions_of_resolvers(config, errors);
   for (std::size_t i = 0; i < config.listeners.size(); ++i) add_contradictions_of_listener(config, i, errors);
   for (std::size_t i = 0; i < config.upstreams.size(); ++i) add_contradictions_of_upstream(config, i, errors);
@@ -335,6 +364,14 @@ std::vector<ConfigError> contradictions(const Config& config) {
 std::vector<std::string> exposures(const Config& config) {
   std::vector<std::string> messages;
   const bool sources_named = config.policy != nullptr && config.policy->every_anonymous_allow_names_its_sources();
+  for (const DnsListener& listener : config.dns) {
+    if (sources_named || is_loopback(listener.address.address)) continue;
+    messages.push_back(
+        fmt::format("cannot answer DNS at {}: no [policy] says who may ask, or one of its rules lets anybody (add "
+                    "`from` to every allow "
+                    "rule for clients without authentication, or answer at 127.0.0.1 only)",
+                    listener.address.to_string()));
+  }
   for (const Listener& listener : config.listeners) {
     if (!auth_of(config, listener).admits(AuthMethod::none)) continue;
     // Behind a load balancer the clients come from anywhere, however near it stands.
@@ -383,6 +420,7 @@ std::vector<EffectiveValue> effective(const Config& config) {
       for (const Key& key : keys()) {
         if (key.table != table.name) continue;
         if (key.table == "policy" && config.policy == nullptr) continue;
+        if (key.table == "gateway" && !config.gateway.is_on()) continue;
         const bool of_files = key.type == KeyType::mode || key.type == KeyType::account;
         if (of_files && !is_unix) continue;
         const bool may_be_absent = key.type == KeyType::socket || key.type == KeyType::file ||

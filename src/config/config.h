@@ -17,6 +17,7 @@
 #include "base/address.h"
 #include "base/limits.h"
 #include "base/time.h"
+#include "config/gateway.h"
 #include "config/listener.h"
 #include "config/names.h"
 #include "config/outside.h"
@@ -120,6 +121,7 @@ struct Config {
   Bind bind;
   std::vector<ProxyProtocolTo> proxy_protocol_to;
   std::vector<Resolver> resolvers;
+  std::vector<DnsListener> dns;
   Names names;
   std::vector<Upstream> upstreams;
   Users users;
@@ -131,6 +133,7 @@ struct Config {
   Limits limits;
   Engine engine;
   Admin admin;
+  Gateway gateway;
   Accounting accounting;
   LogFormat log = LogFormat::automatic;
   bool log_query = false;      // the URLs in records keep their query
@@ -175,8 +178,8 @@ using ReadFile = std::function<std::expected<NamedFile, std::string>(const std::
 /// No file at all: 127.0.0.1 and ::1, port 1080.
 [[nodiscard]] Config zero_configuration();
 
-/// Sets one key from the environment or a flag. `values` has one element, or any number for the list of listeners,
-/// whose key is "listen". The message of a failure is without the key.
+/// Sets one key from the environment or a flag. `values` has one element, or any number for a list; that of listeners
+/// has the key "listen". The message of a failure is without the key.
 [[nodiscard]] std::expected<void, std::string> set(Config& config, std::string_view key,
                                                    const std::vector<std::string>& values, Origin origin);
 

@@ -55,6 +55,9 @@ enum class KeyType : std::uint8_t {
   pac_ways,     // a list of what browsers are offered
   host,         // a host's name or address
   direct,       // a list of names, addresses and networks
+  interfaces,   // a list of names of interfaces
+  mappings,     // a list of NETWORK=USER
+  dns_address,  // "ADDRESS:PORT" or an address
 };
 
 /// A list in the file; one string is as good as a list of one.
@@ -62,15 +65,17 @@ enum class KeyType : std::uint8_t {
   return type == KeyType::addresses || type == KeyType::protocols || type == KeyType::networks ||
          type == KeyType::targets || type == KeyType::auth || type == KeyType::program || type == KeyType::realms ||
          type == KeyType::suffixes || type == KeyType::dns_servers || type == KeyType::servers ||
-         type == KeyType::pac_ways || type == KeyType::direct;
+         type == KeyType::pac_ways || type == KeyType::direct || type == KeyType::interfaces ||
+         type == KeyType::mappings;
 }
 
 /// Where a value goes: the member of the part of the configuration that has it.
 using DurationField = std::variant<std::nullptr_t, Duration Limits::*, Duration Udp::*, Duration Bind::*,
                                    Duration Users::*, Duration Engine::*, Duration Accounting::*, Duration Pam::*,
                                    Duration Command::*, Duration Upstream::*, Duration Resolver::*>;
-using ChoiceField = std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*,
-                                 bool Gssapi::*, bool Config::*, bool Upstream::*, bool Resolver::*, bool Listener::*>;
+using ChoiceField =
+    std::variant<std::nullptr_t, bool Limits::*, bool Udp::*, bool Bind::*, bool Accounting::*, bool Gssapi::*,
+                 bool Config::*, bool Upstream::*, bool Resolver::*, bool Listener::*, bool Gateway::*>;
 using TextField = std::variant<std::nullptr_t, std::string Admin::*, std::string Users::*, std::string Accounting::*,
                                std::string Pam::*, std::string Gssapi::*, std::string Pac::*, std::string Config::*,
                                std::string Upstream::*, std::string Helper::*>;

@@ -18,6 +18,7 @@ Config with_tables() {
   config.listeners.resize(1);
   config.proxy_protocol_to.resize(1);
   config.resolvers.resize(1);
+  config.dns.resize(1);
   config.upstreams.resize(1);
   return config;
 }
@@ -65,6 +66,13 @@ std::string whole_upstream(const Key& key) {
   return text + std::string(key.name) + " = " + std::string(key.example) + "\n";
 }
 
+/// Likewise.
+std::string whole_gateway(const Key& key) {
+  std::string text = "[gateway]\n" + std::string(key.name) + " = " + std::string(key.example) + "\n";
+  if (key.name != "lan") text += "lan = 'eth1'\n";
+  return text + "[policy]\nrules = 'allow anyone to any'\n";
+}
+
 TEST(Keys, ExamplesParse) {
   for (const Key& key : keys()) {
     std::string text;
@@ -79,6 +87,7 @@ TEST(Keys, ExamplesParse) {
     }
     text += std::string(key.name) + " = " + std::string(key.example) + "\n";
     if (key.table == "upstream") text = whole_upstream(key);
+    if (key.table == "gateway") text = whole_gateway(key);
     const auto config = parse(text, "", [](const std::string& file) { return NamedFile{file, "a.example"}; });
     EXPECT_TRUE(config) << text << (config ? "" : config.error().front().message);
   }

@@ -78,4 +78,11 @@ struct Listener {
   [[nodiscard]] std::string where() const { return is_unix() ? "unix:" + file.path : address.to_string(); }
 };
 
+/// Where DNS is answered.
+struct DnsListener {
+  Endpoint address;  // its port is never 0
+
+  friend bool operator==(const DnsListener&, const DnsListener&) = default;
+};
+
 }  // namespace stile::config

@@ -165,5 +165,31 @@ transport = "tcp"
             "names.hosts.intra.corp.example=[\"10.1.2.3\", \"fd00::3\"] <stile.toml:8>\n");
 }
 
+TEST(Dns, IsAnsweredWhereItSays) {
+  const auto config = parse("[[dns]]\naddress = '127.0.0.1'\n[[dns]]\naddress = '[::1]:5353'\n");
+  ASSERT_TRUE(config.has_value());
+  EXPECT_EQ(config->dns,
+            (std::vector<DnsListener>{{*Endpoint::parse("127.0.0.1:53")}, {*Endpoint::parse("[::1]:5353")}}));
+  EXPECT_TRUE(exposures(*config).empty());
+  for (const std::string bad : {"localhost", "127.0.0.1:0", "", "::1:x"}) {
+    EXPECT_NE(faults("[[dns]]\naddress = '" + bad + "'\n").find("dns.address: expected an IP address"),
+              std::string::npos)
+        << bad;
+  }
+  EXPECT_EQ(faults("[[dns]]\naddress = '127.0.0.1'\n[[dns]]\naddress = '127.0.0.1:53'\n"),
+            "4: dns.address: 127.0.0.1:53 is named twice\n");
+}
+
+TEST(Dns, IsNotAnsweredToAnybodyByAccident) {
+  const auto told = [](const std::string& policy) {
+    const auto config = parse("[[listen]]\naddress = '127.0.0.1:1'\n[[dns]]\naddress = '10.0.0.1'\n" + policy);
+    EXPECT_TRUE(config.has_value());
+    return config ? exposures(*config).size() : 0;
+  };
+  EXPECT_EQ(told(""), 1U);
+  EXPECT_EQ(told("[policy]\nrules = 'allow anyone to resolve any'\n"), 1U);
+  EXPECT_EQ(told("[policy]\nrules = 'allow anyone from 10.0.0.0/8 to resolve any'\n"), 0U);
+}
+
 }  // namespace
 }  // namespace stile::config

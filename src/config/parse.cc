@@ -178,7 +178,7 @@ class Reader {
     } catch (const LibraryFault&) {
       return std::unexpected(std::vector<ConfigError>{library_error(text_)});
     }
-    if (config_.listeners.empty()) config_.listeners = zero_configuration().listeners;
+    if (config_.listeners.empty() && !config_.gateway.is_on()) config_.listeners = zero_configuration().listeners;
     if (errors_.empty()) errors_ = contradictions(config_);
     if (errors_.empty()) return std::move(config_);
     std::ranges::sort(errors_, {}, [](const ConfigError& e) { return std::tie(e.file, e.line, e.column, e.message); });

@@ -46,6 +46,10 @@ std::string list_text(const Key& key) {
       return "list of `\"http\"`, `\"socks5\"`";
     case KeyType::direct:
       return "list of names, addresses and networks";
+    case KeyType::interfaces:
+      return "list of interfaces";
+    case KeyType::mappings:
+      return "list of `NETWORK=USER`";
     default:
       return {};
   }
@@ -61,6 +65,8 @@ std::string type_text(const Key& key) {
       return "duration";
     case KeyType::optional_duration:
       return "duration or `\"off\"`";
+    case KeyType::dns_address:
+      return "address, or address and port";
     case KeyType::log_format:
       return "one of `\"auto\"`, `\"json\"`, `\"text\"`, `\"none\"`";
     case KeyType::rules:

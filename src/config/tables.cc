@@ -24,6 +24,12 @@ constexpr Table table_rows[] = {
      "suffixes is for all others, in place of the servers of /etc/resolv.conf. Names of addresses (RESOLVE_PTR, "
      "TRACEROUTE) are asked by the same rule. See [names](names.md).",
      true, "servers"},
+    {"dns", "[[dns]]",
+     "DNS for clients: A, AAAA and PTR by datagrams and TCP, from what this server itself knows and asks, under the "
+     "policy's "
+     "command `resolve`. Other types are \"not implemented\". Takes effect when the server starts. See "
+     "[names](names.md).",
+     true, "address"},
     {"names", "[names]", "What is known of names without asking anybody. See [names](names.md)."},
     {"upstream", "[[upstream]]",
      "A proxy through which rules send connections by `via NAME`, or several that stand in for each other; see "
@@ -63,6 +69,12 @@ constexpr Table table_rows[] = {
      "Who may go where. Without this table, clients that connect over loopback may reach whatever a local user could "
      "reach, and everybody else is refused. With it, only its rules say who may go where, on every listener.",
      false, "rules"},
+    {"gateway", "[gateway]",
+     "A network that goes through this host: what its machines send is taken by packet rules and served as if they had "
+     "asked for it, by the rules of `[policy]`, which it needs. With it there are no listeners but those that "
+     "`[[listen]]` "
+     "names. Needs root. What is here, but for `users`, takes effect when the server starts. See "
+     "[a gateway](gateway.md)."},
     {"admin", "[admin]", "How the running server is asked things."},
 };
 
@@ -77,6 +89,7 @@ std::size_t table_count(const Config& config, const Table& table) noexcept {
   if (table.name == "proxy_protocol_to") return config.proxy_protocol_to.size();
   if (table.name == "upstream") return config.upstreams.size();
   if (table.name == "resolver") return config.resolvers.size();
+  if (table.name == "dns") return config.dns.size();
   return 1;
 }
 
@@ -85,6 +98,7 @@ void add_table(Config& config, const Table& table) {
   if (table.name == "proxy_protocol_to") config.proxy_protocol_to.emplace_back();
   if (table.name == "upstream") config.upstreams.emplace_back();
   if (table.name == "resolver") config.resolvers.emplace_back();
+  if (table.name == "dns") config.dns.emplace_back();
 }
 
 const Table* find_table(std::string_view name) noexcept {

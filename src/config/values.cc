@@ -77,6 +77,10 @@ Listener& part(Config& config, Value Listener::*) {
   return config.listeners.back();
 }
 template <class Value>
+Gateway& part(Config& config, Value Gateway::*) {
+  return config.gateway;
+}
+template <class Value>
 Accounting& part(Config& config, Value Accounting::*) {
   return config.accounting;
 }
@@ -323,6 +327,7 @@ Stored add_protocol(std::string_view text, Config& config) {
 }
 
 std::vector<Cidr>& networks_of(const Key& key, Config& config) {
+  if (key.table == "gateway") return key.name == "from" ? config.gateway.from : config.gateway.except;
   if (key.table == "upstream") return config.upstreams.back().relays;
   return key.table == "limits" ? config.limits.penalty_exempt : config.listeners.back().proxy_protocol_from;
 }
@@ -342,6 +347,7 @@ Stored add_network(const Key& key, std::string_view text, Config& config) {
         "expected an address or a network, such as \"10.0.0.5\" or \"10.0.0.0/24\" (no bit may be "
         "set behind the prefix)");
   }
+  if (key.table == "gateway" && network->length == 0) return std::unexpected("expected less than every address");
   networks_of(key, config).push_back(*network);
   return {};
 }
@@ -421,12 +427,23 @@ Stored add_suffix(std::string_view text, Config& config) {
 }
 
 // "10.0.0.53", "10.0.0.53:5353", "fd00::53" and "[fd00::53]:5353".
+constexpr std::uint16_t dns_port = 53;
+
 std::optional<Endpoint> parse_dns_server(std::string_view text) {
-  constexpr std::uint16_t dns_port = 53;
   const auto address = Address::parse(text);
   const auto server = address ? Endpoint{.address = *address, .port = dns_port} : Endpoint::parse(text);
   if (!server || server->port == 0 || server->address.is_unspecified()) return std::nullopt;
   return server;
+}
+
+Stored store_dns_address(std::string_view text, Config& config) {
+  const auto address = Address::parse(text);
+  const auto place = address ? Endpoint{.address = *address, .port = dns_port} : Endpoint::parse(text);
+  if (!place || place->port == 0) {
+    return std::unexpected("expected an IP address, such as \"10.0.0.1\", \"127.0.0.1:5353\" or \"[::1]:53\"");
+  }
+  config.dns.back().address = *place;
+  return {};
 }
 
 Stored add_dns_server(std::string_view text, Config& config) {
@@ -507,6 +524,26 @@ Stored add_direct(std::string_view text, Config& config) {
   return {};
 }
 
+Stored add_interface(std::string_view text, Config& config) {
+  const auto name = InterfaceName::parse(text);
+  if (!name || text == "lo") return std::unexpected("expected an interface that others are behind, such as \"eth1\"");
+  config.gateway.lan.push_back(*name);
+  return {};
+}
+
+Stored add_network_user(std::string_view text, Config& config) {
+  const std::size_t equals = std::min(text.find('='), text.size());
+  const auto network = Cidr::parse(text.substr(0, equals));
+  const std::string_view user = text.substr(std::min(equals + 1, text.size()));
+  // What rules would take for somebody else.
+  const bool word = user == "anyone" || user == "anonymous" || user == "authenticated";
+  if (!network || !policy::is_plain_name(user) || word) {
+    return std::unexpected("expected a network and a user's name, such as \"10.1.2.0/24=alice\"");
+  }
+  config.gateway.users.push_back({*network, std::string(user)});
+  return {};
+}
+
 Stored add_item(const Key& key, std::string_view text, Config& config) {
   switch (key.type) {
     case KeyType::servers:
@@ -531,6 +568,10 @@ Stored add_item(const Key& key, std::string_view text, Config& config) {
       return add_pac_way(text, config);
     case KeyType::direct:
       return add_direct(text, config);
+    case KeyType::interfaces:
+      return add_interface(text, config);
+    case KeyType::mappings:
+      return add_network_user(text, config);
     default:
       return add_target(text, config);
   }
@@ -562,6 +603,10 @@ void clear_list(const Key& key, Config& config) {
       return config.listeners.back().pac.clear();
     case KeyType::direct:
       return config.pac.direct.clear();
+    case KeyType::interfaces:
+      return config.gateway.lan.clear();
+    case KeyType::mappings:
+      return config.gateway.users.clear();
     default:
       return config.proxy_protocol_to.back().targets.clear();
   }
@@ -595,6 +640,8 @@ std::expected<void, std::string> store_text(const Key& key, std::string_view tex
   switch (key.type) {
     case KeyType::address:
       return store_address(text, config);
+    case KeyType::dns_address:
+      return store_dns_address(text, config);
     case KeyType::log_format:
       return store_log_format(text, config);
     case KeyType::number:
@@ -713,6 +760,8 @@ std::string value_text(const Key& key, const Config& all, std::size_t index) {
       return std::string(pick_words[static_cast<std::size_t>(config.upstreams.back().pick)]);
     case KeyType::egress:
       return config.upstreams.back().egress.place_text();
+    case KeyType::dns_address:
+      return index < config.dns.size() ? config.dns[index].address.to_string() : "";
     case KeyType::address:
       return index < config.listeners.size() ? config.listeners[index].where() : "";
     case KeyType::number:
@@ -779,7 +828,9 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
     case KeyType::networks:
       for (const Cidr& network : key.table == "upstream" ? upstream_at(config, index).relays
                                  : key.table == "limits" ? config.limits.penalty_exempt
-                                                         : listener.proxy_protocol_from) {
+                                 : key.table == "listen" ? listener.proxy_protocol_from
+                                 : key.name == "from"    ? config.gateway.from
+                                                         : config.gateway.except) {
         items.push_back(network.to_string());
       }
       break;
@@ -807,6 +858,14 @@ std::vector<std::string> value_list(const Key& key, const Config& config, std::s
       for (const auto& place : config.pac.direct) {
         const auto* const name = std::get_if<HostName>(&place);
         items.push_back(name != nullptr ? name->text() : std::get<Cidr>(place).to_string());
+      }
+      break;
+    case KeyType::interfaces:
+      for (const InterfaceName& name : config.gateway.lan) items.emplace_back(name.text());
+      break;
+    case KeyType::mappings:
+      for (const NetworkUser& one : config.gateway.users) {
+        items.push_back(fmt::format("{}={}", one.network.to_string(), one.user));
       }
       break;
     default:

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "server/packet_source.h"
 #include "sys/diverted_socket.h"
 #include "wire/ip_packet.h"
 
@@ -30,7 +31,7 @@ class Datagrams::Entrance final : public server::DatagramEntrance {
   [[nodiscard]] bool hears_strangers() const noexcept override { return true; }
   void answer(const Endpoint& from, const Endpoint& client, ConstBytes payload) override {
     if (from.address.family() != client.address.family() || payload.size() > payload_octets_max) return;
-    (void)sys::send_packet(source_.get(), client.address, wire::encode_udp_packet(from, client, payload));
+    source_.send(client.address, wire::encode_udp_packet(from, client, payload));
   }
   /// All that is there.
   void take_rest() {
@@ -63,7 +64,7 @@ class Datagrams::Entrance final : public server::DatagramEntrance {
 
   Datagrams& of_;
   sys::UniqueFd diverted_;
-  sys::UniqueFd source_;
+  server::PacketSource source_;
   engine::Socket watch_;
 };
 

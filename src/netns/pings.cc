@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/loopback.h"
 #include "client/probe.h"
+#include "server/packet_source.h"
 #include "sys/diverted_socket.h"
 #include "wire/ip_packet.h"
 
@@ -32,7 +33,7 @@ class Pings::Entrance {
     of_.engine_.wait(watch_, engine::Interest::readable);
   }
   void reply(const Address& from, const Address& to, const wire::Echo& echo) const {
-    (void)sys::send_packet(source_.get(), to, wire::encode_echo_reply(from, to, echo));
+    source_.send(to, wire::encode_echo_reply(from, to, echo));
   }
   [[nodiscard]] Family family() const noexcept { return family_; }
   void stop() noexcept {
@@ -53,7 +54,7 @@ class Pings::Entrance {
   Pings& of_;
   Family family_;
   sys::UniqueFd requests_;
-  sys::UniqueFd source_;
+  server::PacketSource source_;
   std::vector<std::uint8_t> room_;
   engine::Socket watch_;
 };
@@ -61,10 +62,11 @@ class Pings::Entrance {
 /// The proxy's probes of one host, and the requests that wait for them.
 class Pings::Run final : private client::ProbeShow {
  public:
-  Run(Pings& of, const Host& target)
+  Run(Pings& of, const Host& target, std::shared_ptr<const route::Hop> proxy)
       : of_(of),
         target_(target),
-        probe_(of.engine_, of.resolver_, *of.proxy_, {.target = target, .flags = client::probe_no_names}, *this) {
+        proxy_(std::move(proxy)),
+        probe_(of.engine_, of.resolver_, *proxy_, {.target = target, .flags = client::probe_no_names}, *this) {
     probe_.bind<&Run::on_ended>(this);
     timer_.bind<&Run::on_timer>(this);
     probe_.start();
@@ -91,7 +93,7 @@ class Pings::Run final : private client::ProbeShow {
     probe_.interrupt();
     release_when_quiet();
   }
-  [[nodiscard]] const Host& target() const noexcept { return target_; }
+  [[nodiscard]] std::pair<Host, const route::Hop*> key() const { return {target_, proxy_.get()}; }
 
  private:
   struct Request {
@@ -147,6 +149,7 @@ class Pings::Run final : private client::ProbeShow {
 
   Pings& of_;
   Host target_;
+  std::shared_ptr<const route::Hop> proxy_;
   client::Probe probe_;
   engine::Timer timer_;
   std::deque<Request> requests_;
@@ -157,7 +160,10 @@ class Pings::Run final : private client::ProbeShow {
 
 Pings::Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy,
              resolve::StandInNames& names)
-    : engine_(engine), resolver_(resolver), proxy_(proxy), names_(names) {}
+    : engine_(engine), resolver_(resolver), proxy_(std::shared_ptr<void>(), proxy), names_(names) {}
+
+Pings::Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, PingJudge& judge, resolve::StandInNames& names)
+    : engine_(engine), resolver_(resolver), judge_(&judge), names_(names) {}
 
 Pings::~Pings() = default;
 
@@ -182,18 +188,21 @@ void Pings::arrived(Entrance& entrance, const sys::AddressedDatagram& request, C
   if (traces_ != nullptr && traces_->takes(called, request.hops)) {
     return traces_->ask(from, called, request.hops, *echo);
   }
-  if (proxy_ == nullptr || names_.is_lost(called)) return;
+  if (names_.is_lost(called)) return;
   const Host target = names_.host_of(called);
-  auto found = runs_.find(target);
+  auto proxy = judge_ == nullptr ? proxy_ : judge_->judge(from, target);
+  if (proxy == nullptr) return;
+  auto found = runs_.find({target, proxy.get()});
   if (found == runs_.end()) {
     if (runs_.size() >= limits::ping_runs_max) return;
-    found = runs_.emplace(target, std::make_unique<Run>(*this, target)).first;
+    const std::pair key{target, static_cast<const route::Hop*>(proxy.get())};
+    found = runs_.emplace(key, std::make_unique<Run>(*this, target, std::move(proxy))).first;
   }
   found->second->ask(entrance, from, called, *echo);
 }
 
 void Pings::ended(const Run& run) noexcept {
-  runs_.erase(Host(run.target()));
+  runs_.erase(run.key());
   if (quiet()) engine_.stop();
 }
 

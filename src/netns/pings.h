@@ -1,14 +1,15 @@
-// ICMP echoes of the programs in a private network, by PING through the proxy: whoever is asked there is probed from
-// where the proxy stands, once a second as long as somebody asks, and a program has its answer after the time that the
-// last probe took; the first one, after the time that it really takes. What the proxy does not reach is not answered.
-// Refuses: more than one proxy in a row, and proxies other than SOCKS5, which have no PING; errors, which a program
-// would have to take for those of its own network.
-// Threading: one engine's thread. Tested in tests/e2e/run_udp_test.py.
+// ICMP echoes of the programs in a private network, or of the machines behind a gateway, by PING through the proxy:
+// whoever is asked there is probed from where the proxy stands, once a second as long as somebody asks, and a program
+// has its answer after the time that the last probe took; the first one, after the time that it really takes. What the
+// proxy does not reach is not answered. Refuses: more than one proxy in a row, and proxies other than SOCKS5, which
+// have no PING; errors, which a program would have to take for those of its own network. Threading: one engine's
+// thread. Tested in tests/e2e/run_udp_test.py.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "engine/epoll/epoll_engine.h"
@@ -21,11 +22,21 @@
 
 namespace stile::netns {
 
+/// Says of whom each machine may ask, and which proxy probes for it.
+class PingJudge {
+ public:
+  virtual ~PingJudge() = default;
+  /// nullptr: nobody does.
+  [[nodiscard]] virtual std::shared_ptr<const route::Hop> judge(const Address& from, const Host& target) = 0;
+};
+
 class Pings {
  public:
   /// All outlive it. `proxy`: nullptr where there is none that could be asked; then loopback alone answers.
   Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy,
         resolve::StandInNames& names);
+  /// Of several proxies, as the judge says.
+  Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, PingJudge& judge, resolve::StandInNames& names);
   Pings(const Pings&) = delete;
   Pings& operator=(const Pings&) = delete;
   /// When it is quiet.
@@ -48,11 +59,12 @@ class Pings {
 
   engine::EpollEngine& engine_;
   resolve::Resolver& resolver_;
-  const route::Hop* proxy_;
+  std::shared_ptr<const route::Hop> proxy_;
+  PingJudge* judge_ = nullptr;  // nullptr: proxy_ is the only one
   resolve::StandInNames& names_;
   Traces* traces_ = nullptr;
   std::vector<std::unique_ptr<Entrance>> entrances_;
-  std::map<Host, std::unique_ptr<Run>> runs_;  // by whom they are about
+  std::map<std::pair<Host, const route::Hop*>, std::unique_ptr<Run>> runs_;  // by whom they are about, and who probes
   bool stopping_ = false;
 };
 

@@ -11,13 +11,13 @@
 #include "netns/datagrams.h"
 #include "netns/inside.h"
 #include "netns/listeners.h"
-#include "netns/name_server.h"
 #include "netns/pings.h"
 #include "netns/traces.h"
 #include "observe/record_sink.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
 #include "resolve/stand_in_names.h"
+#include "server/name_server.h"
 #include "server/through_upstreams.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
@@ -199,8 +199,8 @@ class Run {
         command_(command),
         signals_(signals),
         resolver_(engine, dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"}),
-        answers_(names_, own_name()),
-        name_server_(engine, answers_),
+        name_source_(names_, own_name()),
+        name_server_(engine, name_source_),
         common_(server::common_through(upstreams, stand_in_rule())),
         upstreams_(engine, resolver_),
         datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = server::names_of(upstreams)}, names_, reporter),
@@ -331,8 +331,8 @@ class Run {
   resolve::CachingResolver resolver_;
   resolve::StandInNames names_;
   Called called_{names_};
-  resolve::NameAnswers answers_;
-  NameServer name_server_;
+  server::StandInSource name_source_;
+  server::NameServer name_server_;
   observe::Counters counters_;
   std::shared_ptr<const server::Common> common_;
   route::Upstreams upstreams_;

@@ -10,6 +10,7 @@ namespace {
 
 // The first 256 addresses of each prefix are the network's own.
 constexpr std::uint32_t reserved = 256;
+constexpr std::uint32_t places = (1U << 17U) - reserved;  // that a name may have in 198.18.0.0/15
 
 Address v4_of(std::uint32_t number) noexcept {
   const std::uint32_t host = number + reserved;
@@ -25,7 +26,7 @@ Address v6_of(std::uint32_t host) noexcept {
   return Address::v6(octets);
 }
 
-std::optional<std::uint32_t> number_of(const Address& address) noexcept {
+std::optional<std::uint32_t> place_in(const Address& address) noexcept {
   const ConstBytes octets = address.octets();
   std::uint32_t host = 0;
   for (const std::uint8_t octet : octets.last(4)) host = host << 8 | octet;
@@ -48,11 +49,27 @@ Address own_v6() noexcept {
   return v6_of(1);
 }
 
-StandInNames::StandInNames(std::size_t names_max) : names_max_(names_max) {
+StandInNames::StandInNames(std::size_t names_max, std::uint32_t first) : names_max_(names_max), first_(first % places) {
   STILE_ASSERT(names_max_ > 0 && names_max_ <= limits::stand_in_names_max);
 }
 
+std::size_t StandInNames::size() const {
+  const std::scoped_lock lock(mutex_);
+  return order_.size();
+}
+
+std::uint32_t StandInNames::place_of(std::uint32_t number) const noexcept {
+  return (number + first_) % places;
+}
+
+std::optional<std::uint32_t> StandInNames::number_at(std::uint32_t place) const noexcept {
+  if (place >= places) return std::nullopt;
+  const std::uint32_t number = (place + places - first_) % places;
+  return number < by_number_.size() ? std::optional(number) : std::nullopt;
+}
+
 StandInNames::Addresses StandInNames::stand_ins_of(const HostName& name) {
+  const std::scoped_lock lock(mutex_);
   auto found = by_name_.find(name.text());
   if (found != by_name_.end()) {
     use(found->second);
@@ -66,13 +83,15 @@ StandInNames::Addresses StandInNames::stand_ins_of(const HostName& name) {
     order_.front().name = name;
     by_name_.emplace(order_.front().name.text(), order_.begin());
   }
-  const std::uint32_t number = order_.front().number;
-  return {.v4 = v4_of(number), .v6 = v6_of(number + reserved)};
+  const std::uint32_t place = place_of(order_.front().number);
+  return {.v4 = v4_of(place), .v6 = v6_of(place + reserved)};
 }
 
 std::optional<HostName> StandInNames::name_of(const Address& address) {
-  const auto number = number_of(address);
-  if (!number || *number >= by_number_.size()) return std::nullopt;
+  const auto place = place_in(address);
+  const std::scoped_lock lock(mutex_);
+  const auto number = place ? number_at(*place) : std::nullopt;
+  if (!number) return std::nullopt;
   use(by_number_[*number]);
   return order_.front().name;
 }

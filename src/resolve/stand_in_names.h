@@ -2,13 +2,14 @@
 // address of 198.18.0.0/15 (RFC 2544, in nobody's use) or of a prefix of fd00::/8 (RFC 4193), and connects to it; by
 // this table the name is known again, and goes to the proxy as it is. At most limits::stand_in_names_max names: then
 // the name that was longest not asked for nor connected to gives its addresses up.
-// Refuses: addresses for address literals, and for names that mean this host. Pure. Threading: one thread. Tested in
+// Refuses: addresses for address literals, and for names that mean this host. Pure. Threading: any thread. Tested in
 // stand_in_names_test.cc.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <list>
+#include <mutex>
 #include <optional>
 #include <string_view>
 #include <unordered_map>
@@ -28,8 +29,9 @@ inline constexpr std::string_view stand_in_prefix_v6 = "fd73:7469:6c65::/48";  /
 
 class StandInNames {
  public:
-  /// Other than the limit for tests.
-  explicit StandInNames(std::size_t names_max = limits::stand_in_names_max);
+  /// `names_max`: other than the limit for tests. `first`: where in the prefixes addresses begin to be given out; where
+  /// askers outlive the table, another place each time, so that what they remember is soon nobody's.
+  explicit StandInNames(std::size_t names_max = limits::stand_in_names_max, std::uint32_t first = 0);
 
   struct Addresses {
     Address v4;
@@ -43,7 +45,7 @@ class StandInNames {
   /// It is of the prefixes, and nobody's.
   [[nodiscard]] bool is_lost(const Address& address);
 
-  [[nodiscard]] std::size_t size() const noexcept { return order_.size(); }
+  [[nodiscard]] std::size_t size() const;
 
  private:
   struct Entry {
@@ -53,8 +55,12 @@ class StandInNames {
   using Order = std::list<Entry>;  // the one used last at the front
 
   void use(Order::iterator entry) { order_.splice(order_.begin(), order_, entry); }
+  [[nodiscard]] std::uint32_t place_of(std::uint32_t number) const noexcept;
+  [[nodiscard]] std::optional<std::uint32_t> number_at(std::uint32_t place) const noexcept;
 
-  std::size_t names_max_;
+  const std::size_t names_max_;
+  const std::uint32_t first_;
+  mutable std::mutex mutex_;  // over all that follows
   Order order_;
   std::unordered_map<std::string_view, Order::iterator> by_name_;  // the texts are the entries' own
   std::vector<Order::iterator> by_number_;

@@ -91,5 +91,24 @@ TEST(StandInNames, AllHaveAddressesOfTheirOwn) {
   EXPECT_EQ(names.size(), limits::stand_in_names_max);
 }
 
+TEST(StandInNames, BeginWhereTheyAreToldTo) {
+  const HostName one = std::get<HostName>(*canonical_host("one.example"));
+  const HostName two = std::get<HostName>(*canonical_host("two.example"));
+  constexpr std::uint32_t places = (1U << 17U) - 256;
+  for (const std::uint32_t first : {0U, 1U, 70'000U, places - 1, places, UINT32_MAX}) {
+    StandInNames names(limits::stand_in_names_max, first);
+    const auto a = names.stand_ins_of(one);
+    const auto b = names.stand_ins_of(two);
+    EXPECT_TRUE(Cidr::parse(stand_in_prefix_v4)->contains(a.v4)) << first;
+    EXPECT_TRUE(Cidr::parse(stand_in_prefix_v6)->contains(b.v6)) << first;
+    EXPECT_NE(a.v4, b.v4);
+    for (const auto& address : {a.v4, a.v6}) EXPECT_EQ(names.name_of(address), one) << first;
+    for (const auto& address : {b.v4, b.v6}) EXPECT_EQ(names.name_of(address), two) << first;
+    EXPECT_NE(a.v4, own_v4());
+  }
+  StandInNames names(limits::stand_in_names_max, 70'000);
+  EXPECT_TRUE(StandInNames().is_lost(names.stand_ins_of(one).v4));
+}
+
 }  // namespace
 }  // namespace stile::resolve

@@ -2,6 +2,7 @@
 // NameService let others call.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <thread>
 
@@ -10,7 +11,9 @@
 #include "engine/epoll/epoll_engine.h"
 #include "observe/counters.h"
 #include "resolve/name_service.h"
+#include "server/dns_answers.h"
 #include "server/listening.h"
+#include "server/name_server.h"
 #include "server/worker.h"
 #include "sys/unique_fd.h"
 
@@ -25,6 +28,9 @@ struct Crew {
   std::unique_ptr<auth::HelperVerifier> helper;  // absent where no listener needs one
   std::unique_ptr<auth::MethodVerifier> verifier;
   std::unique_ptr<Worker> worker;
+  std::function<void()> finish_front;       // absent: there is none
+  std::unique_ptr<DnsAnswers> dns_answers;  // of the first one, where DNS is answered
+  std::unique_ptr<NameServer> name_server;  // likewise
   std::thread thread;
 
   /// Before the worker's thread runs, or on it.
@@ -33,6 +39,7 @@ struct Crew {
   void run();
 
  private:
+  void finish_name_server();
   void on_names_closed(engine::Status) { engine->stop(); }
 };
 

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "protect/datagram_layers.h"
 #include "route/datagram_way.h"
+#include "server/decision.h"
 #include "wire/nested_headers.h"
 #include "wire/udp_header.h"
 
@@ -20,12 +21,12 @@ constexpr std::size_t received_octets_max = wire::nested_headers_octets_max + li
 /// The datagrams of one client.
 class DatagramFlows::Flow {
  public:
-  Flow(DatagramFlows& of, DatagramEntrance& entrance, const Endpoint& client)
+  Flow(DatagramFlows& of, DatagramEntrance& entrance, const Endpoint& client, DatagramJudge::Sentence sentence)
       : of_(of),
         entrance_(entrance),
         client_(client),
+        sentence_(std::move(sentence)),
         way_(of.engine_, of.resolver_, of.way_.upstreams),
-        session_(of.engine_.random()),
         used_(of.engine_.now()) {
     way_.bind<&Flow::on_way>(this);
     socket_.bind<&Flow::on_ready>(this);
@@ -33,11 +34,8 @@ class DatagramFlows::Flow {
     of_.engine_.start_timer(idle_, used_ + limits::udp_mapping_idle);
   }
 
-  void send(const Endpoint& called, ConstBytes payload) {
+  void send(const Endpoint& called, const Target& target, ConstBytes payload) {
     if (ending_) return;
-    const std::optional<Target> meant = entrance_.meant_by(called);
-    if (!meant) return;
-    const Target& target = *meant;
     used_ = of_.engine_.now();
     note(called, target);
     if (way_.is_open() && socket_.is_open()) return transmit(target, payload);
@@ -53,12 +51,12 @@ class DatagramFlows::Flow {
   void finish() {
     finishing_ = true;
     if (!held_.empty()) return;
-    const Instant end = sent_at_ + limits::datagram_linger;
-    if (!unanswered_ || of_.engine_.now() >= end) return end_of_use();
-    of_.engine_.start_timer(idle_, end);
+    const Instant until = sent_at_ + limits::datagram_linger;
+    if (!unanswered_ || of_.engine_.now() >= until) return end();
+    of_.engine_.start_timer(idle_, until);
   }
-  void give_way() noexcept { end_of_use(); }
   void end() noexcept {
+    report_end();
     ending_ = true;
     held_.clear();
     of_.engine_.cancel(idle_);
@@ -69,7 +67,7 @@ class DatagramFlows::Flow {
   [[nodiscard]] Instant used() const noexcept { return used_; }
   [[nodiscard]] bool is_ending() const noexcept { return ending_; }
   [[nodiscard]] bool holds_sockets() const noexcept { return socket_.is_open(); }
-  [[nodiscard]] Key key() const noexcept { return {&entrance_, client_}; }
+  [[nodiscard]] Key key() const { return {&entrance_, client_, sentence_.via}; }
 
  private:
   struct Held {
@@ -102,7 +100,11 @@ class DatagramFlows::Flow {
       held_octets_ = 0;
       return;
     }
-    way_.start(of_.way_.via, route::Ask{}, route::WayKeys{}, limits::connect_total);
+    session_ = of_.engine_.random();
+    target_ = calls_.front().target.to_string();
+    due_ = true;
+    sent_ = received_ = sent_octets_ = received_octets_ = 0;
+    way_.start(sentence_.via, route::Ask{}, route::WayKeys{}, limits::connect_total);
   }
 
   void on_way(engine::Status) {
@@ -193,17 +195,14 @@ class DatagramFlows::Flow {
   void on_idle(engine::Status status) {
     if (ending_) return release_when_quiet();
     if (status == engine::Status::canceled) return;
-    const Instant end = used_ + limits::udp_mapping_idle;
-    if (!finishing_ && of_.engine_.now() < end) return of_.engine_.start_timer(idle_, end);
-    end_of_use();
-  }
-
-  void end_of_use() {
-    report_end();
+    const Instant until = used_ + limits::udp_mapping_idle;
+    if (!finishing_ && of_.engine_.now() < until) return of_.engine_.start_timer(idle_, until);
     end();
   }
 
+  // Of one association, once.
   void report_end() {
+    if (!std::exchange(due_, false)) return;
     const Reason reason = way_.reason();
     if (std::exchange(started_, false)) return report(observe::Event::session_end, reason);
     if (reason != Reason::none) report(observe::Event::error, reason);
@@ -211,13 +210,10 @@ class DatagramFlows::Flow {
   void report(observe::Event event, Reason reason) {
     if (event == observe::Event::session_start) started_ = true;
     if (of_.reporter_ == nullptr) return;
-    const std::string target = calls_.empty() ? std::string() : calls_.back().target.to_string();
     const std::string route = way_.text();
     observe::Record record{.event = event, .time = of_.engine_.wall_now(), .session = session_};
-    record.client = client_;
-    record.protocol = "transparent";
-    record.command = wire::name(wire::Command::udp_associate);
-    record.target = target;
+    of_.describe(record, client_, sentence_);
+    record.target = target_;
     record.route = route;
     record.reason = reason;
     if (event == observe::Event::session_end) {
@@ -226,7 +222,12 @@ class DatagramFlows::Flow {
       record.bytes_up = sent_octets_;
       record.bytes_down = received_octets_;
     }
-    of_.reporter_->report(record);
+    if (event == observe::Event::session_start) account(observe::AccountingKind::start, record);
+    if (event == observe::Event::session_end) account(observe::AccountingKind::stop, record);
+    if (sentence_.is_recorded) of_.reporter_->report(record);
+  }
+  void account(observe::AccountingKind kind, const observe::Record& record) {
+    (void)of_.reporter_->account(kind, record);
   }
 
   void release_when_quiet() noexcept {
@@ -236,10 +237,13 @@ class DatagramFlows::Flow {
   DatagramFlows& of_;
   DatagramEntrance& entrance_;
   Endpoint client_;
+  DatagramJudge::Sentence sentence_;
   route::DatagramWay way_;
   engine::Socket socket_;  // open only while the way is
   engine::Timer idle_;
-  std::uint64_t session_;
+  std::uint64_t session_ = 0;  // of the way that was begun last, as all that records tell
+  std::string target_;         // for which it was begun
+  bool due_ = false;           // its end is still to be told
   Instant used_;
   Instant sent_at_{};
   std::optional<Instant> failed_;
@@ -277,16 +281,51 @@ void DatagramFlows::stop() noexcept {
   for (auto flow = flows_.begin(); flow != flows_.end();) (flow++)->second->end();
 }
 
+DatagramJudge::Sentence DatagramFlows::judge(const Endpoint& client, const Target& target) const {
+  if (way_.judge != nullptr) return way_.judge->judge(client, target);
+  return {.via = way_.via, .user = {}, .rule = {}};
+}
+
+void DatagramFlows::describe(observe::Record& record, const Endpoint& client,
+                             const DatagramJudge::Sentence& sentence) const {
+  record.listener = way_.listener;
+  record.client = client;
+  record.protocol = "transparent";
+  record.command = wire::name(wire::Command::udp_associate);
+  record.user = sentence.user;
+  record.method = sentence.method;
+  record.rule = sentence.rule;
+}
+
+// A client that goes on sending to the same place is not told of again.
+void DatagramFlows::denied(const Endpoint& client, const Target& target, const DatagramJudge::Sentence& sentence) {
+  if (reporter_ == nullptr || !sentence.is_recorded) return;
+  if (const auto told = denied_.find(client); told != denied_.end() && told->second == target) return;
+  if (denied_.size() >= limits::datagram_flows_max) denied_.clear();
+  denied_.insert_or_assign(client, target);
+  const std::string text = target.to_string();
+  observe::Record record{.event = event_of(sentence.reason), .time = engine_.wall_now(), .session = engine_.random()};
+  describe(record, client, sentence);
+  record.target = text;
+  record.reason = sentence.reason;
+  reporter_->report(record);
+}
+
 void DatagramFlows::arrived(DatagramEntrance& entrance, const Endpoint& client, const Endpoint& called,
                             ConstBytes payload) {
-  const Key key{&entrance, client};
+  const std::optional<Target> target = entrance.meant_by(called);
+  if (!target) return;
+  DatagramJudge::Sentence sentence = judge(client, *target);
+  if (sentence.via.empty()) return denied(client, *target, sentence);
+  Key key{&entrance, client, sentence.via};
   auto found = flows_.find(key);
   if (found == flows_.end()) {
     if (finishing_) return;
     if (flows_.size() >= limits::datagram_flows_max) return make_room(false);
-    found = flows_.emplace(key, std::make_unique<Flow>(*this, entrance, client)).first;
+    auto flow = std::make_unique<Flow>(*this, entrance, client, std::move(sentence));
+    found = flows_.emplace(std::move(key), std::move(flow)).first;
   }
-  found->second->send(called, payload);
+  found->second->send(called, *target, payload);
 }
 
 // For the next one: this one is lost, as in any network that is full. The one that gives way was not used for longest.
@@ -296,7 +335,7 @@ void DatagramFlows::make_room(bool of_sockets) noexcept {
     if (flow->is_ending() || (of_sockets && !flow->holds_sockets())) continue;
     if (idlest == nullptr || flow->used() < idlest->used()) idlest = flow.get();
   }
-  if (idlest != nullptr) idlest->give_way();
+  if (idlest != nullptr) idlest->end();
 }
 
 void DatagramFlows::ended(const Flow& flow) noexcept {

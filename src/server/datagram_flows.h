@@ -10,11 +10,13 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
+#include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "base/address.h"
 #include "base/bytes.h"
+#include "base/reason.h"
 #include "engine/engine.h"
 #include "resolve/resolver.h"
 #include "route/upstreams.h"
@@ -34,11 +36,29 @@ class DatagramEntrance {
   virtual void answer(const Endpoint& from, const Endpoint& client, ConstBytes payload) = 0;
 };
 
+/// Says of each datagram whether it may go on, and by which way.
+class DatagramJudge {
+ public:
+  virtual ~DatagramJudge() = default;
+  struct Sentence {
+    std::vector<std::string> via;  // the upstreams' names; empty: nowhere
+    Reason reason = Reason::none;  // why it may not
+    // Of the record:
+    std::string user;
+    std::string_view method = "none";  // a literal
+    std::string rule;
+    bool is_recorded = true;
+  };
+  [[nodiscard]] virtual Sentence judge(const Endpoint& client, const Target& target) = 0;
+};
+
 class DatagramFlows {
  public:
   struct Way {
     const route::Upstreams& upstreams;
-    std::vector<std::string> via;
+    std::vector<std::string> via;    // by which all of them go
+    DatagramJudge* judge = nullptr;  // where there is one, it says so instead; outlives the flows
+    std::string listener = {};       // as records call it
   };
   /// All outlive it. `reporter` is told of each association; nullptr: nobody is.
   DatagramFlows(engine::Engine& engine, resolve::Resolver& resolver, Way way, Reporter* reporter);
@@ -57,8 +77,11 @@ class DatagramFlows {
 
  private:
   class Flow;
-  using Key = std::pair<DatagramEntrance*, Endpoint>;
+  using Key = std::tuple<DatagramEntrance*, Endpoint, std::vector<std::string>>;  // the client, and its way
 
+  [[nodiscard]] DatagramJudge::Sentence judge(const Endpoint& client, const Target& target) const;
+  void denied(const Endpoint& client, const Target& target, const DatagramJudge::Sentence& sentence);
+  void describe(observe::Record& record, const Endpoint& client, const DatagramJudge::Sentence& sentence) const;
   void make_room(bool of_sockets) noexcept;
   void ended(const Flow& flow) noexcept;
 
@@ -68,6 +91,7 @@ class DatagramFlows {
   Reporter* reporter_;
   std::unique_ptr<std::uint8_t[]> room_;  // where answers are received
   std::map<Key, std::unique_ptr<Flow>> flows_;
+  std::map<Endpoint, Target> denied_;  // of each client, what records told last
   bool finishing_ = false;
 };
 

@@ -29,10 +29,13 @@ struct Ledger final : Reporter {
   void report(const observe::Record& record) noexcept override {
     EXPECT_EQ(record.protocol, "transparent");
     EXPECT_EQ(record.listener, "entrance");
+    EXPECT_EQ(record.user, of_networks ? "alice" : "");
+    EXPECT_EQ(record.method, of_networks ? "network" : record.method);
     entries.push_back(record.event);
     target = record.target;
     reason = record.reason;
   }
+  bool of_networks = true;  // clients are known by those that they are in
   std::vector<observe::Event> entries;
   std::string target;
   Reason reason = Reason::none;
@@ -58,19 +61,22 @@ class World : public WorkerRig {
   /// What the clients mean is said by the hosts, or by the listener.
   enum class By : std::uint8_t { hosts, listener };
   explicit World(const std::string& host, std::uint64_t fail_nth = 0, ErrorKind kind = ErrorKind::no_memory,
-                 By by = By::hosts)
+                 By by = By::hosts, const Endpoint& stands_at = entrance)
       : WorkerRig(entrance), hosts_(host) {
-    worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &ledger, common_of(rules));
+    auto common = common_of(rules);
+    common->network_users = {{*Cidr::parse("198.18.0.0/24"), "alice"}};
+    worker_ = std::make_unique<Worker>(engine_, resolver_, counters_, &ledger, common);
     {
       const engine::SimEngine::Bystander ours(engine_);
       EXPECT_TRUE(engine_.listen(listener_.socket, {origin, called.port}, {}));
       EXPECT_TRUE(engine_.listen(entrance_.socket, called, {}));
     }
     if (by == By::hosts) {
-      worker_->listen_diverted(entrance_.socket, entrance, "entrance", hosts_);
+      worker_->listen_diverted(entrance_.socket, stands_at, "entrance", hosts_);
     } else {
       worker_->listen_forwarding(entrance_.socket, called, "entrance", {hosts_.host, 8080});
     }
+    ledger.of_networks = by == By::hosts;
     worker_->start();
     if (fail_nth != 0) engine_.fail_nth(engine_.calls() + fail_nth, Error{kind, 0});
   }
@@ -91,6 +97,7 @@ class World : public WorkerRig {
   }
   /// A session that was arranged between the client and the target, who both wait.
   void arrange() {
+    ledger.of_networks = false;
     struct Ends {
       explicit Ends(engine::SimEngine& engine) {
         for (protect::Line* const one : {&program, &peer}) {
@@ -243,6 +250,30 @@ TEST(Diverted, WhatWasArrangedIsASessionLikeOthers) {
   world.pass(1s);
   EXPECT_EQ(world.ledger.target, "192.0.2.10:21");
   EXPECT_EQ(world.ledger.entries, (std::vector{observe::Event::session_start, observe::Event::session_end}));
+}
+
+TEST(Diverted, WhoCallsTheListenerItselfIsReset) {
+  World world("192.0.2.10", 0, ErrorKind::no_memory, World::By::hosts, called);
+  world.connect();
+  world.pass(1s);
+  EXPECT_EQ(world.told, Told::reset);
+  EXPECT_TRUE(world.ledger.entries.empty());
+}
+
+TEST(Diverted, TheFirstNetworkSaysWhoItIs) {
+  Common common;
+  common.network_users = {{*Cidr::parse("10.1.2.7"), "alice"}, {*Cidr::parse("10.1.2.0/24"), "guests"}};
+  const auto users = auth::Users::parse("alice:*:staff,ops\n");
+  ASSERT_TRUE(users.has_value());
+  common.users = std::make_shared<const auth::Users>(*users);
+  const Identity alice = common.network_user(Address::v4(10, 1, 2, 7));
+  EXPECT_EQ(alice.user(), "alice");
+  EXPECT_EQ(alice.groups(), (std::vector<std::string>{"staff", "ops"}));
+  EXPECT_EQ(alice.method(), "network");
+  EXPECT_EQ(common.network_user(Address::v4(10, 1, 2, 8)).user(), "guests");
+  EXPECT_TRUE(common.network_user(Address::v4(10, 1, 2, 8)).groups().empty());
+  EXPECT_TRUE(common.network_user(Address::v4(10, 1, 3, 7)).is_anonymous());
+  EXPECT_TRUE(common.network_user(*Address::parse("fd00::7")).is_anonymous());
 }
 
 // Whatever fails, the client gets all of it, or a reset: never an end that would pass for its target's.

@@ -178,6 +178,13 @@ std::vector<std::string> Server::fixed_until_restart(const config::Config& next)
       notes.push_back(fmt::format("'fast_open' of {} takes effect at the next start", listener.where()));
     }
   }
+  if (next.dns != config_.dns) notes.emplace_back("'dns' takes effect at the next start");
+  const config::Gateway& gateway = next.gateway;
+  const config::Gateway& before = config_.gateway;
+  const bool packets_differ = gateway.lan != before.lan || gateway.from != before.from ||
+                              gateway.except != before.except || gateway.redirect != before.redirect ||
+                              gateway.applies_rules != before.applies_rules;
+  if (packets_differ) notes.emplace_back("'gateway' takes effect at the next start, but for its users");
   const config::Accounting& accounts = next.accounting;
   if (next.user != config_.user || next.sandbox != config_.sandbox) {
     notes.emplace_back("'user' and 'sandbox' take effect at the next start");

@@ -32,6 +32,7 @@
 #include "server/listening.h"
 #include "server/name_settings.h"
 #include "server/server.h"
+#include "sys/diverted_socket.h"
 #include "sys/errno_table.h"
 #include "sys/file_keeper.h"
 #include "sys/icmp_socket.h"
@@ -115,19 +116,20 @@ Admission admission_of(const config::Config& config, const TlsServers& tls, cons
           .pac = config::pac_of(config, listener)};
 }
 
-Server::Server(Configuration configuration, LoadConfiguration load)
+Server::Server(Configuration configuration, LoadConfiguration load, Front* front)
     : config_(std::move(configuration.config)),
       users_(std::move(configuration.users)),
       tls_(std::move(configuration.tls)),
       upstreams_(std::move(configuration.upstreams)),
       files_(std::move(configuration.files)),
       load_(std::move(load)),
+      front_(front),
       usage_(std::make_shared<Usage>(local_periods)) {}
 
 // Up to the enclosure there is one thread, because each thread is enclosed for itself; behind it everything is opened
 // with the rights that are left, so that what a reload opens once more can be opened then.
 int Server::run(const Attend& attend) {
-  if (!prepare() || !build_engines() || !open_listeners()) return 1;
+  if (!prepare() || !build_engines() || !open_listeners() || !open_dns() || !open_front()) return 1;
   std::unique_ptr<Attendant> attendant;
   if (attend != nullptr && (attendant = attend(*this)) == nullptr) return 1;
   if (!enclose() || !keep_records() || !recruit()) return 1;
@@ -383,7 +385,7 @@ bool Server::open_listeners() {
       return false;
     }
   }
-  if (listening_.empty()) {
+  if (listening_.empty() && config_.dns.empty() && front_ == nullptr) {
     diagnostics_.error("cannot start", "there is no address to listen on", "name one with --listen");
     return false;
   }
@@ -395,9 +397,55 @@ bool Server::open_listeners() {
   return true;
 }
 
+bool Server::open_dns() {
+  for (const config::DnsListener& listener : config_.dns) {
+    auto datagrams = sys::open_own_datagrams(listener.address);
+    auto streams = engine::EpollEngine::open_listener(listener.address, {});
+    if (!datagrams || !streams) {
+      const Error& error = datagrams ? streams.error() : datagrams.error();
+      const bool in_use = error.kind == ErrorKind::address_in_use;
+      diagnostics_.error(fmt::format("cannot answer DNS at {}", listener.address.to_string()), sys::describe(error),
+                         in_use ? "stop the other DNS server there, or answer at another address" : "");
+      return false;
+    }
+    dns_sockets_.push_back({std::move(datagrams->fd), std::move(streams->fd)});
+  }
+  return true;
+}
+
+void Server::serve_dns() {
+  if (dns_sockets_.empty()) return;
+  Crew& crew = *crews_.front();
+  crew.dns_answers = std::make_unique<DnsAnswers>(*crew.engine, crew.names->resolver(), *crew.worker, reporter_.get());
+  crew.name_server = std::make_unique<NameServer>(*crew.engine, *crew.dns_answers);
+  for (DnsSockets& sockets : dns_sockets_) {
+    crew.name_server->serve_datagrams(std::move(sockets.datagrams));
+    crew.name_server->serve_streams(std::move(sockets.streams));
+  }
+  dns_sockets_.clear();
+}
+
+bool Server::open_front() {
+  if (front_ == nullptr) return true;
+  const auto refused = front_->open(crews_.size(), [this] { forget_secrets(); });
+  if (refused) diagnostics_.error(refused->what, refused->why, refused->cure);
+  return !refused;
+}
+
+void Server::attach_front() {
+  if (front_ == nullptr) return;
+  for (std::size_t i = 0; i < crews_.size(); ++i) {
+    Crew& crew = *crews_[i];
+    front_->attach(i, {*crew.engine, crew.names->resolver(), *crew.worker, reporter_.get()});
+    crew.finish_front = [this, i] { front_->finish(i); };
+  }
+}
+
 void Server::listen() {
   for (OpenedListener& opened : opened_) hand_over(opened);
   opened_.clear();
+  serve_dns();
+  attach_front();
   for (const auto& crew : crews_) crew->worker->publish(common());
 }
 
@@ -408,7 +456,7 @@ void Server::hand_over(OpenedListener& opened) {
   }
 }
 
-void Server::banner() {
+void Server::tell_listeners() {
   for (const Bound& bound : listening_) {
     diagnostics_.notice(fmt::format("listening on {} ({}): {}", bound.where(), admitted(config_, bound.listener),
                                     who_may(config_, bound.listener)));
@@ -417,6 +465,15 @@ void Server::banner() {
                            "let clients reach it through a tunnel or a network of your own");
     }
   }
+  for (const config::DnsListener& listener : config_.dns) {
+    diagnostics_.notice(fmt::format("answering DNS at {}", listener.address.to_string()));
+  }
+  if (front_ == nullptr) return;
+  for (const std::string& fact : front_->facts()) diagnostics_.notice(fact);
+}
+
+void Server::banner() {
+  tell_listeners();
   if (users_ != nullptr) {
     const std::size_t count = users_->records().size();
     diagnostics_.notice(fmt::format("{} user{} in {}", count, count == 1 ? "" : "s", config_.users.file));
@@ -424,9 +481,12 @@ void Server::banner() {
   for (const std::string& fact : outside_facts(config_)) diagnostics_.notice(fact);
   if (!enclosed_.empty()) diagnostics_.notice(fmt::format("sandbox: {}", enclosed_));
   warn_of_egress("start it as root, or with AmbientCapabilities=CAP_NET_RAW in its unit");
-  const Bound& first = listening_.front();
-  diagnostics_.notice(fmt::format("{} worker{}; try: {}", crews_.size(), crews_.size() == 1 ? "" : "s",
-                                  trial(config_, first.listener, first.endpoint)));
+  std::string workers = fmt::format("{} worker{}", crews_.size(), crews_.size() == 1 ? "" : "s");
+  if (!listening_.empty()) {
+    const Bound& first = listening_.front();
+    workers += fmt::format("; try: {}", trial(config_, first.listener, first.endpoint));
+  }
+  diagnostics_.notice(workers);
 }
 
 void Server::warn_of_egress(std::string mark_cure) {
@@ -542,6 +602,9 @@ int Server::farewell() {
     drained.reset += crew->worker->drained().reset;
   }
   crews_.clear();
+  if (front_ != nullptr) {
+    if (const auto left = front_->close()) diagnostics_.warning(left->what, left->why, left->cure);
+  }
   end_helper();
   accounting_.reset();  // what waits is written, or said to be lost
   diagnostics_.notice(
@@ -583,12 +646,17 @@ std::shared_ptr<const Common> Server::common() const {
   for (const Bound& bound : listening_) {
     if (!bound.listener.is_unix()) common->own.sockets.push_back(bound.endpoint);
   }
+  for (const config::DnsListener& listener : config_.dns) common->own.sockets.push_back(listener.address);
+  if (front_ != nullptr) {
+    for (const Endpoint& socket : front_->sockets()) common->own.sockets.push_back(socket);
+  }
   for (const config::Outside* const outside : {&config_.udp.outside, &config_.bind.outside}) {
     for (const Address& address : outside->advertise) common->own.local_routes.push_back(Cidr::host(address));
   }
   common->udp = config_.udp;
   common->bind = config_.bind;
   common->log_query = config_.log_query;
+  common->network_users = config_.gateway.users;
   if (accounting_ != nullptr) common->accounting_interim = config_.accounting.interim;
   common->proxy_protocol_to = config_.proxy_protocol_to;
   common->upstreams = upstreams_;
@@ -609,8 +677,8 @@ std::shared_ptr<const Common> Server::common() const {
   return common;
 }
 
-int serve(Configuration configuration, LoadConfiguration load, const Attend& attend) {
-  return Server(std::move(configuration), std::move(load)).run(attend);
+int serve(Configuration configuration, LoadConfiguration load, const Attend& attend, Front* front) {
+  return Server(std::move(configuration), std::move(load), front).run(attend);
 }
 
 }  // namespace stile::server

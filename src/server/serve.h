@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "server/control.h"
+#include "server/front.h"
 
 namespace stile::server {
 
@@ -16,8 +17,10 @@ namespace stile::server {
 /// force; absent: there is no file, and nothing to reload. `attend` is called once the server listens; what it returns
 /// begins once the server has given up what it can (enclosure.h), and is kept until it ends. Nothing returned: it could
 /// not start.
+/// `front`, which may be null, outlives the call and is served as well.
 /// Returns the process's exit code: 0 after a clean end, 1 when it could not start.
 using Attend = std::function<std::unique_ptr<Attendant>(Control&)>;
-[[nodiscard]] int serve(Configuration configuration, LoadConfiguration load = nullptr, const Attend& attend = nullptr);
+[[nodiscard]] int serve(Configuration configuration, LoadConfiguration load = nullptr, const Attend& attend = nullptr,
+                        Front* front = nullptr);
 
 }  // namespace stile::server

@@ -62,9 +62,15 @@ struct ListenerChanges {
   std::vector<Bound> removed;
 };
 
+/// Of one place where DNS is answered.
+struct DnsSockets {
+  sys::UniqueFd datagrams;
+  sys::UniqueFd streams;
+};
+
 class Server final : public Control {
  public:
-  Server(Configuration configuration, LoadConfiguration load);
+  Server(Configuration configuration, LoadConfiguration load, Front* front);
   /// As serve() of serve.h.
   int run(const Attend& attend);
   // From any thread but the main one, which answers the first, and the workers', which answer the others.
@@ -82,6 +88,8 @@ class Server final : public Control {
   bool start_file_keeper();
   bool build_engines();
   bool open_listeners();
+  bool open_dns();
+  bool open_front();
   bool enclose();
   bool keep_records();
   bool open_helper_office();
@@ -89,6 +97,9 @@ class Server final : public Control {
   void remember_quotas();
   bool recruit();
   void listen();
+  void serve_dns();
+  void attach_front();
+  void tell_listeners();
   void hand_over(OpenedListener& opened);
   void forget_secrets();
   [[nodiscard]] bool enclose_worker();
@@ -133,6 +144,7 @@ class Server final : public Control {
   std::unique_ptr<auth::LoginOffice> office_;  // outlives the crews' verifiers
   std::vector<std::string> files_;             // from which the configuration was read
   LoadConfiguration load_;
+  Front* front_;  // nullptr: none
   std::optional<sys::ServiceManager> manager_;
   std::optional<Heartbeat> heartbeat_;  // where the manager asks for it
   std::optional<Enclosure> enclosure_;
@@ -152,6 +164,7 @@ class Server final : public Control {
   std::vector<std::unique_ptr<Crew>> crews_;
   std::vector<OpenedListener> opened_;  // until the crews have them
   std::vector<Bound> listening_;
+  std::vector<DnsSockets> dns_sockets_;  // until the first crew has them
   std::shared_ptr<const policy::Policy> loopback_preset_ =
       std::make_shared<const policy::Policy>(policy::Policy::loopback_preset());
   std::shared_ptr<const policy::Policy> deny_all_ = std::make_shared<const policy::Policy>(policy::Policy::deny_all());

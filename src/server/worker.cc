@@ -80,6 +80,15 @@ std::optional<Identity> Common::renewed(const Identity& who) const {
   return auth::Authenticator::renew(who, users == nullptr ? nobody : *users, today);
 }
 
+Identity Common::network_user(const Address& client) const {
+  const auto found =
+      std::ranges::find_if(network_users, [&](const config::NetworkUser& one) { return one.network.contains(client); });
+  if (found == network_users.end()) return Identity::anonymous();
+  const auth::UserRecord* const record = users == nullptr ? nullptr : users->find(found->user);
+  const bool counts = record != nullptr && (!record->expires || today < *record->expires);
+  return auth::Authenticator::network_user(found->user, counts ? record->groups : std::vector<std::string>());
+}
+
 bool Common::forgives(const Address& client) const noexcept {
   return is_loopback(client) ||
          std::ranges::any_of(limits.penalty_exempt, [&](const Cidr& network) { return network.contains(client); });
@@ -240,6 +249,11 @@ void Worker::accept_from(Listener& listener) {
 void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint& client) {
   counters_.accepted.add();
   if (!listener.is_local && refuses(client.address)) return engine_.close(accepted);
+  std::optional<Endpoint> called;
+  if (listener.hosts != nullptr) {
+    called = listener.hosts->place_called(engine_, accepted, listener.local);
+    if (!called) return engine_.abort(accepted);
+  }
   if (connections_ + http_->waiting() >= limits::half_open_max / common_->workers) evict_oldest_half_open();
   Arrival arrival{.listener = listener.index, .local = local_endpoint, .client = local_endpoint, .over_unix = true};
   if (!listener.is_local) {
@@ -253,15 +267,37 @@ void Worker::admit(Listener& listener, engine::Socket& accepted, const Endpoint&
   if (listener.is_local) {
     if (const auto user = engine_.peer_user(accepted)) rules.presumed = auth::Authenticator::local_user(*user);
   }
+  if (called) rules.presumed = common_->network_user(client.address);
   auto* const connection = new Connection(*this, arrival, rules, listener.admission.tls);
   connection->previous_ = last_;
   (last_ != nullptr ? last_->next_ : first_) = connection;
   last_ = connection;
   ++connections_;
   if (listener.target) return connection->begin_diverted(accepted, *listener.target);
-  if (listener.hosts == nullptr) return connection->begin(accepted);
-  const Endpoint called = engine_.local_endpoint(accepted).value_or(Endpoint{});
-  connection->begin_diverted(accepted, {listener.hosts->host_of(called.address), called.port});
+  if (!called) return connection->begin(accepted);
+  connection->begin_diverted(accepted, {listener.hosts->host_of(called->address), called->port});
+}
+
+std::optional<Endpoint> CalledHosts::place_called(engine::Engine& engine, const engine::Socket& accepted,
+                                                  const Endpoint& listener) {
+  const auto local = engine.local_endpoint(accepted);
+  return local && *local != listener ? std::optional(*local) : std::nullopt;
+}
+
+Worker::PacketVerdict Worker::judge_packet(policy::Command command, const Address& client, const Target& target) {
+  PacketVerdict judged{.who = common_->network_user(client), .verdict = {}, .rule = {}};
+  const Asker asker{.who = &judged.who, .local = {}, .source = client, .proxied = false, .at = week_time()};
+  const Address* const literal = target.address();
+  judged.verdict =
+      decide(*common_, asker, command, &target, literal == nullptr ? std::nullopt : std::optional(*literal));
+  const policy::Policy& policy = common_->policy_for(asker.local, client, false);
+  const bool allowed = judged.verdict.decision == policy::Verdict::Decision::allow;
+  if (judged.verdict.rule >= 0) {
+    judged.rule = policy.rules()[static_cast<std::size_t>(judged.verdict.rule)].name;
+    if (allowed) judged.options = &policy.options(judged.verdict.rule);
+  }
+  if (!allowed) judged.verdict.decision = policy::Verdict::Decision::deny;
+  return judged;
 }
 
 void Worker::carry(protect::Line& client, protect::Line& target, Arranged about) {

@@ -65,6 +65,10 @@ class CalledHosts {
   virtual ~CalledHosts() = default;
   /// What a client means that connects to this address; the address itself where no name stands behind it.
   [[nodiscard]] virtual Host host_of(const Address& called) = 0;
+  /// Where an accepted connection was to go; nothing: nowhere, it called the listener, which stands at `listener`,
+  /// itself.
+  [[nodiscard]] virtual std::optional<Endpoint> place_called(engine::Engine& engine, const engine::Socket& accepted,
+                                                             const Endpoint& listener);
 };
 
 /// What one listener's clients may do before policy is asked.
@@ -106,10 +110,13 @@ struct Common {
   protect::GssRules gssapi;
   Duration accounting_interim = Duration::zero();  // how often open sessions are accounted for; zero: never
   bool log_query = false;                          // the URLs in records keep their query
+  std::vector<config::NetworkUser> network_users;  // who diverted clients are
 
   [[nodiscard]] bool sessions_exhausted() const noexcept;
   /// Whom the users in force make of somebody who logged in before; nobody where its record is gone or another.
   [[nodiscard]] std::optional<Identity> renewed(const Identity& who) const;
+  /// As whom a diverted client at this address counts.
+  [[nodiscard]] Identity network_user(const Address& client) const;
   /// Mistakes of clients there do not count: loopback, and what the configuration exempts.
   [[nodiscard]] bool forgives(const Address& client) const noexcept;
   /// Which policy decides for a connection between these two addresses (security reference, 1.1). `proxied`: a PROXY
@@ -228,6 +235,18 @@ class Worker final : public relay::TunnelOwner {
   /// After the engine stopped.
   [[nodiscard]] DrainResult drained() const noexcept { return drained_; }
 
+  /// What the policy says of a diverted client that sends packets instead of a connection: datagrams, pings.
+  struct PacketVerdict {
+    Identity who;
+    policy::Verdict verdict;
+    std::string_view rule;                     // its name; empty: none decided
+    const policy::Options* options = nullptr;  // where it is allowed; both are good until the engine's next turn
+  };
+  /// On the engine's thread. A name counts where it goes on as it is; else it is denied.
+  [[nodiscard]] PacketVerdict judge_packet(policy::Command command, const Address& client, const Target& target);
+  [[nodiscard]] const route::Upstreams& upstreams() const noexcept { return upstreams_; }
+  [[nodiscard]] const route::UpstreamPlans& upstream_plans() const noexcept { return common_->upstreams; }
+
   /// "+12ms request Received: Authorise" lines of every connection that is still in its handshake: what the simulation
   /// prints when a run fails.
   [[nodiscard]] std::string traces() const;
@@ -236,6 +255,7 @@ class Worker final : public relay::TunnelOwner {
 
  private:
   friend class Connection;
+  friend class DnsAnswers;
   friend class HttpForward;
   friend class HttpForwards;
   struct Listener;

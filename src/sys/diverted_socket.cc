@@ -1,6 +1,7 @@
 #include "sys/diverted_socket.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -27,6 +28,8 @@ constexpr int ip_original_address = 20;
 constexpr int ipv6_original_address = 74;
 constexpr int ip_transparent = 19;
 constexpr int ipv6_transparent = 75;
+// Of linux/netfilter_ipv4.h and linux/netfilter_ipv6/ip6_tables.h, one number.
+constexpr int original_destination = 80;
 // And of linux/icmp.h.
 constexpr int level_raw = 255;
 constexpr int icmp_filter = 1;
@@ -105,13 +108,13 @@ Result<void> make_transparent(int fd, const Address& local) noexcept {
   return local.is_v4() ? set(fd, IPPROTO_IP, ip_transparent) : set(fd, IPPROTO_IPV6, ipv6_transparent);
 }
 
-Result<UniqueFd> open_datagrams(const Endpoint& local, bool diverted) {
+Result<UniqueFd> open_datagrams(const Endpoint& local, bool transparent) {
   auto fd = open_socket(local.address, SOCK_DGRAM);
   if (!fd) return fd;
   const bool v4 = local.address.is_v4();
   const int told = v4 ? ip_original_address : ipv6_original_address;
   Result<void> done;
-  if (diverted) done = make_transparent(fd->get(), local.address);
+  if (transparent) done = make_transparent(fd->get(), local.address);
   if (done) done = set(fd->get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, told);
   if (done) done = v4 ? set(fd->get(), IPPROTO_IP, IP_RECVTTL) : set(fd->get(), IPPROTO_IPV6, IPV6_RECVHOPLIMIT);
   if (done) done = set_datagram_options(fd->get());
@@ -128,16 +131,57 @@ void put(cmsghdr& part, int level, int type, const Info& info) noexcept {
   std::memcpy(CMSG_DATA(&part), &info, sizeof info);
 }
 
+Result<UniqueFd> open_echo_socket(Family family) {
+  const bool v4 = family == Family::ipv4;
+  const int protocol = v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
+  UniqueFd fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
+  if (!fd) return last_error();
+  if (v4) {
+    const std::uint32_t kept_out = ~(1U << echo_request_v4);
+    if (::setsockopt(fd.get(), level_raw, icmp_filter, &kept_out, sizeof kept_out) == -1) return last_error();
+  } else {
+    icmp6_filter filter{};
+    ICMP6_FILTER_SETBLOCKALL(&filter);
+    ICMP6_FILTER_SETPASS(ICMP6_ECHO_REQUEST, &filter);
+    if (::setsockopt(fd.get(), IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter) == -1) return last_error();
+    for (const int told : {IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT}) {
+      if (auto done = set(fd.get(), IPPROTO_IPV6, told); !done) return std::unexpected(done.error());
+    }
+  }
+  return fd;
+}
+
+// Looks at the mark alone (linux/filter.h): 0 of a packet's octets are taken, or all.
+Result<void> hear_marked(int fd, std::uint32_t mark) noexcept {
+  std::array<sock_filter, 4> filter{
+      {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_MARK)),
+       BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, mark, 0, 1), BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+       BPF_STMT(BPF_RET | BPF_K, 0)}};
+  const sock_fprog program{.len = filter.size(), .filter = filter.data()};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == -1) return last_error();
+  return {};
+}
+
 }  // namespace
 
-Result<UniqueFd> open_diverted_listener(const Endpoint& local) {
+Result<UniqueFd> open_diverted_listener(const Endpoint& local, bool reuse_port) {
   auto fd = open_socket(local.address, SOCK_STREAM);
   if (!fd) return fd;
   if (auto done = make_transparent(fd->get(), local.address); !done) return std::unexpected(done.error());
   if (auto done = set_stream_options(fd->get()); !done) return std::unexpected(done.error());
+  if (reuse_port) {
+    if (auto done = set(fd->get(), SOL_SOCKET, SO_REUSEPORT); !done) return std::unexpected(done.error());
+  }
   if (auto done = bind_to(fd->get(), local); !done) return std::unexpected(done.error());
   if (::listen(fd->get(), SOMAXCONN) == -1) return last_error();
   return fd;
+}
+
+Result<Endpoint> translated_from(int fd, Family family) noexcept {
+  SocketAddress address;
+  const int level = family == Family::ipv4 ? int{IPPROTO_IP} : int{IPPROTO_IPV6};
+  if (::getsockopt(fd, level, original_destination, &address.generic, &address.length) == -1) return last_error();
+  return address.endpoint();
 }
 
 Result<UniqueFd> open_arriving_stream(const Endpoint& from) {
@@ -219,23 +263,17 @@ Result<void> answer_addressed(int fd, const Address& called, const Endpoint& to,
   return {};
 }
 
+Result<UniqueFd> open_marked_echo_requests(Family family, std::uint32_t mark) {
+  auto fd = open_echo_socket(family);
+  if (!fd) return fd;
+  if (auto done = hear_marked(fd->get(), mark); !done) return std::unexpected(done.error());
+  return fd;
+}
+
 Result<UniqueFd> open_echo_requests(Family family) {
+  auto fd = open_echo_socket(family);
+  if (!fd) return fd;
   const bool v4 = family == Family::ipv4;
-  const int protocol = v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6};
-  UniqueFd fd(::socket(v4 ? AF_INET : AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol));
-  if (!fd) return last_error();
-  if (v4) {
-    const std::uint32_t kept_out = ~(1U << echo_request_v4);
-    if (::setsockopt(fd.get(), level_raw, icmp_filter, &kept_out, sizeof kept_out) == -1) return last_error();
-  } else {
-    icmp6_filter filter{};
-    ICMP6_FILTER_SETBLOCKALL(&filter);
-    ICMP6_FILTER_SETPASS(ICMP6_ECHO_REQUEST, &filter);
-    if (::setsockopt(fd.get(), IPPROTO_ICMPV6, ICMP6_FILTER, &filter, sizeof filter) == -1) return last_error();
-    for (const int told : {IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT}) {
-      if (auto done = set(fd.get(), IPPROTO_IPV6, told); !done) return std::unexpected(done.error());
-    }
-  }
   const bool silent = write_setting(v4 ? "ipv4/icmp_echo_ignore_all" : "ipv6/icmp/echo_ignore_all", "1");
   const std::string group = std::to_string(::getegid());
   (void)write_setting("ipv4/ping_group_range", group + " " + group);

@@ -15,8 +15,12 @@
 namespace stile::sys {
 
 /// A listener to which connections to any address may be diverted: those accepted tell it as their own address
-/// (IP_TRANSPARENT; needs CAP_NET_ADMIN in the network).
-[[nodiscard]] Result<UniqueFd> open_diverted_listener(const Endpoint& local);
+/// (IP_TRANSPARENT; needs CAP_NET_ADMIN in the network). `reuse_port`: several may stand there, of one user's.
+[[nodiscard]] Result<UniqueFd> open_diverted_listener(const Endpoint& local, bool reuse_port = false);
+
+/// Where an accepted connection was to go that address translation (nftables redirect) has led here; not_found where
+/// none has.
+[[nodiscard]] Result<Endpoint> translated_from(int fd, Family family) noexcept;
 
 /// Connections from outside bear this mark (SO_MARK), by which packet rules know them: they are for whoever listens,
 /// not to be diverted.
@@ -57,6 +61,10 @@ struct AddressedDatagram {
 /// kernel answers none of the family in this network, and anybody there may ask by datagram sockets (icmp(7)), as far
 /// as it lets that be set.
 [[nodiscard]] Result<UniqueFd> open_echo_requests(Family family);
+
+/// The same of a host with a network of its own, whose own answers to echo requests stay: it hears those alone that
+/// packet rules gave this mark.
+[[nodiscard]] Result<UniqueFd> open_marked_echo_requests(Family family, std::uint32_t mark);
 
 /// The next one: `octets` of ICMP, from its type on, are in `room`. would_block where none waits.
 [[nodiscard]] Result<AddressedDatagram> receive_echo_request(int fd, Family family, MutableBytes room) noexcept;

@@ -17,6 +17,8 @@ namespace stile::sys {
 using Capabilities = std::uint64_t;
 /// Marks on sockets (Linux 5.17); raw sockets come with it.
 inline constexpr Capabilities cap_net_raw = 1U << 13U;
+/// Packet rules and routes.
+inline constexpr Capabilities cap_net_admin = 1U << 12U;
 
 /// The groups, then the user; of the old one's rights stays `keep`, as far as it had them. Fails where this process may
 /// not, and where it could go back.

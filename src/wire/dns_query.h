@@ -66,6 +66,7 @@ struct DnsQuery {
 enum class DnsStatus : std::uint8_t {
   no_error = 0,
   format_error = 1,
+  server_failure = 2,
   name_error = 3,  // there is no such name
   not_implemented = 4,
   refused = 5,

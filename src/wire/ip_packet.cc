@@ -21,6 +21,9 @@ constexpr std::size_t v4_header_octets = 20;
 constexpr std::size_t v6_header_octets = 40;
 constexpr std::size_t udp_header_octets = 8;
 constexpr std::size_t icmp_header_octets = 8;
+constexpr std::size_t v6_fragment_octets = 8;
+constexpr std::size_t fragment_octets_min = 68;  // what every host forwards (RFC 791)
+constexpr std::uint8_t protocol_fragment_v6 = 44;
 
 /// RFC 1071: the ones' complement of the ones' complement sum of 16-bit words.
 class Checksum {
@@ -42,7 +45,7 @@ class Checksum {
   std::uint64_t sum_ = 0;
 };
 
-void put_checksum(MutableBytes at, std::uint16_t value) noexcept {
+void put_u16(MutableBytes at, std::uint16_t value) noexcept {
   at[0] = static_cast<std::uint8_t>(value >> 8);
   at[1] = static_cast<std::uint8_t>(value & 0xFF);
 }
@@ -61,7 +64,7 @@ void write_v4_header(ByteWriter& writer, const Address& from, const Address& to,
   writer.append(to.octets());
   Checksum checksum;
   checksum.add(writer.written());
-  put_checksum(writer.written().subspan(10), checksum.value());
+  put_u16(writer.written().subspan(10), checksum.value());
 }
 
 void write_v6_header(ByteWriter& writer, const Address& from, const Address& to, std::uint8_t protocol,
@@ -125,13 +128,35 @@ std::vector<std::uint8_t> encode_message(const Address& from, const Address& to,
   Checksum checksum;
   if (!from.is_v4()) add_pseudo_header(checksum, from, to, protocol, length);
   checksum.add(ConstBytes(packet).subspan(header));
-  put_checksum(MutableBytes(packet).subspan(header + 2), checksum.value());
+  put_u16(MutableBytes(packet).subspan(header + 2), checksum.value());
   return packet;
 }
 
 std::vector<std::uint8_t> encode_echo(const Address& from, const Address& to, std::uint8_t type, const Echo& echo) {
   STILE_ASSERT(echo.payload.size() <= udp_packet_payload_octets_max);
   return encode_message(from, to, type, 0, {echo.identifier, echo.sequence}, echo.payload);
+}
+
+/// Writes over what the header of the whole packet says: RFC 791 section 3.1.
+void mark_v4_fragment(MutableBytes fragment, std::size_t offset, bool more, std::uint32_t identification) noexcept {
+  put_u16(fragment.subspan(2), static_cast<std::uint16_t>(fragment.size()));
+  put_u16(fragment.subspan(4), static_cast<std::uint16_t>(identification));
+  put_u16(fragment.subspan(6), static_cast<std::uint16_t>(offset / 8 | (more ? 0x2000U : 0U)));
+  put_u16(fragment.subspan(10), 0);
+  Checksum checksum;
+  checksum.add(fragment.first(v4_header_octets));
+  put_u16(fragment.subspan(10), checksum.value());
+}
+
+/// And writes the header of a fragment behind that of the packet: RFC 8200 section 4.5.
+void mark_v6_fragment(MutableBytes fragment, std::size_t offset, bool more, std::uint32_t identification) noexcept {
+  put_u16(fragment.subspan(4), static_cast<std::uint16_t>(fragment.size() - v6_header_octets));
+  const MutableBytes own = fragment.subspan(v6_header_octets);
+  own[0] = std::exchange(fragment[6], protocol_fragment_v6);
+  own[1] = 0;
+  put_u16(own.subspan(2), static_cast<std::uint16_t>(offset | (more ? 1U : 0U)));
+  put_u16(own.subspan(4), static_cast<std::uint16_t>(identification >> 16));
+  put_u16(own.subspan(6), static_cast<std::uint16_t>(identification));
 }
 
 }  // namespace
@@ -153,7 +178,7 @@ std::vector<std::uint8_t> encode_udp_packet(const Endpoint& from, const Endpoint
   checksum.add(ConstBytes(packet).subspan(header));
   const std::uint16_t value = checksum.value();
   // None at all is written as zero (RFC 768), so that a sum of zero is written as its other form.
-  put_checksum(MutableBytes(packet).subspan(header + 6), value == 0 ? 0xFFFF : value);
+  put_u16(MutableBytes(packet).subspan(header + 6), value == 0 ? 0xFFFF : value);
   return packet;
 }
 
@@ -183,6 +208,26 @@ std::vector<std::uint8_t> encode_icmp_error(const Address& from, const Address& 
   const auto& [type, code] = (from.is_v4() ? errors_v4 : errors_v6)[static_cast<std::size_t>(why)];
   // What stands in the place of identifier and sequence is unused.
   return encode_message(from, to, type, code, {0, 0}, about.first(std::min(about.size(), quoted_octets_max)));
+}
+
+std::vector<std::vector<std::uint8_t>> fragments_of(ConstBytes packet, std::size_t octets_max,
+                                                    std::uint32_t identification) {
+  STILE_ASSERT(octets_max >= fragment_octets_min && packet.size() > v4_header_octets);
+  const bool v4 = packet[0] >> 4 == 4;
+  const ConstBytes header = packet.first(v4 ? v4_header_octets : v6_header_octets);
+  const ConstBytes whole = packet.subspan(header.size());
+  const std::size_t extra = v4 ? 0 : v6_fragment_octets;
+  const std::size_t most = (octets_max - header.size() - extra) / 8 * 8;  // offsets count eights
+  std::vector<std::vector<std::uint8_t>> fragments;
+  for (std::size_t at = 0; at < whole.size(); at += most) {
+    const ConstBytes piece = whole.subspan(at, std::min(most, whole.size() - at));
+    const bool more = at + piece.size() < whole.size();
+    std::vector<std::uint8_t>& fragment = fragments.emplace_back(header.size() + extra + piece.size());
+    std::ranges::copy(header, fragment.begin());
+    std::ranges::copy(piece, fragment.end() - static_cast<std::ptrdiff_t>(piece.size()));
+    v4 ? mark_v4_fragment(fragment, at, more, identification) : mark_v6_fragment(fragment, at, more, identification);
+  }
+  return fragments;
 }
 
 }  // namespace stile::wire

@@ -1,6 +1,6 @@
 // Whole IP packets that carry a datagram (RFC 791, RFC 8200 section 3, RFC 768), an echo or an error (RFC 792, RFC
-// 4443), for who answers in the place of another host. No options, no extension headers, no fragments. Refuses: to read
-// the headers of IP, which the kernel takes off. Threading: pure functions. Tested in ip_packet_test.cc.
+// 4443), for who answers in the place of another host. No options, no extension headers but that of fragments. Refuses:
+// to read the headers of IP, which the kernel takes off. Threading: pure functions. Tested in ip_packet_test.cc.
 #pragma once
 
 #include <cstddef>
@@ -48,5 +48,11 @@ inline constexpr std::size_t quoted_octets_max = 512;
 /// An ICMP error about the packet `about`, checksums included; addresses of one family (asserted).
 [[nodiscard]] std::vector<std::uint8_t> encode_icmp_error(const Address& from, const Address& to, Undelivered why,
                                                           ConstBytes about);
+
+/// The same packet in pieces of at most `octets_max` (68 at least, asserted), each a packet (RFC 791 section 2.3, RFC
+/// 8200 section 4.5). `packet`: made by the functions above. `identification`: another one for each packet between the
+/// same two hosts; of IPv4 its lower half counts.
+[[nodiscard]] std::vector<std::vector<std::uint8_t>> fragments_of(ConstBytes packet, std::size_t octets_max,
+                                                                  std::uint32_t identification);
 
 }  // namespace stile::wire

@@ -60,6 +60,52 @@ TEST(IpPacket, SumsAreRightWhateverIsCarried) {
   expect_right_sums(packet("203.0.113.9:123", "198.18.0.1:123", Octets(udp_packet_payload_octets_max, 0xFF)), 20);
 }
 
+TEST(IpPacket, FragmentsOctetForOctet) {
+  Octets payload(50);
+  for (std::size_t i = 0; i < payload.size(); ++i) payload[i] = static_cast<std::uint8_t>(i);
+  const auto four = fragments_of(packet("192.0.2.1:53", "198.18.0.1:40000", payload), 68, 0x12345);
+  ASSERT_EQ(four.size(), 2U);
+  EXPECT_EQ(Octets(four[0].begin(), four[0].begin() + 20),
+            octets_of("45 00 00 44 23 45 20 00 40 11 AF 4F C0 00 02 01 C6 12 00 01"));
+  EXPECT_EQ(Octets(four[1].begin(), four[1].begin() + 20),
+            octets_of("45 00 00 1E 23 45 00 06 40 11 CF 6F C0 00 02 01 C6 12 00 01"));
+  EXPECT_EQ(Octets(four[1].begin() + 20, four[1].end()), octets_of("28 29 2A 2B 2C 2D 2E 2F 30 31"));
+  const auto six = fragments_of(packet("[2001:db8::1]:53", "[fd73::1]:40000", payload), 88, 0x12345678);
+  ASSERT_EQ(six.size(), 2U);
+  EXPECT_EQ(Octets(six[0].begin(), six[0].begin() + 48),
+            octets_of("60 00 00 00 00 30 2C 40 20 01 0D B8 00*11 01 FD 73 00*13 01 11 00 00 01 12 34 56 78"));
+  EXPECT_EQ(Octets(six[1].begin(), six[1].begin() + 48),
+            octets_of("60 00 00 00 00 1A 2C 40 20 01 0D B8 00*11 01 FD 73 00*13 01 11 00 00 28 12 34 56 78"));
+}
+
+TEST(IpPacket, FragmentsAreTheWholeInPieces) {
+  Random random(2);
+  for (int i = 0; i < 500; ++i) {
+    const bool v4 = i % 2 == 0;
+    const std::size_t header = v4 ? 20 : 48;
+    const std::size_t most = 68 + random.below(1'500);
+    const Octets payload = random.octets(random.below(6'000));
+    const Octets whole = v4 ? packet("203.0.113.9:123", "198.18.0.1:123", payload)
+                            : packet("[2001:db8::9]:123", "[fd73::1]:123", payload);
+    Octets together;
+    const auto fragments = fragments_of(whole, most, 7);
+    for (const Octets& one : fragments) {
+      ASSERT_LE(one.size(), most);
+      const std::size_t place = v4 ? 6 : 42;
+      const unsigned field = one[place] * 256U + one[place + 1];
+      EXPECT_EQ(v4 ? (field & 0x1FFF) * 8 : field & ~7U, together.size());
+      EXPECT_EQ(v4 ? (field & 0x2000) != 0 : (field & 1) != 0, &one != &fragments.back());
+      const std::size_t length = v4 ? one[2] * 256U + one[3] : one[4] * 256U + one[5] + 40U;
+      EXPECT_EQ(length, one.size());
+      if (v4) {
+        EXPECT_EQ(sum_of({one.begin(), one.begin() + 20}), 0xFFFF);
+      }
+      together.insert(together.end(), one.begin() + static_cast<std::ptrdiff_t>(header), one.end());
+    }
+    EXPECT_EQ(together, Octets(whole.begin() + (v4 ? 20 : 40), whole.end()));
+  }
+}
+
 TEST(IpPacket, EchoRepliesOctetForOctet) {
   const Octets payload = octets_of("AA BB CC");
   const Octets four = encode_echo_reply(Address::v4(192, 0, 2, 1), Address::v4(198, 18, 0, 1),

@@ -16,6 +16,7 @@
 #include <ctime>
 
 #include "engine/epoll/epoll_flags.h"
+#include "sys/diverted_socket.h"
 #include "sys/errno_table.h"
 #include "sys/retry.h"
 #include "sys/socket_options.h"
@@ -380,6 +381,10 @@ sys::UniqueFd EpollEngine::give(Socket& socket) noexcept {
   if ((flags & epoll::registered) != 0) ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
   forget(socket);
   return fd;
+}
+
+Result<Endpoint> EpollEngine::translated_from(const Socket& accepted, Family family) noexcept {
+  return sys::translated_from(accepted.handle(), family);
 }
 
 void EpollEngine::adopt(Socket& socket, int fd) noexcept {

@@ -117,6 +117,9 @@ class EpollEngine final : public Engine {
   /// The other way round: the open, not pending socket, which is no engine's any longer. It does not block.
   [[nodiscard]] sys::UniqueFd give(Socket& socket) noexcept;
 
+  /// Where an accepted connection was to go that address translation has led here; not_found where none has.
+  [[nodiscard]] static Result<Endpoint> translated_from(const Socket& accepted, Family family) noexcept;
+
   /// For who waits by something else than `run`: readable where there may be something to do before `time_to_sleep` is
   /// over. `stop(); run();` does it without waiting.
   [[nodiscard]] int descriptor() const noexcept { return epoll_.get(); }
