@@ -286,7 +286,7 @@ class Datagrams::Flow {
   bool ending_ = false;
 };
 
-Datagrams::Datagrams(engine::EpollEngine& engine, resolve::Resolver& resolver, Way way, StandInNames& names,
+Datagrams::Datagrams(engine::EpollEngine& engine, resolve::Resolver& resolver, Way way, resolve::StandInNames& names,
                      server::Reporter* reporter)
     : engine_(engine),
       resolver_(resolver),

@@ -13,8 +13,8 @@
 
 #include "base/address.h"
 #include "engine/epoll/epoll_engine.h"
-#include "netns/stand_in_names.h"
 #include "resolve/resolver.h"
+#include "resolve/stand_in_names.h"
 #include "route/upstreams.h"
 #include "server/worker.h"
 #include "sys/unique_fd.h"
@@ -28,7 +28,7 @@ class Datagrams {
     std::vector<std::string> via;
   };
   /// All outlive it. `reporter` is told of each association; nullptr: nobody is.
-  Datagrams(engine::EpollEngine& engine, resolve::Resolver& resolver, Way way, StandInNames& names,
+  Datagrams(engine::EpollEngine& engine, resolve::Resolver& resolver, Way way, resolve::StandInNames& names,
             server::Reporter* reporter);
   Datagrams(const Datagrams&) = delete;
   Datagrams& operator=(const Datagrams&) = delete;
@@ -55,7 +55,7 @@ class Datagrams {
   engine::EpollEngine& engine_;
   resolve::Resolver& resolver_;
   Way way_;
-  StandInNames& names_;
+  resolve::StandInNames& names_;
   server::Reporter* reporter_;
   std::unique_ptr<std::uint8_t[]> room_;  // where they are received, and headers are put
   std::vector<std::unique_ptr<Entrance>> entrances_;

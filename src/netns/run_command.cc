@@ -11,10 +11,10 @@
 #include "netns/inside.h"
 #include "netns/name_server.h"
 #include "netns/pings.h"
-#include "netns/stand_in_names.h"
 #include "observe/record_sink.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
+#include "resolve/stand_in_names.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
 #include "sys/file.h"
@@ -64,16 +64,16 @@ const std::vector<std::string>& asking_folders() {
 sys::PrivateNetworkPlan network_plan() {
   const Address any_v4;
   const Address any_v6 = *Address::parse("::");
-  return {.addresses = {own_v4(), own_v6()},
+  return {.addresses = {resolve::own_v4(), resolve::own_v6()},
           .rules = packet_rules(),
-          .openings = {{Kind::diverted_listener, {own_v4(), entrance_port}},
-                       {Kind::diverted_listener, {own_v6(), entrance_port}},
+          .openings = {{Kind::diverted_listener, {resolve::own_v4(), entrance_port}},
+                       {Kind::diverted_listener, {resolve::own_v6(), entrance_port}},
                        {Kind::addressed_datagrams, {any_v4, name_port}},
                        {Kind::addressed_datagrams, {any_v6, name_port}},
                        {Kind::diverted_listener, {any_v4, name_port}},
                        {Kind::diverted_listener, {any_v6, name_port}},
-                       {Kind::addressed_datagrams, {own_v4(), entrance_port}},
-                       {Kind::addressed_datagrams, {own_v6(), entrance_port}},
+                       {Kind::addressed_datagrams, {resolve::own_v4(), entrance_port}},
+                       {Kind::addressed_datagrams, {resolve::own_v6(), entrance_port}},
                        {Kind::packet_source, {any_v4, 0}},
                        {Kind::packet_source, {any_v6, 0}},
                        {Kind::echo_requests, {any_v4, 0}},
@@ -151,8 +151,8 @@ policy::Policy policy_through(const route::UpstreamPlans& upstreams) {
     traits.emplace(upstream->settings.name,
                    policy::UpstreamTraits{.takes_names = upstream->settings.takes_names(), .hops = 1});
   }
-  const std::string rules = "stand-in: deny anyone to " + std::string(stand_in_prefix_v4) + ", [" +
-                            std::string(stand_in_prefix_v6) +
+  const std::string rules = "stand-in: deny anyone to " + std::string(resolve::stand_in_prefix_v4) + ", [" +
+                            std::string(resolve::stand_in_prefix_v6) +
                             "]\n"
                             "proxy: allow anyone to any:1-65535, private:1-65535, loopback:1-65535, "
                             "link-local:1-65535, cgnat:1-65535, multicast:1-65535, metadata:1-65535, reserved:1-65535 "
@@ -201,6 +201,15 @@ class Teller final : public server::Reporter {
   observe::RecordSink& sink_;
 };
 
+class Called final : public server::CalledHosts {
+ public:
+  explicit Called(resolve::StandInNames& names) noexcept : names_(names) {}
+  [[nodiscard]] Host host_of(const Address& called) override { return names_.host_of(called); }
+
+ private:
+  resolve::StandInNames& names_;
+};
+
 /// The server and the command, in the order of construction.
 class Run {
  public:
@@ -225,8 +234,8 @@ class Run {
   }
 
   void serve(std::vector<sys::UniqueFd> sockets) {
-    listen(std::move(sockets[entrance_v4]), own_v4());
-    listen(std::move(sockets[entrance_v6]), own_v6());
+    listen(std::move(sockets[entrance_v4]), resolve::own_v4());
+    listen(std::move(sockets[entrance_v6]), resolve::own_v6());
     for (const Socket one : {names_v4, names_v6}) {
       if (sockets[one]) name_server_.serve_datagrams(std::move(sockets[one]));
     }
@@ -266,7 +275,7 @@ class Run {
     engine_.take(listening, std::move(fd), engine::EpollEngine::Role::listener);
     const Endpoint local{at, entrance_port};
     entrances_.push_back(local.to_string());
-    worker_.listen_diverted(listening, local, entrances_.back(), names_);
+    worker_.listen_diverted(listening, local, entrances_.back(), called_);
   }
 
   // A terminal's signals reach the command by themselves.
@@ -321,8 +330,9 @@ class Run {
   sys::ForegroundCommand& command_;
   sys::SignalQueue& signals_;
   resolve::CachingResolver resolver_;
-  StandInNames names_;
-  NameAnswers answers_;
+  resolve::StandInNames names_;
+  Called called_{names_};
+  resolve::NameAnswers answers_;
   NameServer name_server_;
   observe::Counters counters_;
   std::shared_ptr<const server::Common> common_;
