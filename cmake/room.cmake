@@ -6,6 +6,23 @@ if(STILE_TESTS)
   add_custom_target(threaded_tests)
 endif()
 
+# stile_feature(OPTION NAME {MODULE pkg-config's | PACKAGE target} PRESENT source... ABSENT source...)
+# Of a feature, the library that gives it (${NAME}) and the sources that its build leaves out (${without_NAME}): those that
+# stand for its absence, or, where STILE_OPTION is off, those that are it.
+macro(stile_feature option name)
+  cmake_parse_arguments(feature "" "MODULE;PACKAGE" "PRESENT;ABSENT" ${ARGN})
+  if(NOT STILE_${option})
+    set(without_${name} ${feature_PRESENT})
+  else()
+    set(without_${name} ${feature_ABSENT})
+    set(${name} ${feature_PACKAGE})
+    if(feature_MODULE)
+      pkg_check_modules(${name} REQUIRED IMPORTED_TARGET ${feature_MODULE})
+      set(${name} PkgConfig::${name})
+    endif()
+  endif()
+endmacro()
+
 # stile_room(NAME [THREADED] [COLD] [USES room...] [LIBRARIES target...] [WITHOUT file...])
 # COLD: it runs when somebody asks, never for each octet or session, and takes longer to optimise than to run.
 # WITHOUT names sources, without their ending, that this build leaves out, and their tests.

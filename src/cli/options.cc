@@ -1,5 +1,6 @@
 #include "cli/options.h"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 
@@ -18,6 +19,15 @@ constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "bo
                                                         "handshake", "idle", "udp",  "origin"};
 constexpr std::array<std::string_view, 2> verify_choices{"full", "edges"};
 constexpr std::array<std::string_view, 3> usage_choices{"user", "target", "rule"};
+
+/// One list of several, in this order.
+template <typename... Lists>
+constexpr auto joined(const Lists&... lists) {
+  std::array<Flag, (std::tuple_size_v<Lists> + ...)> all{};
+  auto* next = all.data();
+  ((next = std::ranges::copy(lists, next).out), ...);
+  return all;
+}
 
 constexpr Flag listen{.name = "--listen",
                       .value = "ADDR:PORT",
@@ -68,6 +78,15 @@ constexpr Flag via{
         "up here; inside TLS behind socks5h+tls:// or socks5+tls://; a password here shows in the list of processes "
         "for a moment",
     .default_text = "all_proxy, ALL_PROXY, SOCKS_PROXY"};
+constexpr Flag any_via{
+    .name = "--via",
+    .value = "URL",
+    .environment = "STILE_VIA",
+    .help =
+        "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, socks5://, socks4a://, socks4:// or http://; "
+        "inside TLS behind https://, or the others with +tls, such as socks5h+tls://; a password here shows in the "
+        "list of processes for a moment",
+    .default_text = "all_proxy, ALL_PROXY, SOCKS_PROXY"};
 constexpr Flag password_file{.name = "--password-file",
                              .value = "FILE",
                              .help = "the first line of this file is the password of the proxy's user",
@@ -103,6 +122,10 @@ constexpr Flag verbose{
     .name = "--verbose", .help = "show the way taken, and type and code of each ICMP message", .short_name = "-v"};
 constexpr Flag quiet{.name = "--quiet", .help = "show the first line and the statistics only", .short_name = "-q"};
 constexpr Flag json_events{.name = "--json", .help = "print one JSON object an event and line"};
+
+constexpr std::array help_only{help};
+// How a command that goes through a proxy opens it, beside the proxy itself.
+constexpr std::array proxy_flags{password_file, clear_password, ca, certificate, key, gss_service};
 
 constexpr std::array serve_flags{config, listen, workers, log, sandbox, help};
 constexpr std::array helper_flags{config, help};
@@ -163,73 +186,50 @@ constexpr std::array usage_flags{
          .names_a_file = true},
     json,
     help};
-constexpr std::array ping_flags{via,           count,          numeric, quiet,       verbose, json_events,
-                                password_file, clear_password, ca,      certificate, key,     gss_service,
-                                help};
-constexpr std::array trace_flags{via, numeric,     verbose, json_events, password_file, clear_password,
-                                 ca,  certificate, key,     gss_service, help};
-constexpr Flag any_via{
-    .name = "--via",
-    .value = "URL",
-    .environment = "STILE_VIA",
-    .help =
-        "the proxy: [USER:PASSWORD@]HOST[:PORT] behind socks5h://, socks5://, socks4a://, socks4:// or http://; "
-        "inside TLS behind https://, or the others with +tls, such as socks5h+tls://; a password here shows in the "
-        "list of processes for a moment",
-    .default_text = "all_proxy, ALL_PROXY, SOCKS_PROXY"};
-constexpr std::array bench_flags{
-    any_via,
-    Flag{.name = "--direct", .help = "go to the origin without a proxy, for a figure to compare with"},
-    Flag{.name = "--connections",
-         .value = "N",
-         .help = "tunnels, connections or associations at once",
-         .default_text = "16 in bulk, 64 for rr, connect and handshake, 1000 idle, 1 for udp"},
-    Flag{.name = "--size", .value = "OCTETS", .help = "of a message or a datagram's payload", .default_text = "64"},
-    Flag{.name = "--seconds", .value = "S", .help = "how long to measure", .default_text = "5"},
-    Flag{.name = "--warmup", .value = "S", .help = "how long to run before that", .default_text = "0.5"},
-    Flag{.name = "--rate",
-         .value = "N",
-         .help = "begin N operations a second in all, whatever the proxy does; a latency counts from when its "
-                 "operation was due",
-         .default_text = "the next operation begins when the last one ends"},
-    Flag{.name = "--origin",
-         .value = "ADDR:PORT",
-         .help = "go to this origin, which 'stile bench origin' runs",
-         .default_text = "one of its own, on loopback"},
-    Flag{.name = "--listen", .value = "ADDR:PORT", .help = "origin: serve here, by TCP and UDP"},
-    Flag{.name = "--verify",
-         .value = "HOW",
-         .help = "full compares every octet that arrives, edges the first and last ones of each piece; both count",
-         .default_text = "full",
-         .choices = verify_choices},
-    Flag{.name = "--window", .value = "N", .help = "udp: datagrams under way, an association", .default_text = "32"},
-    Flag{.name = "--offload", .help = "udp: let the kernel segment and join datagrams, as QUIC's peers do"},
-    json,
-    password_file,
-    clear_password,
-    ca,
-    certificate,
-    key,
-    gss_service,
-    help};
-constexpr std::array connect_flags{any_via, password_file, clear_password, ca, certificate, key, gss_service, help};
-constexpr std::array run_flags{
-    Flag{.name = "--via",
-         .value = "URL",
-         .environment = "STILE_VIA",
-         .help = "the proxy, as for connect; given several times, each leads to the next one",
-         .default_text = "all_proxy, ALL_PROXY",
-         .repeatable = true},
-    Flag{.name = "--verbose",
-         .help = "tell of the way taken and of each connection, on standard error",
-         .short_name = "-v"},
-    password_file,
-    clear_password,
-    ca,
-    certificate,
-    key,
-    gss_service,
-    help};
+constexpr auto ping_flags =
+    joined(std::array{via, count, numeric, quiet, verbose, json_events}, proxy_flags, help_only);
+constexpr auto trace_flags = joined(std::array{via, numeric, verbose, json_events}, proxy_flags, help_only);
+constexpr auto bench_flags = joined(
+    std::array{
+        any_via, Flag{.name = "--direct", .help = "go to the origin without a proxy, for a figure to compare with"},
+        Flag{.name = "--connections",
+             .value = "N",
+             .help = "tunnels, connections or associations at once",
+             .default_text = "16 in bulk, 64 for rr, connect and handshake, 1000 idle, 1 for udp"},
+        Flag{.name = "--size", .value = "OCTETS", .help = "of a message or a datagram's payload", .default_text = "64"},
+        Flag{.name = "--seconds", .value = "S", .help = "how long to measure", .default_text = "5"},
+        Flag{.name = "--warmup", .value = "S", .help = "how long to run before that", .default_text = "0.5"},
+        Flag{.name = "--rate",
+             .value = "N",
+             .help = "begin N operations a second in all, whatever the proxy does; a latency counts from when its "
+                     "operation was due",
+             .default_text = "the next operation begins when the last one ends"},
+        Flag{.name = "--origin",
+             .value = "ADDR:PORT",
+             .help = "go to this origin, which 'stile bench origin' runs",
+             .default_text = "one of its own, on loopback"},
+        Flag{.name = "--listen", .value = "ADDR:PORT", .help = "origin: serve here, by TCP and UDP"},
+        Flag{.name = "--verify",
+             .value = "HOW",
+             .help = "full compares every octet that arrives, edges the first and last ones of each piece; both count",
+             .default_text = "full",
+             .choices = verify_choices},
+        Flag{
+            .name = "--window", .value = "N", .help = "udp: datagrams under way, an association", .default_text = "32"},
+        Flag{.name = "--offload", .help = "udp: let the kernel segment and join datagrams, as QUIC's peers do"}, json},
+    proxy_flags, help_only);
+constexpr auto connect_flags = joined(std::array{any_via}, proxy_flags, help_only);
+constexpr auto run_flags =
+    joined(std::array{Flag{.name = "--via",
+                           .value = "URL",
+                           .environment = "STILE_VIA",
+                           .help = "the proxy, as for connect; given several times, each leads to the next one",
+                           .default_text = "all_proxy, ALL_PROXY",
+                           .repeatable = true},
+                      Flag{.name = "--verbose",
+                           .help = "tell of the way taken and of each connection, on standard error",
+                           .short_name = "-v"}},
+           proxy_flags, help_only);
 constexpr std::array user_flags{Flag{.name = "--file",
                                      .value = "FILE",
                                      .help = "the users file; add makes one where there is none",
@@ -239,7 +239,6 @@ constexpr std::array user_flags{Flag{.name = "--file",
                                      .help = "add: a group of the new user; may be given several times",
                                      .repeatable = true},
                                 json, help};
-constexpr std::array help_only{help};
 constexpr std::array root_flags{help, Flag{.name = "--version", .help = "print the version and the features built in"}};
 
 constexpr Command command_rows[] = {
