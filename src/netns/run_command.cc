@@ -15,6 +15,7 @@
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
 #include "resolve/stand_in_names.h"
+#include "server/through_upstreams.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
 #include "sys/file.h"
@@ -141,32 +142,10 @@ RunRefusal refusal_of(const sys::CommandRefusal& refused, const std::string& com
 
 // ── the server ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-// What the program means by an inside address is for the proxy to say. Addresses that stand for no name any longer are
-// nobody's.
-policy::Policy policy_through(const route::UpstreamPlans& upstreams) {
-  std::string via;
-  policy::Upstreams traits;
-  for (const auto& upstream : upstreams) {
-    via += (via.empty() ? "" : " > ") + upstream->settings.name;
-    traits.emplace(upstream->settings.name,
-                   policy::UpstreamTraits{.takes_names = upstream->settings.takes_names(), .hops = 1});
-  }
-  const std::string rules = "stand-in: deny anyone to " + std::string(resolve::stand_in_prefix_v4) + ", [" +
-                            std::string(resolve::stand_in_prefix_v6) +
-                            "]\n"
-                            "proxy: allow anyone to any:1-65535, private:1-65535, loopback:1-65535, "
-                            "link-local:1-65535, cgnat:1-65535, multicast:1-65535, metadata:1-65535, reserved:1-65535 "
-                            "via " +
-                            via + "\n";
-  auto policy = policy::Policy::compile(rules, {}, traits);
-  STILE_ASSERT(policy.has_value());
-  return *std::move(policy);
-}
-
-std::vector<std::string> names_of(const route::UpstreamPlans& upstreams) {
-  std::vector<std::string> names;
-  for (const auto& upstream : upstreams) names.push_back(upstream->settings.name);
-  return names;
+/// Addresses that stand for no name any longer are nobody's.
+std::string stand_in_rule() {
+  return "stand-in: deny anyone to " + std::string(resolve::stand_in_prefix_v4) + ", [" +
+         std::string(resolve::stand_in_prefix_v6) + "]\n";
 }
 
 /// The one that can be asked to ping; nullptr: there is none.
@@ -174,19 +153,6 @@ const route::Hop* pinging_proxy(const route::UpstreamPlans& upstreams) {
   if (upstreams.size() != 1) return nullptr;
   const route::Hop& hop = upstreams.front()->hops.front();
   return hop.url.protocol == wire::ProxyProtocol::socks5 ? &hop : nullptr;
-}
-
-std::shared_ptr<server::Common> common_of(const route::UpstreamPlans& upstreams) {
-  auto common = std::make_shared<server::Common>();
-  common->policy = std::make_shared<const policy::Policy>(policy_through(upstreams));
-  common->live_sockets = std::make_shared<relay::LiveSockets>();
-  common->probe_gate = std::make_shared<server::ProbeGate>();
-  common->upstreams = upstreams;
-  common->limits.half_closed = Duration::zero();
-  // There is one source, and it is this program's own.
-  common->limits.sessions_per_source = common->limits.sessions;
-  common->limits.sessions_per_listener = common->limits.sessions;
-  return common;
 }
 
 /// Tells of each connection on standard error.
@@ -221,9 +187,9 @@ class Run {
         resolver_(engine, dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"}),
         answers_(names_, own_name()),
         name_server_(engine, answers_),
-        common_(common_of(upstreams)),
+        common_(server::common_through(upstreams, stand_in_rule())),
         upstreams_(engine, resolver_),
-        datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = names_of(upstreams)}, names_, reporter),
+        datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = server::names_of(upstreams)}, names_, reporter),
         pings_(engine, resolver_, pinging_proxy(upstreams), names_),
         worker_(engine, resolver_, counters_, reporter, common_) {
     signal_watch_.bind<&Run::on_signal>(this);
