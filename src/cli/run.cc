@@ -45,6 +45,7 @@ constexpr Entry entries[] = {
     {"ping", run_ping},
     {"trace", run_trace},
     {"run", run_program},
+    {"preload-carrier", run_preload_carrier},
     {"bench", run_bench},
     {"completions", run_completions},
     {"man", run_man},

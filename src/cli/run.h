@@ -25,6 +25,7 @@ namespace stile::cli {
 [[nodiscard]] int run_ping(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_trace(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_program(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_preload_carrier(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_bench(const Arguments& arguments, const Environment& environment);
 
 /// Prints every fault on standard error; gives the exit code back.
