@@ -183,7 +183,7 @@ Answer Carrier::answer(const Question& question, std::vector<std::uint8_t>& text
     case Kind::stream:
       return streams_.begin(question.local, question.called);
     case Kind::about:
-      return streams_.about(question.local);
+      return streams_.about(question.local, question.called);
     case Kind::datagram:
       return datagrams_.begin(question.local, question.called);
     case Kind::sender:

@@ -129,6 +129,14 @@ void Datagrams::close(Doors::iterator door) noexcept {
   doors_.erase(door);
 }
 
+/// A socket that is connected to a door never asks for another one.
+bool Datagrams::is_taken(const Endpoint& local) {
+  engine::Socket probe;
+  const auto opened = engine_.open_udp(probe, local);
+  if (opened) engine_.close(probe);
+  return !opened && opened.error().kind == ErrorKind::address_in_use;
+}
+
 void Datagrams::make_room() noexcept {
   close(std::ranges::min_element(doors_, {}, [](const auto& one) { return one.second->used(); }));
 }
@@ -139,7 +147,7 @@ void Datagrams::on_sweep(engine::Status status) {
   const Instant idle = engine_.now() - limits::udp_mapping_idle;
   for (auto one = doors_.begin(); one != doors_.end();) {
     const auto next = std::next(one);
-    if (one->second->used() < idle) close(one);
+    if (one->second->used() < idle && !is_taken(one->first.first)) close(one);
     one = next;
   }
   if (!doors_.empty() || !closing_.empty()) engine_.start_timer(sweep_, engine_.now() + sweep_every);

@@ -1,7 +1,8 @@
 // Datagrams of programs behind libstile-preload.so. For each socket and whom it sends to there is a door, a port of
 // loopback: what the program sends there goes to whom it means (server/datagram_flows.h), and what comes from him
 // leaves by the same door, so that the kernel delivers it to a connected socket as well. Questions to DNS, whichever
-// server they are for, are answered here. Bounded; a socket's doors are closed when it has been quiet for long.
+// server they are for, are answered here. Bounded; doors are closed when nothing has passed for long and their
+// socket is gone.
 // Threading: one engine's thread. Tested in tests/e2e/preload_udp_test.py.
 #pragma once
 
@@ -54,6 +55,7 @@ class Datagrams final : private server::DatagramEntrance {
   void answer(const Endpoint& from, const Endpoint& client, ConstBytes payload) override;
   [[nodiscard]] Result<Door*> door(const Endpoint& local, const Endpoint& called);
   void close(Doors::iterator door) noexcept;
+  [[nodiscard]] bool is_taken(const Endpoint& local);
   void make_room() noexcept;
   void on_sweep(engine::Status status);
 

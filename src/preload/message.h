@@ -41,7 +41,7 @@ inline constexpr const char* library_file = "libstile-preload.so";
 enum class Kind : std::uint8_t {
   stream = 1,    // the socket at `local` connects to `called`: where it shall connect instead. It does so, and then
                  // closes the link on which it asked
-  about = 2,     // what became of that, of the socket at `local`: `called`
+  about = 2,     // what became of that, of the socket at `local`, which is connected to `called`, or to nobody (port 0)
   datagram = 3,  // the socket at `local` sends to `called`: where it shall send instead
   sender = 4,    // who sends to the socket at `local` from `called`, which is a place of the carrier's
   dns = 5,       // `octets`: a DNS message

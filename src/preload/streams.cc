@@ -20,6 +20,7 @@ constexpr relay::RelayLimits no_time_limits{.idle = Duration::zero(), .half_clos
 // Where the last connection between two addresses has just ended at our side, the next one waits a second.
 constexpr auto meeting_pause = std::chrono::milliseconds(300);
 constexpr int meetings_max = 10;
+constexpr auto told_for = std::chrono::seconds(60);
 
 }  // namespace
 
@@ -61,6 +62,9 @@ class Streams::Call {
   }
 
   [[nodiscard]] bool at_rest() const noexcept { return state_ == State::rest && !near_.pending() && !again_.pending(); }
+  [[nodiscard]] bool is_at(const Endpoint& place) const noexcept { return place_.place == place; }
+  /// What came of it is not told for ever: its address will be another's.
+  [[nodiscard]] bool is_recent() const noexcept { return of_.engine_.now() < told_until_; }
   [[nodiscard]] bool is_tunnel() const noexcept { return state_ == State::open; }
   [[nodiscard]] Answer about() const {
     Answer answer{.first = called_};
@@ -119,6 +123,7 @@ class Streams::Call {
   void rest() noexcept {
     if (state_ != State::rest) {
       state_ = State::rest;
+      told_until_ = of_.engine_.now() + told_for;
       --of_.live_;
       if (near_.is_open()) of_.engine_.abort(near_.socket());
       of_.engine_.cancel(again_);
@@ -162,6 +167,7 @@ class Streams::Call {
   Target target_;
   std::uint64_t session_;
   Instant began_;
+  Instant told_until_ = Instant::max();
   std::optional<route::Way> way_;
   route::Passage passage_;
   protect::Line near_;
@@ -216,9 +222,11 @@ void Streams::go(const Endpoint& local) {
   if (const auto call = calls_.find(local); call != calls_.end()) call->second->go();
 }
 
-Answer Streams::about(const Endpoint& local) const {
+// Another socket may have the address by now, and be nobody's affair here.
+Answer Streams::about(const Endpoint& local, const Endpoint& peer) const {
   const auto call = calls_.find(local);
-  return call == calls_.end() ? Answer{.error = ENOENT} : call->second->about();
+  const bool known = call != calls_.end() && (peer.port == 0 ? call->second->is_recent() : call->second->is_at(peer));
+  return known ? call->second->about() : Answer{.error = ENOENT};
 }
 
 void Streams::tunnel_ended(const relay::TunnelEnd& end) noexcept {

@@ -44,7 +44,7 @@ class Streams final : public relay::TunnelOwner {
   /// The socket there calls, or never will.
   void go(const Endpoint& local);
   /// As of Kind::about.
-  [[nodiscard]] Answer about(const Endpoint& local) const;
+  [[nodiscard]] Answer about(const Endpoint& local, const Endpoint& peer) const;
 
   /// Connections end when nothing has moved for this long, and what is not open yet is given up.
   void finish(Duration quiet_for);

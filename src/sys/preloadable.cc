@@ -159,7 +159,10 @@ Preloadable preloadable(const char* path) noexcept {
       return judge_elf(fd.get(), path, header, file);
     }
     const std::size_t octets = read_some_at(fd.get(), std::span(line).first(line.size() - 1), 0);
-    if (octets < 3 || line[0] != '#' || line[1] != '!') return Preloadable::unknown;
+    if (octets < 3 || line[0] != '#' || line[1] != '!') {
+      // What is text a shell runs; for all else the system may have a loader of its own (binfmt_misc).
+      return std::memchr(line.data(), '\0', octets) == nullptr ? Preloadable::unknown : Preloadable::other_loader;
+    }
     line[octets] = '\0';
     if (!interpreter_of(std::span(line).first(octets + 1))) return Preloadable::unknown;
     path = line.data();

@@ -127,6 +127,10 @@ TEST_F(PreloadableTest, WhatIsNoProgramIsUnknown) {
   EXPECT_EQ(preloadable(folder_.c_str()), Preloadable::unknown);
 }
 
+TEST_F(PreloadableTest, WhatIsNeitherTextNorOfOurFormatIsAnothers) {
+  EXPECT_EQ(preloadable(file("windows", std::string("MZ\x90\0\3", 5)).c_str()), Preloadable::other_loader);
+}
+
 TEST_F(PreloadableTest, ACutHeadIsNoProgramOfOurs) {
   Elf64_Ehdr header{};
   std::memcpy(&header, own_.data(), sizeof header);

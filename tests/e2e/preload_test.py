@@ -420,7 +420,7 @@ def test_sockets_of_other_kinds_are_refused(fenced: Fenced, calls: Path) -> None
     """TW2: by root as well, who would get them."""
     told = fenced.run(calls, "sockets", flags=PRELOAD, user="root").stdout.splitlines()
     assert told == ["raw: EPERM", "ping: EPERM", "packet: EPERM", "sctp: EPROTONOSUPPORT", "vsock: EAFNOSUPPORT", "netlink: done",
-                    "fast open: EOPNOTSUPP", "multicast: ENETUNREACH"]  # fmt: skip
+                    "fast open: EOPNOTSUPP", "joining: ENODEV", "unsaid family: done", "multicast: ENETUNREACH"]  # fmt: skip
     assert fenced.leaked() == 0
 
 
@@ -440,6 +440,27 @@ def test_a_stand_in_of_nobodys_is_refused(fenced: Fenced) -> None:
         assert set(python(fenced, BLOCKING, address, 80).split()) == {"EHOSTUNREACH"}
     assert fenced.saw()
     assert fenced.leaked() == 0
+
+
+def test_what_became_of_one_socket_is_not_told_of_another(fenced: Fenced, origin) -> None:
+    """The next one that has its address, and connects within this host."""
+    with fenced.client.inside():
+        server = origin(lambda connection: connection.sendall(b"outside"))
+    script = """
+import errno, select, socket, sys
+refused = socket.socket()
+print(errno.errorcode[refused.connect_ex(("web.far.test", 81))])
+place = refused.getsockname()
+refused.close()
+other = socket.socket()
+other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+other.bind(place)
+other.setblocking(False)
+other.connect_ex(("127.0.0.1", int(sys.argv[1])))
+select.select([], [other], [])
+print(other.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR), other.getpeername() == ("127.0.0.1", int(sys.argv[1])))
+"""
+    assert python(fenced, script, server.port) == "ECONNREFUSED\n0 True\n"
 
 
 def test_loopback_is_this_hosts(fenced: Fenced, origin) -> None:

@@ -42,8 +42,8 @@ sys::UniqueFd knock() noexcept {
   sys::UniqueFd link(libc().socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!link) return link;
   const timeval patience{.tv_sec = patience_seconds, .tv_usec = 0};
-  (void)::setsockopt(link.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  (void)::setsockopt(link.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  (void)libc().setsockopt(link.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  (void)libc().setsockopt(link.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   const SocketName name = socket_name(standing().keys.name);

@@ -46,12 +46,22 @@ std::uint8_t state_of(int fd) noexcept {
   return libc().getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length) == 0 ? info.tcpi_state : std::uint8_t{TCP_CLOSE};
 }
 
+bool is_connected(int fd, Endpoint& peer) noexcept {
+  const int before = errno;
+  sys::SocketAddress address;
+  const bool connected = libc().getpeername(fd, &address.generic, &address.length) == 0;
+  if (connected) peer = address.endpoint();
+  errno = before;
+  return connected;
+}
+
 /// Why a connect came to nothing, in the carrier's words; `otherwise` where it has none.
 int verdict(int fd, int otherwise) noexcept {
   Endpoint local;
-  if (!local_of(fd, local)) return otherwise;
+  Endpoint peer;
+  if (!local_of(fd, local) || (is_connected(fd, peer) && !is_loopback(peer.address))) return otherwise;
   Heard heard;
-  ask({.kind = Kind::about, .local = local}, heard);
+  ask({.kind = Kind::about, .local = local, .called = peer}, heard);
   const bool known = heard.answer.first.port != 0 && heard.error != 0 && heard.error != EINPROGRESS;
   return known ? heard.error : otherwise;
 }
@@ -95,7 +105,7 @@ class Unblocked {
 /// Sets out; EINPROGRESS where the program's socket waits to be met.
 int set_out(int fd, const SocketKind& kind, const Endpoint& called, Endpoint& place, bool& blocks) noexcept {
   const int off = 0;
-  (void)::setsockopt(fd, IPPROTO_TCP, fast_open_connect, &off, sizeof off);  // it would wait for the first octets
+  (void)libc().setsockopt(fd, IPPROTO_TCP, fast_open_connect, &off, sizeof off);  // it would wait for the first octets
   Endpoint local;
   if (!bind_within(fd, kind, local)) return errno;
   Heard heard;
@@ -151,8 +161,8 @@ int connect_it(int fd, const sockaddr* address, socklen_t length) noexcept {
   const SocketKind kind = called.is_internet() ? kind_of(fd) : SocketKind{};
   const bool direct = kind.carried == Carried::other || stays_here(called.endpoint);
   if (direct) return libc().connect(fd, called.generic(), called.length);
-  if (called.family() == AF_INET && kind.family == AF_INET6 && kind.carried == Carried::stream)
-    return fail(EAFNOSUPPORT);
+  const bool mixed = called.family() != kind.family;
+  if (mixed && (kind.family == AF_INET || kind.carried == Carried::stream)) return fail(EAFNOSUPPORT);
   if (called.length < (called.family() == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6))) return fail(EINVAL);
   switch (kind.carried) {
     case Carried::stream:
@@ -166,12 +176,9 @@ int connect_it(int fd, const sockaddr* address, socklen_t length) noexcept {
   return fail(EPERM);
 }
 
-/// It calls within this host: the carrier, where it is one of those that are carried.
+/// Within this host: to the carrier, where it is one of those that are carried.
 bool calls_within(int fd, Endpoint& peer) noexcept {
-  sys::SocketAddress address;
-  if (libc().getpeername(fd, &address.generic, &address.length) != 0) return false;
-  peer = address.endpoint();
-  return is_loopback(peer.address);
+  return is_connected(fd, peer) && is_loopback(peer.address);
 }
 
 int error_of(int fd, int value) noexcept {
@@ -223,7 +230,7 @@ int getpeername(int fd, sockaddr* address, socklen_t* length) noexcept {
     meant = sender_behind(fd, peer);
   } else if (stile::Endpoint local; kind.carried == Carried::stream && local_of(fd, local)) {
     Heard heard;
-    ask({.kind = stile::preload::Kind::about, .local = local}, heard);
+    ask({.kind = stile::preload::Kind::about, .local = local, .called = peer}, heard);
     if (heard.error == 0) meant = heard.answer.first;
   }
   errno = before;
@@ -234,7 +241,7 @@ int getpeername(int fd, sockaddr* address, socklen_t* length) noexcept {
 int bind(int fd, const sockaddr* address, socklen_t length) noexcept {
   Called called;
   if (!copy_called(address, length, called)) return libc().bind(fd, address, length);
-  const SocketKind kind = called.is_internet() ? kind_of(fd) : SocketKind{};
+  const SocketKind kind = kind_for(fd, called);
   const bool ours = kind.carried == Carried::stream || kind.carried == Carried::datagram;
   if (!ours || stile::is_loopback(called.endpoint.address)) return libc().bind(fd, called.generic(), called.length);
   const Given place = give(within(fd, kind, called.endpoint), kind.family);
@@ -246,6 +253,15 @@ int listen(int fd, int backlog) noexcept {
   stile::Endpoint local;
   if (kind.carried == Carried::stream && !bind_within(fd, kind, local)) return -1;
   return libc().listen(fd, backlog);
+}
+
+/// To join a group is to tell the network so.
+int setsockopt(int fd, int level, int name, const void* value, socklen_t length) noexcept {
+  constexpr std::array v4{IP_ADD_MEMBERSHIP, IP_ADD_SOURCE_MEMBERSHIP, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP};
+  constexpr std::array v6{IPV6_JOIN_GROUP, IPV6_JOIN_ANYCAST, MCAST_JOIN_GROUP, MCAST_JOIN_SOURCE_GROUP};
+  const bool joins = (level == IPPROTO_IP && std::ranges::find(v4, name) != v4.end()) ||
+                     (level == IPPROTO_IPV6 && std::ranges::find(v6, name) != v6.end());
+  return joins ? fail(ENODEV) : libc().setsockopt(fd, level, name, value, length);
 }
 
 /// What no proxy carries is not opened: raw and packet sockets, ICMP, SCTP, other networks.

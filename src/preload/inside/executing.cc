@@ -159,6 +159,10 @@ void take_words(const char* first, va_list words, char** list) noexcept {
 bool lead_own_children() noexcept {
   const Standing& own = standing();
   if (own.reaches_nobody) return true;
+  if (const int error = judge("/bin/sh"); error != 0) {
+    errno = error;
+    return false;
+  }
   const char* const preload = std::getenv("LD_PRELOAD");
   if (preload == nullptr || !names_library(preload, own)) {
     if (::setenv("LD_PRELOAD", own.library_path(), 1) != 0) return false;
@@ -272,5 +276,9 @@ int system(const char* command) {
 
 FILE* popen(const char* command, const char* mode) {
   return lead_own_children() ? libc().popen(command, mode) : nullptr;
+}
+
+int wordexp(const char* words, wordexp_t* expanded, int flags) {
+  return lead_own_children() ? libc().wordexp(words, expanded, flags) : WRDE_NOSPACE;
 }
 }

@@ -21,6 +21,7 @@ Libc find_all() noexcept {
   find(all.listen, "listen");
   find(all.getpeername, "getpeername");
   find(all.getsockopt, "getsockopt");
+  find(all.setsockopt, "setsockopt");
   find(all.sendto, "sendto");
   find(all.sendmsg, "sendmsg");
   find(all.recvfrom, "recvfrom");
@@ -38,6 +39,7 @@ Libc find_all() noexcept {
   find(all.posix_spawnp, "posix_spawnp");
   find(all.system, "system");
   find(all.popen, "popen");
+  find(all.wordexp, "wordexp");
   return all;
 }
 

@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <wordexp.h>
 
 #include <cstddef>
 #include <cstdio>
@@ -23,6 +24,7 @@ struct Libc {
   int (*listen)(int, int);
   int (*getpeername)(int, sockaddr*, socklen_t*);
   int (*getsockopt)(int, int, int, void*, socklen_t*);
+  int (*setsockopt)(int, int, int, const void*, socklen_t);
   ssize_t (*sendto)(int, const void*, std::size_t, int, const sockaddr*, socklen_t);
   ssize_t (*sendmsg)(int, const msghdr*, int);
   ssize_t (*recvfrom)(int, void*, std::size_t, int, sockaddr*, socklen_t*);
@@ -44,6 +46,7 @@ struct Libc {
                       char* const*);
   int (*system)(const char*);
   FILE* (*popen)(const char*, const char*);
+  int (*wordexp)(const char*, wordexp_t*, int);
 };
 
 [[nodiscard]] const Libc& libc() noexcept;

@@ -331,6 +331,26 @@ int __res_querydomain(const char*, const char*, int, int, unsigned char*, int) n
 int __res_nquerydomain(res_state, const char*, const char*, int, int, unsigned char*, int) noexcept
     __attribute__((alias("res_nquerydomain")));
 
+// Names of networks are known to few files, and to DNS.
+netent* getnetbyname(const char*) {
+  h_errno = HOST_NOT_FOUND;
+  return nullptr;
+}
+netent* getnetbyaddr(std::uint32_t, int) {
+  h_errno = HOST_NOT_FOUND;
+  return nullptr;
+}
+int getnetbyname_r(const char*, netent*, char*, std::size_t, netent** result, int* host_error) {
+  *result = nullptr;
+  *host_error = HOST_NOT_FOUND;
+  return 0;
+}
+int getnetbyaddr_r(std::uint32_t, int, netent*, char*, std::size_t, netent** result, int* host_error) {
+  *result = nullptr;
+  *host_error = HOST_NOT_FOUND;
+  return 0;
+}
+
 // Connections that the C library would make by itself.
 int rcmd(char**, unsigned short, const char*, const char*, const char*, int*) {
   errno = EACCES;

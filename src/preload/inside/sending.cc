@@ -23,15 +23,17 @@ struct Route {
   Given door;
 };
 
-Route route(int fd, const Called& called, int flags) noexcept {
+Route route(int fd, Called& called, int flags) noexcept {
   Route found{.door = give({}, AF_INET)};
-  const SocketKind kind = called.is_internet() ? kind_of(fd) : SocketKind{};
+  const SocketKind kind = kind_for(fd, called);
   if (kind.carried == Carried::other || stays_here(called.endpoint)) {
     found.direct = true;
   } else if (kind.carried == Carried::stream) {
     // Without the flag the kernel looks at no address of a stream's.
     found.direct = (flags & MSG_FASTOPEN) == 0;
     found.error = found.direct ? 0 : EOPNOTSUPP;
+  } else if (kind.family == AF_INET && called.family() != AF_INET) {
+    found.error = EAFNOSUPPORT;
   } else if (kind.carried == Carried::datagram) {
     Endpoint door;
     found.error = door_to(fd, kind, called.endpoint, door);

@@ -110,6 +110,17 @@ bool copy_called(const sockaddr* address, socklen_t length, Called& called) noex
   return true;
 }
 
+SocketKind kind_for(int fd, Called& called) noexcept {
+  // As the kernel has it for datagrams, and for bind.
+  const bool unsaid = called.family() == AF_UNSPEC && called.length >= sizeof(sockaddr_in);
+  const SocketKind kind = called.is_internet() || unsaid ? kind_of(fd) : SocketKind{};
+  if (unsaid && kind.family == AF_INET) {
+    called.copy.ss_family = AF_INET;
+    called.endpoint = sys::endpoint_of(&called.copy, called.length);
+  }
+  return kind;
+}
+
 bool stays_here(const Endpoint& called) noexcept {
   return called.port != name_port && (is_loopback(called.address) || called.address.is_unspecified());
 }
@@ -158,9 +169,9 @@ bool bind_within(int fd, const SocketKind& kind, Endpoint& local) noexcept {
   if (kind.carried == Carried::datagram && local_of(fd, local)) return true;
   const int before = errno;
   const int off = 0;
-  (void)::setsockopt(fd, IPPROTO_IP, bind_address_no_port, &off, sizeof off);
+  (void)libc().setsockopt(fd, IPPROTO_IP, bind_address_no_port, &off, sizeof off);
   // One that speaks IPv6 alone does so for no reason that would matter here.
-  if (kind.family == AF_INET6) (void)::setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (kind.family == AF_INET6) (void)libc().setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   const bool alone = kind.family == AF_INET6 && takes_v6_alone(fd);
   const Given place = give({loopback_of(alone ? AF_INET6 : AF_INET), 0}, kind.family);
   const bool bound = libc().bind(fd, place.generic(), place.length()) == 0 || errno == EINVAL;  // it was already

@@ -35,6 +35,9 @@ struct Called {
 /// False where the kernel would not take it for its length.
 [[nodiscard]] bool copy_called(const sockaddr* address, socklen_t length, Called& called) noexcept;
 
+/// Of the socket, where the address is of the Internet: for an IPv4 socket it is, too, where it does not say so.
+[[nodiscard]] SocketKind kind_for(int fd, Called& called) noexcept;
+
 /// It stays within this host, and is no question to DNS.
 [[nodiscard]] bool stays_here(const Endpoint& called) noexcept;
 /// To many at once, which no proxy carries.

@@ -43,6 +43,9 @@ long call(long number, const Words& w) noexcept {
       return getpeername(fd, as<sockaddr*>(w.b), as<socklen_t*>(w.c));
     case SYS_getsockopt:
       return getsockopt(fd, static_cast<int>(w.b), static_cast<int>(w.c), as<void*>(w.d), as<socklen_t*>(w.e));
+    case SYS_setsockopt:
+      return setsockopt(fd, static_cast<int>(w.b), static_cast<int>(w.c), as<const void*>(w.d),
+                        static_cast<socklen_t>(w.e));
     case SYS_sendto:
       return sendto(fd, as<const void*>(w.b), static_cast<std::size_t>(w.c), static_cast<int>(w.d),
                     as<const sockaddr*>(w.e), static_cast<socklen_t>(w.f));

@@ -82,6 +82,11 @@ static int refused_sockets(char** words) {
   int stream = socket(AF_INET, SOCK_STREAM, 0);
   say("fast open", sendto(stream, "x", 1, MSG_FASTOPEN, (struct sockaddr*)&far, sizeof far));
   int datagram = socket(AF_INET, SOCK_DGRAM, 0);
+  struct ip_mreq group = {.imr_multiaddr.s_addr = htonl(0xE00000FB)};
+  say("joining", setsockopt(datagram, IPPROTO_IP, IP_ADD_MEMBERSHIP, &group, sizeof group));
+  far.sin_family = AF_UNSPEC;  /* which an IPv4 socket takes for its own */
+  say("unsaid family", sendto(datagram, "x", 1, 0, (struct sockaddr*)&far, sizeof far));
+  far.sin_family = AF_INET;
   far.sin_addr.s_addr = htonl(0xEF010101);
   return say("multicast", sendto(datagram, "x", 1, 0, (struct sockaddr*)&far, sizeof far));
 }
