@@ -33,7 +33,7 @@ struct Ground {
   sys::UniqueFd questions;
   std::vector<sys::SilentListener> places;
 
-  /// Chooses keys where none are given. already_exists-like failure (address in use): another carrier has that name.
+  /// Chooses keys where none are given. Fails as address_in_use where another carrier has that name.
   [[nodiscard]] static Result<Ground> open(const std::optional<Keys>& keys);
 };
 

@@ -420,7 +420,8 @@ def test_sockets_of_other_kinds_are_refused(fenced: Fenced, calls: Path) -> None
     """TW2: by root as well, who would get them."""
     told = fenced.run(calls, "sockets", flags=PRELOAD, user="root").stdout.splitlines()
     assert told == ["raw: EPERM", "ping: EPERM", "packet: EPERM", "sctp: EPROTONOSUPPORT", "vsock: EAFNOSUPPORT", "netlink: done",
-                    "fast open: EOPNOTSUPP", "joining: ENODEV", "unsaid family: done", "multicast: ENETUNREACH"]  # fmt: skip
+                    "fast open: EOPNOTSUPP", "joining: ENODEV", "unsaid family: done", "short address: done",
+                    "shorter address: EINVAL", "multicast: ENETUNREACH"]  # fmt: skip
     assert fenced.leaked() == 0
 
 

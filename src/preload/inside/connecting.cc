@@ -127,8 +127,9 @@ int connect_stream(int fd, const SocketKind& kind, const Endpoint& called) noexc
   int pending = 0;
   socklen_t length = sizeof pending;
   if (libc().getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &length) == 0 && pending != 0) {
+    const int came = verdict(fd, pending);
     dissolve(fd);
-    return fail(verdict(fd, pending));
+    return fail(came);
   }
   dissolve(fd);
   Endpoint place;
@@ -156,14 +157,13 @@ int connect_datagram(int fd, const SocketKind& kind, const Endpoint& called) noe
 
 int connect_it(int fd, const sockaddr* address, socklen_t length) noexcept {
   Called called;
-  if (!copy_called(address, length, called)) return libc().connect(fd, address, 0);
+  if (!copy_called(address, length, called)) return fail(address == nullptr ? EFAULT : EINVAL);
   if (called.family() == AF_UNIX && looks_names_up(called)) return fail(ENOENT);
   const SocketKind kind = called.is_internet() ? kind_of(fd) : SocketKind{};
   const bool direct = kind.carried == Carried::other || stays_here(called.endpoint);
   if (direct) return libc().connect(fd, called.generic(), called.length);
   const bool mixed = called.family() != kind.family;
   if (mixed && (kind.family == AF_INET || kind.carried == Carried::stream)) return fail(EAFNOSUPPORT);
-  if (called.length < (called.family() == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6))) return fail(EINVAL);
   switch (kind.carried) {
     case Carried::stream:
       return connect_stream(fd, kind, called.endpoint);

@@ -18,6 +18,8 @@ namespace {
 constexpr std::uint16_t name_port = 53;
 // Of the kernel's linux/in.h, which does not go with netinet/in.h.
 constexpr int bind_address_no_port = 24;
+// A sockaddr_in6 without its scope, as RFC 2133 had it, and the kernel takes it still.
+constexpr socklen_t short_v6_octets = 24;
 
 bool option(int fd, int level, int name, int& value) noexcept {
   socklen_t length = sizeof value;
@@ -106,7 +108,11 @@ bool copy_called(const sockaddr* address, socklen_t length, Called& called) noex
   if (address == nullptr || length < sizeof called.copy.ss_family || length > sizeof called.copy) return false;
   std::memcpy(&called.copy, address, length);
   called.length = length;
-  if (called.is_internet()) called.endpoint = sys::endpoint_of(&called.copy, length);
+  if (!called.is_internet()) return true;
+  if (length < (called.family() == AF_INET ? sizeof(sockaddr_in) : short_v6_octets)) return false;
+  // What is left out is nothing.
+  if (called.family() == AF_INET6) called.length = std::max<socklen_t>(length, sizeof(sockaddr_in6));
+  called.endpoint = sys::endpoint_of(&called.copy, called.length);
   return true;
 }
 

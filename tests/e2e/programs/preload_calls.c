@@ -87,6 +87,10 @@ static int refused_sockets(char** words) {
   far.sin_family = AF_UNSPEC;  /* which an IPv4 socket takes for its own */
   say("unsaid family", sendto(datagram, "x", 1, 0, (struct sockaddr*)&far, sizeof far));
   far.sin_family = AF_INET;
+  struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(9)};
+  inet_pton(AF_INET6, "2001:db8:60::2", &six.sin6_addr);
+  say("short address", sendto(socket(AF_INET6, SOCK_DGRAM, 0), "x", 1, 0, (struct sockaddr*)&six, 24));
+  say("shorter address", sendto(socket(AF_INET6, SOCK_DGRAM, 0), "x", 1, 0, (struct sockaddr*)&six, 23));
   far.sin_addr.s_addr = htonl(0xEF010101);
   return say("multicast", sendto(datagram, "x", 1, 0, (struct sockaddr*)&far, sizeof far));
 }
