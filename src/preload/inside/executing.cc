@@ -4,6 +4,7 @@
 // Tested by tests/e2e/preload_test.py.
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/auxv.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -41,7 +42,8 @@ void say(std::initializer_list<std::string_view> words) noexcept {
 int judge(const char* path) noexcept {
   const int before = errno;
   const Standing& own = standing();
-  if (own.reaches_nobody) return 0;  // whoever is executed has no more from us than we have
+  // With another user's rights nothing is known of any proxy; else something is amiss.
+  if (own.reaches_nobody) return ::getauxval(AT_SECURE) != 0 ? 0 : EACCES;
   if (::access(own.library_path(), R_OK) != 0) {
     say({"stile: cannot run ", path, ": ", own.library_path(), " is out of its reach\n"});
     return EACCES;
