@@ -32,3 +32,29 @@ function(stile_library)
   install(EXPORT stile FILE stileConfig.cmake NAMESPACE stile:: DESTINATION ${package})
   install(FILES ${PROJECT_BINARY_DIR}/stileConfigVersion.cmake DESTINATION ${package})
 endfunction()
+
+# libstile-preload.so, which takes the place of the C library's calls in any program, and so brings as little as can be:
+# what it needs of the rooms and of the C++ library is inside it. Beside the executable in the build tree; installed in a
+# folder of Stile's own, for nobody links to it.
+# stile_preload_library(SOURCES file... USES room...)
+function(stile_preload_library)
+  cmake_parse_arguments(library "" "" "SOURCES;USES" ${ARGN})
+  set(map ${PROJECT_SOURCE_DIR}/src/preload/inside/libstile-preload.map)
+  set(folder ${CMAKE_INSTALL_LIBDIR}/stile)
+  add_library(stile_inside MODULE ${library_SOURCES})
+  list(TRANSFORM library_USES PREPEND stile_)
+  target_link_libraries(stile_inside PRIVATE ${library_USES})
+  # These calls' own inline forms are not for who defines them; nothing is thrown between C frames.
+  target_compile_options(stile_inside PRIVATE -U_FORTIFY_SOURCE -fno-exceptions -fvisibility=default)
+  target_link_options(stile_inside PRIVATE -Wl,--version-script=${map} -Wl,--as-needed -Wl,-z,nodelete -static-libgcc
+                      -static-libstdc++)
+  if(NOT STILE_SANITIZE)
+    target_link_options(stile_inside PRIVATE -Wl,-z,defs)
+  endif()
+  file(RELATIVE_PATH executable /${folder} /${CMAKE_INSTALL_BINDIR}/stile)
+  file(RELATIVE_PATH found /${CMAKE_INSTALL_BINDIR} /${folder}/libstile-preload.so)
+  target_compile_definitions(stile_inside PRIVATE STILE_EXECUTABLE_FROM_LIBRARY="/${executable}")
+  target_compile_definitions(stile_cli PRIVATE STILE_PRELOAD_FROM_EXECUTABLE="/${found}")
+  set_target_properties(stile_inside PROPERTIES OUTPUT_NAME stile-preload LINK_DEPENDS ${map})
+  install(TARGETS stile_inside LIBRARY DESTINATION ${folder})
+endfunction()

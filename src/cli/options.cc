@@ -260,7 +260,16 @@ constexpr auto gateway_flags = joined(
              .help = "take TCP and names alone, by address translation, where the kernel has no tproxy"},
         every_via},
     std::array{config, workers, log, sandbox}, proxy_flags, help_only);
-constexpr auto run_flags = joined(std::array{every_via, tell_connections}, proxy_flags, help_only);
+constexpr auto run_flags = joined(
+    std::array{every_via,
+               Flag{.name = "--preload",
+                    .help = "carry it by libstile-preload.so, as is done where this system allows no private network"},
+               Flag{.name = "--lenient",
+                    .help = "with the library: run programs that it cannot be loaded into, with a warning; what "
+                            "they send goes past the proxy"},
+               tell_connections},
+    proxy_flags, help_only);
+constexpr auto carrier_flags = joined(std::array{any_via}, proxy_flags, help_only);
 constexpr auto test_flags = joined(
     std::array{
         Flag{.name = "--target",
@@ -434,9 +443,12 @@ constexpr Command command_rows[] = {
          "Runs COMMAND, unchanged, in a private network that has no way out but this process, which carries its "
          "connections, datagrams and pings through the proxy: programs that know no proxy, static ones, and all that "
          "they start. Names are looked up by the proxy. Whatever cannot be carried fails there and then; nothing "
-         "leaves in another way. Root is not needed. Variables that name a proxy are taken out of the environment, and "
+         "leaves in another way. Root is not needed. Where this system allows no private network, the programs' own "
+         "calls are carried instead, by a library that is loaded into them (libstile-preload.so); programs that it "
+         "cannot be loaded into are refused then. Variables that name a proxy are taken out of the environment, and "
          "NO_PROXY means nothing here. Exits as COMMAND does, with 128 and the number of a signal that ended it, 127 "
-         "where there is no such command, 126 where it cannot be executed, and 1 where there is no private network.",
+         "where there is no such command, 126 where it cannot be executed or is refused, and 1 where there is no way "
+         "to carry it.",
      .example = "stile run --via socks5h://127.0.0.1:1080 -- git clone https://git.example/project.git\n"
                 "STILE_VIA=socks5h+tls://alice:secret@proxy.example:1443 stile run ssh host.example",
      .flags = run_flags,
@@ -542,6 +554,13 @@ constexpr Command command_rows[] = {
      .example = "stile man | man -l -\nstile man serve > stile-serve.1",
      .flags = help_only,
      .operand = {.name = "COMMAND", .help = "the command to describe", .choices = page_choices}},
+    {.name = "preload-carrier",
+     .summary = "carry programs that have libstile-preload.so loaded",
+     .description = "What the library starts where it was loaded by hand: goes to the background, carries the programs "
+                    "that have the same keys in STILE_PRELOAD through the proxy, and ends when they have ended.",
+     .example = "stile preload-carrier --via socks5h://127.0.0.1:1080",
+     .flags = carrier_flags,
+     .hidden = true},
     {.name = "config-reference",
      .summary = "print docs/configuration.md",
      .description = "Prints the configuration reference, made from the table of keys.",

@@ -41,6 +41,7 @@ constexpr Entry entries[] = {
     {"test", run_survey},       {"gateway", run_gateway},
     {"bench", run_bench},       {"completions", run_completions},
     {"man", run_man},           {"config-reference", run_config_reference},
+    {"preload-carrier", run_preload_carrier},
 };
 
 }  // namespace

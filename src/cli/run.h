@@ -31,6 +31,7 @@ namespace stile::cli {
 [[nodiscard]] int run_survey(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_program(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_gateway(const Arguments& arguments, const Environment& environment);
+[[nodiscard]] int run_preload_carrier(const Arguments& arguments, const Environment& environment);
 [[nodiscard]] int run_bench(const Arguments& arguments, const Environment& environment);
 
 /// Serves as `load` says, and again as it says then where it names a file and a reload is asked for.

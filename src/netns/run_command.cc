@@ -115,12 +115,14 @@ RunRefusal refusal_of(const sys::PrivateNetworkRefusal& refused) {
     case Refused::user_namespace:
     case Refused::network_namespace:
     case Refused::identity:
+      refusal.is_system = true;
       refusal.why = "this system lets this user have none: " + refusal.why;
       refusal.cure =
           "allow user namespaces: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone, "
           "kernel.apparmor_restrict_unprivileged_userns; in a container, its seccomp profile";
       break;
     case Refused::rules:
+      refusal.is_system = true;
       refusal.why = "its packets cannot be diverted: " + refused.told;
       refusal.cure = "the kernel's modules nf_tables and nft_tproxy are needed";
       break;

@@ -26,6 +26,7 @@ struct RunRefusal {
   std::string what;  // "make a private network"
   std::string why;
   std::string cure;           // may be empty
+  bool is_system = false;     // this system lets this user have no private network
   bool is_command = false;    // the command itself could not be executed:
   bool is_not_found = false;  // there is none of that name
 };

@@ -21,10 +21,10 @@ class NameAnswers {
 
   /// The answer to a DNS message; empty: there is none.
   [[nodiscard]] std::vector<std::uint8_t> answer(ConstBytes message);
-
- private:
+  /// It is loopback.
   [[nodiscard]] bool is_own(const HostName& name) const;
 
+ private:
   StandInNames& names_;
   std::optional<HostName> own_name_;
 };

@@ -109,6 +109,14 @@ int own_process_id() noexcept {
   return ::getpid();
 }
 
+std::optional<std::string> own_executable() {
+  std::string path(PATH_MAX, '\0');
+  const auto octets = ::readlink("/proc/self/exe", path.data(), path.size());
+  if (octets <= 0 || static_cast<std::size_t>(octets) >= path.size()) return std::nullopt;
+  path.resize(static_cast<std::size_t>(octets));
+  return path;
+}
+
 Process::Process(Process&& other) noexcept : id_(std::exchange(other.id_, 0)), watch_(std::move(other.watch_)) {}
 
 Process& Process::operator=(Process&& other) noexcept {

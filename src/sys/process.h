@@ -22,6 +22,9 @@ namespace stile::sys {
 /// This process's number, by which a child that was forked knows that it is not its parent.
 [[nodiscard]] int own_process_id() noexcept;
 
+/// The file that this process executes, absolute; absent where the system does not tell.
+[[nodiscard]] std::optional<std::string> own_executable();
+
 /// How one ended: `signal` is 0 where it returned `code`.
 struct Ending {
   int code = 0;

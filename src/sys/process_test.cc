@@ -119,5 +119,11 @@ TEST(Process, WhatCannotBeExecutedEnds) {
   EXPECT_EQ(executed->process.await(long_enough).value_or(Ending{}).code, 127);
 }
 
+TEST(Process, KnowsItsOwnFile) {
+  const auto path = own_executable();
+  ASSERT_TRUE(path.has_value());
+  EXPECT_TRUE(path->starts_with("/") && path->ends_with("/sys_test")) << *path;
+}
+
 }  // namespace
 }  // namespace stile::sys

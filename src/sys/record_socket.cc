@@ -1,11 +1,14 @@
 #include "sys/record_socket.h"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include "base/limits.h"
@@ -19,6 +22,7 @@ union Right {
   cmsghdr header;  // aligns it
   std::array<char, CMSG_SPACE(sizeof(int))> octets;
 };
+constexpr int records_waiting_max = 128;
 
 }  // namespace
 
@@ -44,6 +48,21 @@ Result<UniqueFd> connect_records(const std::string& path) noexcept {
   return socket;
 }
 
+Result<UniqueFd> listen_records(std::string_view abstract_name) noexcept {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (abstract_name.size() >= sizeof address.sun_path) return std::unexpected(make_error(ENAMETOOLONG));
+  std::memcpy(address.sun_path + 1, abstract_name.data(), abstract_name.size());
+  UniqueFd socket{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+  if (!socket.is_open()) return std::unexpected(make_error(errno));
+  const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + abstract_name.size());
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), length) != 0 ||
+      ::listen(socket.get(), records_waiting_max) != 0) {
+    return std::unexpected(make_error(errno));
+  }
+  return socket;
+}
+
 Result<UniqueFd> accept_records(int listening) noexcept {
   UniqueFd socket{retry([&] { return ::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK); })};
   if (!socket.is_open()) return std::unexpected(make_error(errno));
@@ -55,6 +74,18 @@ std::optional<std::uint32_t> peer_user(int descriptor) noexcept {
   socklen_t length = sizeof credentials;
   if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) return std::nullopt;
   return credentials.uid;
+}
+
+Result<PeerProcess> peer_process(int descriptor) noexcept {
+  ucred credentials{};
+  socklen_t length = sizeof credentials;
+  if (::getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &credentials, &length) != 0) {
+    return std::unexpected(make_error(errno));
+  }
+  // The header of glibc 2.36 that declares its wrapper is not one for C++.
+  UniqueFd watch(static_cast<int>(::syscall(SYS_pidfd_open, credentials.pid, 0)));
+  if (!watch) return std::unexpected(make_error(errno));
+  return PeerProcess{.id = credentials.pid, .watch = std::move(watch)};
 }
 
 Result<void> send_record(int descriptor, ConstBytes record) noexcept {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/error.h"
@@ -23,10 +24,20 @@ struct RecordPair {
 
 /// To whoever listens at the path. would_block where more wait there than it has room for.
 [[nodiscard]] Result<UniqueFd> connect_records(const std::string& path) noexcept;
+/// Whoever knows the name may connect (unix(7), abstract names: of this network namespace, no file, free again as soon
+/// as it is closed). Fails as address_in_use where somebody has it.
+[[nodiscard]] Result<UniqueFd> listen_records(std::string_view abstract_name) noexcept;
 /// The next one who has connected; would_block where nobody waits.
 [[nodiscard]] Result<UniqueFd> accept_records(int listening) noexcept;
 /// Which user connected, as the kernel saw it then (SO_PEERCRED).
 [[nodiscard]] std::optional<std::uint32_t> peer_user(int descriptor) noexcept;
+
+/// The process that connected: its number, and a descriptor that is readable once it has ended.
+struct PeerProcess {
+  int id = 0;
+  UniqueFd watch;
+};
+[[nodiscard]] Result<PeerProcess> peer_process(int descriptor) noexcept;
 
 /// would_block where the other side does not read; reset where it is gone.
 [[nodiscard]] Result<void> send_record(int descriptor, ConstBytes record) noexcept;

@@ -1,12 +1,14 @@
 #include "sys/record_socket.h"
 
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -111,6 +113,31 @@ TEST(RecordSocket, TheEndOfTheOtherSideIsSeen) {
   std::array<std::uint8_t, 4> room{};
   EXPECT_EQ(receive_record(pair->here.get(), room).error().kind, ErrorKind::reset);
   EXPECT_EQ(send_record(pair->here.get(), room).error().kind, ErrorKind::reset);
+}
+
+TEST(RecordSocket, TwoMeetAtANameThatIsNoFile) {
+  const std::string name = "stile-test-" + std::to_string(::getpid());
+  auto listening = listen_records(name);
+  ASSERT_TRUE(listening);
+  EXPECT_EQ(listen_records(name).error().kind, ErrorKind::address_in_use);
+  EXPECT_EQ(listen_records(std::string(200, 'x')).error().os_code, ENAMETOOLONG);
+  EXPECT_EQ(accept_records(listening->get()).error().kind, ErrorKind::would_block);
+  const UniqueFd caller(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path + 1, name.data(), name.size());
+  ASSERT_EQ(::connect(caller.get(), reinterpret_cast<const sockaddr*>(&address),
+                      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size())),
+            0);
+  auto link = accept_records(listening->get());
+  ASSERT_TRUE(link);
+  auto peer = peer_process(link->get());
+  ASSERT_TRUE(peer);
+  EXPECT_EQ(peer->id, ::getpid());
+  pollfd watch{.fd = peer->watch.get(), .events = POLLIN, .revents = 0};
+  EXPECT_EQ(::poll(&watch, 1, 0), 0);  // it has not ended
+  listening->reset();
+  EXPECT_TRUE(listen_records(name));
 }
 
 }  // namespace

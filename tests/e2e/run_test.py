@@ -281,10 +281,12 @@ def test_a_background_process_loses_its_network(fenced: Fenced) -> None:
 # --- Where there can be none ---
 
 
-def test_without_user_namespaces_it_says_what_to_do() -> None:
+def test_without_user_namespaces_and_library_it_says_what_to_do(place: Path) -> None:
+    """With the library: preload_test.py."""
+    alone = shutil.copy(BINARY, place / "stile")
     inside = "echo 0 > /proc/sys/user/max_user_namespaces; exec \"$0\" run --via socks5h://127.0.0.1:1 true"
     done = subprocess.run(
-        ["unshare", "--user", "--map-root-user", "sh", "-c", inside, BINARY], capture_output=True, text=True, env=ENVIRONMENT
+        ["unshare", "--user", "--map-root-user", "sh", "-c", inside, alone], capture_output=True, text=True, env=ENVIRONMENT
     )
     if "unshare" in done.stderr:
         pytest.skip("this system lets nobody have a user namespace")
