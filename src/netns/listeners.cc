@@ -26,7 +26,8 @@ constexpr std::size_t ftp_clients_max = 64;
 constexpr auto word_wait = 10s;
 constexpr auto unused_wait = 60s;
 constexpr auto peer_wait = 24h;  // the proxy's own limit is shorter, mostly
-constexpr auto pause = 1s;       // behind a wait in which nobody came
+constexpr auto pause = 1s;       // behind a wait in which nobody came,
+constexpr auto long_pause = 5s;  // and behind a proxy that could not be asked
 // A peer may come before the program listens, or while no more fit there.
 constexpr auto join_pause = 100ms;
 constexpr int joins_max = 50;
@@ -121,18 +122,26 @@ class Listeners::Listener {
     if (reason == Reason::none) return arrived();
     if (reason != Reason::bind_timeout) report(reason);
     if (named_) return end();
+    wait(pause);
+  }
+  void wait(Duration before) {
     step_ = Step::pausing;
-    engine_.start_timer(timer_, engine_.now() + pause);
+    engine_.start_timer(timer_, engine_.now() + before);
   }
 
+  // A proxy that is gone comes back, for who listens already.
   void refused(Reason reason) {
-    report(reason);
+    const bool is_final = reason == Reason::upstream_denied || reason == Reason::upstream_command;
+    if (!failed_ || is_final) report(reason);
+    failed_ = true;
+    if (listens_ && !named_ && !is_final) return wait(long_pause);
     of_.refused(reason, named_);
     end();
   }
 
   void granted() {
     place_ = place();
+    failed_ = false;
     if (learns_) {
       of_.learnt(*heard_, target_, place_.address);
       return end();
@@ -297,6 +306,7 @@ class Listeners::Listener {
   const bool learns_;
   bool bound_ = false;  // in the program's place, which does not know it yet
   bool listens_ = false;
+  bool failed_ = false;  // and was told of
   bool ending_ = false;
 };
 

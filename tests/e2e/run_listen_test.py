@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from fenced import FAR, FAR_SIX, PROXY, RULES, Fenced, fence
+from fenced import FAR, FAR_SIX, PORT, PROXY, RULES, Fenced, fence
 from ftp_site import start_vsftpd
 from networks import Lab
 from processes import BINARY, Daemon, run, stile, wait_until
@@ -436,3 +436,17 @@ def test_who_has_come_and_is_not_taken_is_let_go(willing: Fenced, running) -> No
             assert peer.recv(1) == b""
         except ConnectionResetError:
             pass
+
+
+def test_a_proxy_that_comes_back(willing: Fenced, running, serve) -> None:
+    """Who listens is reached again."""
+    server = running(willing, PYTHON, "-c", SERVER, "0.0.0.0", 4711, 2)
+    assert server.line() == "4711"
+    call(willing, PROXY, 4711)
+    for _ in range(2):  # at once, the second time: it waits for a peer
+        willing.server.process.send_signal(signal.SIGTERM)
+    willing.server.process.wait(30)
+    wait_until("its end was noticed", lambda: "upstream.failed" in server.told)
+    serve(config=GRANTED, host=PROXY, port=PORT, namespace=willing.proxy)
+    call(willing, PROXY, 4711)
+    assert server.end() == 0
