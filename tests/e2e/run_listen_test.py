@@ -4,6 +4,7 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -96,7 +97,7 @@ def test_ftp(request, daemon: Callable[..., Daemon], tmp_path: Path, name: str, 
 
 def test_its_control_connection_knows_where_it_leaves(willing: Fenced, daemon, tmp_path: Path) -> None:
     start_vsftpd(daemon, tmp_path, False, (willing.far, FAR, 21))
-    done = willing.run(PYTHON, "-c", LIBRARY, "web.far.test", "active", 1)
+    done = willing.run(PYTHON, "-c", LIBRARY, "web.far.test", "active", 1, flags=("-v",))
     assert done.stdout.splitlines()[-1] == OUTSIDE
     assert (tmp_path / "ftp/incoming/from-active").read_bytes() == b"put"
 
@@ -104,7 +105,7 @@ def test_its_control_connection_knows_where_it_leaves(willing: Fenced, daemon, t
 def test_over_ipv6(willing: Fenced, daemon, tmp_path: Path) -> None:
     """EPRT, from the proxy's IPv6 address."""
     start_vsftpd(daemon, tmp_path, False, (willing.far, FAR_SIX, 21))
-    done = willing.run(PYTHON, "-c", LIBRARY, FAR_SIX, "active", 1)
+    done = willing.run(PYTHON, "-c", LIBRARY, FAR_SIX, "active", 1, flags=("-v",))
     assert done.stdout.splitlines()[0] == "5000000"
     assert done.stdout.splitlines()[-1] == OUTSIDE_SIX
     assert willing.leaked() == 0
@@ -244,21 +245,28 @@ def call(fenced: Fenced, host: str, port: int, text: bytes = b"text") -> tuple[s
         return own
 
 
-def kinds(tmp_path: Path, kind: str) -> list[object]:
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder that another user may use; pytest's own are closed to others."""
+    with tempfile.TemporaryDirectory(prefix="stile-run-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def command_of(kind: str, place: Path) -> list[object]:
     if kind == "python":
         return [PYTHON, "-c", SERVER]
-    (tmp_path / "forking.c").write_text(FORKING)
+    (place / "forking.c").write_text(FORKING)
     flags = ["-static"] if kind == "static" else []
-    subprocess.run(["gcc", *flags, "-o", tmp_path / "forking", tmp_path / "forking.c"], check=True)
-    (tmp_path / "forking").chmod(0o755)
-    return [tmp_path / "forking"]
+    subprocess.run(["gcc", *flags, "-o", place / "forking", place / "forking.c"], check=True)
+    return [place / "forking"]
 
 
 @pytest.mark.parametrize("wanted", [0, 4711])
 @pytest.mark.parametrize("kind", ["python", "static", "dynamic"])
-def test_a_forking_server(willing: Fenced, running, tmp_path: Path, kind: str, wanted: int) -> None:
+def test_a_forking_server(willing: Fenced, running, place: Path, kind: str, wanted: int) -> None:
     """Three peers, one after the other; each is seen as who it is, and what the program knows of itself is true."""
-    server = running(willing, *kinds(tmp_path, kind), "0.0.0.0", wanted, 3)
+    server = running(willing, *command_of(kind, place), "0.0.0.0", wanted, 3)
     port = int(server.line())
     assert port == wanted or wanted == 0
     for _ in range(3):
@@ -426,7 +434,7 @@ def test_one_within_another_listens_inside(willing: Fenced) -> None:
 
 
 def test_who_has_come_and_is_not_taken_is_let_go(willing: Fenced, running) -> None:
-    script = "import socket; s = socket.create_server(('0.0.0.0', 0)); print(s.getsockname()[1], flush=True); input()"
+    script = "import signal, socket; s = socket.create_server(('', 0)); print(s.getsockname()[1], flush=True); signal.pause()"
     server = running(willing, PYTHON, "-c", script)
     port = int(server.line())
     with willing.far.inside(), socket.create_connection((PROXY, port), timeout=20) as peer:
@@ -443,9 +451,13 @@ def test_a_proxy_that_comes_back(willing: Fenced, running, serve) -> None:
     server = running(willing, PYTHON, "-c", SERVER, "0.0.0.0", 4711, 2)
     assert server.line() == "4711"
     call(willing, PROXY, 4711)
-    for _ in range(2):  # at once, the second time: it waits for a peer
+
+    def ended() -> bool:
+        """At once, the second time: the first one lets it wait for a peer."""
         willing.server.process.send_signal(signal.SIGTERM)
-    willing.server.process.wait(30)
+        return willing.server.process.poll() is not None
+
+    wait_until("the proxy has ended", ended)
     wait_until("its end was noticed", lambda: "upstream.failed" in server.told)
     serve(config=GRANTED, host=PROXY, port=PORT, namespace=willing.proxy)
     call(willing, PROXY, 4711)
