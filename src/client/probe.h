@@ -26,6 +26,7 @@ namespace stile::client {
 /// Flags of PING and TRACEROUTE, in the request's RSV (protocol reference, section 9.2).
 inline constexpr std::uint8_t probe_no_names = wire::probe_without_names;
 inline constexpr std::uint8_t probe_verbose = wire::probe_verbose;
+inline constexpr std::uint8_t probe_each_hop_once = wire::probe_each_hop_once;
 
 struct ProbeOptions {
   bool trace = false;

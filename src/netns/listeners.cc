@@ -26,7 +26,8 @@ constexpr std::size_t ftp_clients_max = 64;
 constexpr auto word_wait = 10s;
 constexpr auto unused_wait = 60s;
 constexpr auto peer_wait = 24h;  // the proxy's own limit is shorter, mostly
-constexpr auto pause = 1s;       // behind a wait in which nobody came
+constexpr auto pause = 1s;       // behind a wait in which nobody came,
+constexpr auto long_pause = 5s;  // and behind a proxy that could not be asked
 // A peer may come before the program listens, or while no more fit there.
 constexpr auto join_pause = 100ms;
 constexpr int joins_max = 50;
@@ -58,7 +59,7 @@ class Listeners::Listener {
         named_(named),
         learns_(learns) {
     timer_.bind<&Listener::on_timer>(this);
-    near_.bind<&Listener::on_near>(this);
+    near_watch_.bind<&Listener::on_near>(this);
     quiet_.bind<&Listener::on_quiet>(this);
     wanted_ = learns || heard_->call.kind != Kind::bind ? local_ : *heard_->call.address;
     engine_.start_timer(timer_, engine_.now() + word_wait);
@@ -91,13 +92,20 @@ class Listeners::Listener {
     if (step_ == Step::standing) await();
   }
 
+  /// The program's socket is no more. Who was led there may have been taken just before.
+  void socket_ended() noexcept {
+    gone_ = true;
+    if (!near_watch_.is_open()) end();
+  }
+
   void end() noexcept {
     if (std::exchange(ending_, true)) return;
     if (heard_) of_.go_on(heard_->call);
     heard_.reset();
     engine_.cancel(timer_);
     if (way_ && way_->pending()) way_->cancel();
-    near_.abort(engine_);
+    if (near_watch_.is_open()) engine_.release(near_watch_);
+    near_.reset();
     far_.abort(engine_);
     release_when_quiet();
   }
@@ -121,18 +129,26 @@ class Listeners::Listener {
     if (reason == Reason::none) return arrived();
     if (reason != Reason::bind_timeout) report(reason);
     if (named_) return end();
+    wait(pause);
+  }
+  void wait(Duration before) {
     step_ = Step::pausing;
-    engine_.start_timer(timer_, engine_.now() + pause);
+    engine_.start_timer(timer_, engine_.now() + before);
   }
 
+  // A proxy that is gone comes back, for who listens already.
   void refused(Reason reason) {
-    report(reason);
+    const bool is_final = reason == Reason::upstream_denied || reason == Reason::upstream_command;
+    if (!failed_ || is_final) report(reason);
+    failed_ = true;
+    if (listens_ && !named_ && !is_final) return wait(long_pause);
     of_.refused(reason, named_);
     end();
   }
 
   void granted() {
     place_ = place();
+    failed_ = false;
     if (learns_) {
       of_.learnt(*heard_, target_, place_.address);
       return end();
@@ -208,22 +224,24 @@ class Listeners::Listener {
     auto fd = of_.ground_.network.open({Opening::Kind::arriving_stream, namable ? peer_ : nobody});
     if (!fd && namable) fd = of_.ground_.network.open({Opening::Kind::arriving_stream, nobody});
     if (!fd) return join_later();
-    engine_.take(near_.socket(), *std::move(fd), engine::EpollEngine::Role::stream);
-    if (!sys::connect_stream(near_.socket().handle(), to)) {
-      near_.abort(engine_);
-      return join_later();
-    }
-    near_.wait(engine_, engine::Interest::writable);
+    if (!sys::connect_stream(fd->get(), to)) return join_later();
+    near_ = *std::move(fd);
+    // Not a stream's wait, which may end too soon: a connection that is given up may be the one that is accepted.
+    engine_.adopt(near_watch_, near_.get());
+    engine_.wait(near_watch_, engine::Interest::writable);
   }
 
   void on_near(engine::Status) {
     if (ending_) return release_when_quiet();
-    if (!engine_.peer_endpoint(near_.socket())) {
-      near_.abort(engine_);
+    engine_.release(near_watch_);
+    protect::Line near;
+    engine_.take(near.socket(), std::move(near_), engine::EpollEngine::Role::stream);
+    if (!engine_.peer_endpoint(near.socket())) {
+      near.abort(engine_);
       return join_later();
     }
     const Target peer{peer_.address, peer_.port};
-    of_.ground_.worker.carry(near_, far_,
+    of_.ground_.worker.carry(near, far_,
                              {.listener = of_.entrance_,
                               .client = called(),
                               .command = wire::name(wire::Command::bind),
@@ -235,13 +253,13 @@ class Listeners::Listener {
   }
 
   void join_later() {
-    if (++joins_ > joins_max) return end();
+    if (gone_ || ++joins_ > joins_max) return end();
     engine_.start_timer(timer_, engine_.now() + join_pause);
   }
 
   // A server that was named has come, or will not. Others are welcome, at the same port as far as the proxy has it.
   void again() {
-    if (named_) return end();
+    if (named_ || gone_) return end();
     target_.port = place_.port;
     ask();
   }
@@ -269,7 +287,7 @@ class Listeners::Listener {
   }
 
   void release_when_quiet() noexcept {
-    if (timer_.pending() || near_.pending() || (way_ && way_->pending()) || quiet_.pending()) return;
+    if (timer_.pending() || near_watch_.pending() || (way_ && way_->pending()) || quiet_.pending()) return;
     engine_.post(quiet_);
   }
   void on_quiet(engine::Status) { of_.ended(*this); }
@@ -284,9 +302,10 @@ class Listeners::Listener {
   std::optional<route::Way> way_;
   engine::Timer timer_;
   engine::Operation quiet_;
-  protect::Line near_;  // to the program, and
-  protect::Line far_;   // to who came
-  Endpoint place_;      // where the proxy listens
+  sys::UniqueFd near_;  // to the program, until it is connected
+  engine::Socket near_watch_;
+  protect::Line far_;  // to who came
+  Endpoint place_;     // where the proxy listens
   Endpoint told_;
   Endpoint peer_;
   std::string route_;
@@ -297,6 +316,8 @@ class Listeners::Listener {
   const bool learns_;
   bool bound_ = false;  // in the program's place, which does not know it yet
   bool listens_ = false;
+  bool failed_ = false;  // and was told of
+  bool gone_ = false;    // the program's socket
   bool ending_ = false;
 };
 
@@ -463,7 +484,7 @@ void Listeners::on_ends(engine::Status status) {
   for (int i = 0; i < calls_per_turn; ++i) {
     const auto cookie = sys::next_socket_end(ends_.get());
     if (!cookie) break;
-    if (Listener* const listener = find(*cookie)) listener->end();
+    if (Listener* const listener = find(*cookie)) listener->socket_ended();
   }
   ground_.engine.wait(ends_watch_, engine::Interest::readable);
 }

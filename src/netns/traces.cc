@@ -21,6 +21,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t runs_max = 16;
 constexpr std::size_t questions_max = 256;
+constexpr auto failed_idle = 1s;
 constexpr auto idle = 15s;  // from the last question to the end: the way is found anew then
 
 wire::Undelivered undelivered_of(wire::TraceMark mark) {
@@ -47,7 +48,8 @@ class Traces::Run final : private client::ProbeShow {
   Run(Traces& of, const Host& target)
       : of_(of),
         target_(target),
-        probe_(of.engine_, of.resolver_, *of.proxy_, {.trace = true, .target = target, .flags = client::probe_no_names},
+        probe_(of.engine_, of.resolver_, *of.proxy_,
+               {.trace = true, .target = target, .flags = client::probe_no_names | client::probe_each_hop_once},
                *this) {
     probe_.bind<&Run::on_ended>(this);
     timer_.bind<&Run::on_timer>(this);
@@ -96,6 +98,9 @@ class Traces::Run final : private client::ProbeShow {
     if (ending_) return release_when_quiet();
     if (route::reason_of(probe_.connection(), 1) == Reason::upstream_command) of_.refused_ = true;
     if (!outcome_) outcome_ = wire::TraceOutcome::ended;
+    // The proxy may be back, or its rules others, before long.
+    if (hops_.empty()) kept_ = failed_idle;
+    ended_ = of_.engine_.now();
     settle();
   }
 
@@ -136,7 +141,7 @@ class Traces::Run final : private client::ProbeShow {
   }
 
   void arm() {
-    Instant next = used_ + idle;
+    Instant next = end_of_use();
     for (const Question& question : questions_) next = std::min(next, question.due.value_or(next));
     of_.engine_.start_timer(timer_, next);
   }
@@ -149,9 +154,11 @@ class Traces::Run final : private client::ProbeShow {
       of_.send(question.from, *question.answer);
       return true;
     });
-    if (now - used_ >= idle) return end();
+    if (now >= end_of_use()) return end();
     arm();
   }
+  // Nobody's questions prolong a failure.
+  [[nodiscard]] Instant end_of_use() const { return (hops_.empty() && outcome_ ? ended_ : used_) + kept_; }
 
   void release_when_quiet() noexcept {
     if (!timer_.pending() && !probe_.pending()) of_.ended(*this);
@@ -165,7 +172,9 @@ class Traces::Run final : private client::ProbeShow {
   std::optional<Address> address_;  // the target's, as the proxy has it
   std::vector<Hop> hops_;
   std::optional<wire::TraceOutcome> outcome_;
+  Duration kept_ = idle;
   Instant used_{};
+  Instant ended_{};
   bool ending_ = false;
 };
 

@@ -18,7 +18,7 @@ constexpr std::size_t receive_octets = 2048;
 
 bool has_unknown_flags(const session::SessionRequest& request) {
   const bool probes = request.command == wire::Command::ping || request.command == wire::Command::traceroute;
-  const int known = probes ? wire::probe_without_names | wire::probe_verbose : 0;
+  const int known = probes ? wire::probe_without_names | wire::probe_verbose | wire::probe_each_hop_once : 0;
   return (request.reserved & ~known) != 0;
 }
 

@@ -56,7 +56,8 @@ Reason Connection::open_probes(const Address& address, const Address& source) {
                        .source_shown = told_own(source),
                        .client = pace(),
                        .show_names = (asked.reserved & wire::probe_without_names) == 0,
-                       .show_codes = (asked.reserved & wire::probe_verbose) != 0};
+                       .show_codes = (asked.reserved & wire::probe_verbose) != 0,
+                       .each_hop_once = (asked.reserved & wire::probe_each_hop_once) != 0};
   ProbeClient& client = *this;
   if (asked.command == wire::Command::traceroute) {
     probes_ =

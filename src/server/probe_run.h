@@ -27,13 +27,14 @@
 namespace stile::server {
 
 struct ProbeRequest {
-  Host target;              // as it was asked for
-  Address address;          // what is probed: decided by policy
-  Address source;           // of this host, towards it
-  Address source_shown;     // what the reply said in its place
-  std::string client;       // whose pace this counts for; empty: nobody's
-  bool show_names = true;   // of routers
-  bool show_codes = false;  // ICMP types and codes
+  Host target;                 // as it was asked for
+  Address address;             // what is probed: decided by policy
+  Address source;              // of this host, towards it
+  Address source_shown;        // what the reply said in its place
+  std::string client;          // whose pace this counts for; empty: nobody's
+  bool show_names = true;      // of routers
+  bool show_codes = false;     // ICMP types and codes
+  bool each_hop_once = false;  // TRACEROUTE: one probe a hop
 };
 
 /// Whoever asked. Called on the engine's thread; no call may end the run.

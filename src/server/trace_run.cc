@@ -27,7 +27,7 @@ Instant TraceRun::advance() {
   const Instant now = engine().now();
   if (!hop_complete_) {
     const bool settled = probes_.empty() || probes_.back().answer || overdue_ <= now;
-    if (settled && probes_.size() == limits::trace_probes_per_hop) {
+    if (settled && probes_.size() == (request().each_hop_once ? 1 : limits::trace_probes_per_hop)) {
       hop_complete_ = true;
       overdue_ = now + limits::trace_name_wait;
     } else if (settled && next_ <= now) {

@@ -1,7 +1,7 @@
-// TRACEROUTE: three probes a hop, one after the other, each of which has limits::trace_probe_wait to be answered; a
-// line a hop, and the outcome (protocol reference, section 9.2). An answer that comes late still counts while its hop
-// lasts. The names of a hop's routers are looked up while its other probes are under way, and never waited for long.
-// One engine's thread. Tested in trace_run_test.cc on the simulation.
+// TRACEROUTE: three probes a hop, or one where that is asked for, one after the other, each of which has
+// limits::trace_probe_wait to be answered; a line a hop, and the outcome (protocol reference, section 9.2). An answer
+// that comes late still counts while its hop lasts. The names of a hop's routers are looked up while its other probes
+// are under way, and never waited for long. One engine's thread. Tested in trace_run_test.cc on the simulation.
 #pragma once
 
 #include <array>

@@ -36,6 +36,19 @@ TEST(TraceRun, WithoutNamesNobodyIsAsked) {
   EXPECT_EQ(rig.lines.at(3), " 3  192.0.2.10 (192.0.2.10)  0.100 ms [0/0]  0.100 ms [0/0]  0.100 ms [0/0]");
 }
 
+TEST(TraceRun, EachHopOnceWhereThatIsAskedFor) {
+  ProbeRig rig;
+  ProbeRequest request = rig.request();
+  request.show_names = false;
+  request.each_hop_once = true;
+  rig.engine.set_route(ProbeRig::near, SimBehaviour::silent());
+  ASSERT_TRUE(rig.trace(request));
+  (void)rig.engine.run_until_idle();
+  EXPECT_EQ(rig.lines, (Lines{first, " 1  *", " 2  198.51.100.2 (198.51.100.2)  0.100 ms",
+                              " 3  192.0.2.10 (192.0.2.10)  0.100 ms", "trace complete: reached"}));
+  EXPECT_EQ(rig.run->sent(), 3u);
+}
+
 TEST(TraceRun, ANameThatDoesNotComeIsNotWaitedForLong) {
   ProbeRig rig;
   rig.name(ProbeRig::near, "gw.example", std::nullopt);

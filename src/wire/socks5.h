@@ -47,6 +47,7 @@ enum class Command : std::uint8_t {
 /// What PING and TRACEROUTE are told in RSV (protocol reference, section 9.2).
 inline constexpr std::uint8_t probe_without_names = 0x01;  // addresses stand for the names of routers
 inline constexpr std::uint8_t probe_verbose = 0x02;        // ICMP types and codes are shown
+inline constexpr std::uint8_t probe_each_hop_once = 0x04;  // TRACEROUTE sends one probe a hop instead of three
 
 /// As records and the policy's reader call it: "connect", "bind", "udp-associate", …
 [[nodiscard]] std::string_view name(Command command) noexcept;

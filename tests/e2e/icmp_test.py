@@ -16,7 +16,7 @@ from road import Road
 from server import Server
 
 PING, TRACEROUTE = 0x80, 0x81
-NO_NAMES, VERBOSE = 1, 2
+NO_NAMES, VERBOSE, ONCE = 1, 2, 4
 MS = r"\d+\.\d{3} ms"
 
 
@@ -185,6 +185,13 @@ def test_traceroute_ipv6_without_names_and_verbose(shared_road: Road, serve) -> 
     routers = [hop(n, host, host, r" \[3/0\]") for n, host in enumerate(road.HOPS6[:3], 1)]
     check(lines[1:], [*routers, hop(4, road.TARGET6, road.TARGET6, r" \[129/0\]"), "trace complete: reached"])
     assert shared_road.names.asked[asked:] == []
+
+
+def test_traceroute_with_one_probe_a_hop(shared_road: Road, serve) -> None:
+    server = proxy_on(shared_road, serve)
+    lines = Run(shared_road, TRACEROUTE, road.TARGET, NO_NAMES | ONCE).rest()
+    check(lines[1:], [rf"{n:2}  {host} \({host}\)  {MS}" for n, host in enumerate(road.HOPS, 1)] + ["trace complete: reached"])
+    assert server.wait_for_record(event="session.end")["packets_up"] == 4
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,14 @@ import re
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from fenced import FAR, FAR_SIX, PROXY, RULES, Fenced, fence
+from fenced import FAR, FAR_SIX, PORT, PROXY, RULES, Fenced, fence
 from ftp_site import start_vsftpd
 from networks import Lab
 from processes import BINARY, Daemon, run, stile, wait_until
@@ -96,7 +97,7 @@ def test_ftp(request, daemon: Callable[..., Daemon], tmp_path: Path, name: str, 
 
 def test_its_control_connection_knows_where_it_leaves(willing: Fenced, daemon, tmp_path: Path) -> None:
     start_vsftpd(daemon, tmp_path, False, (willing.far, FAR, 21))
-    done = willing.run(PYTHON, "-c", LIBRARY, "web.far.test", "active", 1)
+    done = willing.run(PYTHON, "-c", LIBRARY, "web.far.test", "active", 1, flags=("-v",))
     assert done.stdout.splitlines()[-1] == OUTSIDE
     assert (tmp_path / "ftp/incoming/from-active").read_bytes() == b"put"
 
@@ -104,7 +105,7 @@ def test_its_control_connection_knows_where_it_leaves(willing: Fenced, daemon, t
 def test_over_ipv6(willing: Fenced, daemon, tmp_path: Path) -> None:
     """EPRT, from the proxy's IPv6 address."""
     start_vsftpd(daemon, tmp_path, False, (willing.far, FAR_SIX, 21))
-    done = willing.run(PYTHON, "-c", LIBRARY, FAR_SIX, "active", 1)
+    done = willing.run(PYTHON, "-c", LIBRARY, FAR_SIX, "active", 1, flags=("-v",))
     assert done.stdout.splitlines()[0] == "5000000"
     assert done.stdout.splitlines()[-1] == OUTSIDE_SIX
     assert willing.leaked() == 0
@@ -426,7 +427,7 @@ def test_one_within_another_listens_inside(willing: Fenced) -> None:
 
 
 def test_who_has_come_and_is_not_taken_is_let_go(willing: Fenced, running) -> None:
-    script = "import signal, socket; s = socket.create_server(('0.0.0.0', 0)); print(s.getsockname()[1], flush=True); signal.pause()"
+    script = "import signal, socket; s = socket.create_server(('', 0)); print(s.getsockname()[1], flush=True); signal.pause()"
     server = running(willing, PYTHON, "-c", script)
     port = int(server.line())
     with willing.far.inside(), socket.create_connection((PROXY, port), timeout=20) as peer:
@@ -436,3 +437,21 @@ def test_who_has_come_and_is_not_taken_is_let_go(willing: Fenced, running) -> No
             assert peer.recv(1) == b""
         except ConnectionResetError:
             pass
+
+
+def test_a_proxy_that_comes_back(willing: Fenced, running, serve) -> None:
+    """Who listens is reached again."""
+    server = running(willing, PYTHON, "-c", SERVER, "0.0.0.0", 4711, 2)
+    assert server.line() == "4711"
+    call(willing, PROXY, 4711)
+
+    def ended() -> bool:
+        """At once, the second time: the first one lets it wait for a peer."""
+        willing.server.process.send_signal(signal.SIGTERM)
+        return willing.server.process.poll() is not None
+
+    wait_until("the proxy has ended", ended)
+    wait_until("its end was noticed", lambda: "upstream.failed" in server.told)
+    serve(config=GRANTED, host=PROXY, port=PORT, namespace=willing.proxy)
+    call(willing, PROXY, 4711)
+    assert server.end() == 0
