@@ -134,8 +134,8 @@ int Server::run(const Attend& attend) {
   if (attend != nullptr && (attendant = attend(*this)) == nullptr) return 1;
   if (!enclose() || !keep_records() || !recruit()) return 1;
   listen();
-  banner();
   want_tickets();
+  banner();
   if (attendant != nullptr) attendant->begin();
   work();
   manager_->ready(serving());
