@@ -155,6 +155,13 @@ void ask_protocols(Case& about) {
 
 namespace {
 
+/// Where the last proxy is; unspecified where its address is known to the one before it alone.
+Address own_address(const Case& about) {
+  const Address* const named = about.ground.proxy().url.server.address();
+  if (about.ground.hops.size() == 1) return about.proxy->address;
+  return named != nullptr ? *named : Address();
+}
+
 /// Somebody comes to where the proxy listens, and is led here.
 void visit(Case& about, route::Chain& chain, const Endpoint& place, std::string& detail, Answer& answer) {
   Stopper stopper(about.ground.engine);
@@ -209,8 +216,8 @@ void ask_bind(Case& about) {
       answer = Answer::no;
       detail = "it does not say where it listens: " + field_text(chain.bound());
     } else {
-      const bool own = at->address()->is_unspecified();
-      visit(about, chain, {own ? about.proxy->address : *at->address(), at->port}, detail, answer);
+      const Address place = at->address()->is_unspecified() ? own_address(about) : *at->address();
+      visit(about, chain, {place, at->port}, detail, answer);
     }
   }
   about.report.add("commands", "BIND", answer, std::move(detail));
