@@ -1,6 +1,5 @@
 #include "server/dns_answers.h"
 
-#include <algorithm>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -146,7 +145,9 @@ void DnsAnswers::ask(ConstBytes message, const Address& client, const Address& c
 }
 
 void DnsAnswers::forget(NameAsker& asker) noexcept {
-  std::ranges::any_of(questions_, [&](const auto& question) { return question->forget(asker); });
+  for (const auto& question : questions_) {
+    if (question->forget(asker)) return;
+  }
 }
 
 void DnsAnswers::ended(const Question& question) noexcept {
