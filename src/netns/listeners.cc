@@ -71,12 +71,12 @@ class Listeners::Listener {
   }
   [[nodiscard]] bool is_used() const noexcept { return listens_ || learns_; }
 
-  /// A call that was ended by a signal is made again.
+  /// A call that was ended by a signal is made again; or it is another thread's.
   void called_again(Heard heard) {
     if (bound_) {
       if (!sys::answer_success(of_.calls_.get(), heard.call)) return;
       bound_ = false;
-    } else if (heard_) {
+    } else if (heard_ && heard_->call.thread == heard.call.thread) {
       heard_ = std::move(heard);
     } else {
       of_.go_on(heard.call);

@@ -58,7 +58,7 @@ enum Socket : std::size_t {
 };
 
 // The steps of preparing the command.
-enum Step : int { enter_network, see_files };
+enum Step : int { enter_network, see_files, hand_over_calls };
 
 constexpr const char* nsswitch_path = "/etc/nsswitch.conf";
 
@@ -147,6 +147,7 @@ RunRefusal refusal_of(const sys::CommandRefusal& refused, const std::string& com
             .is_command = true,
             .is_not_found = refused.error.kind == ErrorKind::not_found};
   }
+  if (refused.step == hand_over_calls) return {.what = "hear the command's calls", .why = why, .cure = {}};
   if (refused.step == enter_network) return {.what = "enter the private network", .why = why, .cure = {}};
   return {.what = "give the command its own resolv.conf", .why = why, .cure = "mounts must be allowed here"};
 }
@@ -364,7 +365,10 @@ std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
       sys::ForegroundCommand::fork(plan.words, plan.environment, [&]() -> std::optional<sys::ForegroundCommand::Fault> {
         if (auto entered = network->enter(); !entered) return {{enter_network, entered.error()}};
         if (auto seen = sys::see_private_files(files, asking_folders()); !seen) return {{see_files, seen.error()}};
-        (void)sys::send_descriptor(calls->there.get(), sys::hear_socket_calls());
+        // Without anybody who hears them, calls would fail.
+        if (auto sent = sys::send_descriptor(calls->there.get(), sys::hear_socket_calls()); !sent) {
+          return {{hand_over_calls, sent.error()}};
+        }
         return std::nullopt;
       });
   if (!command) return std::unexpected(cannot_start(command.error()));
@@ -383,6 +387,7 @@ std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
   // What it connects to before there is a server waits for it.
   if (const auto refused = command->start()) return std::unexpected(refusal_of(*refused, plan.words.front()));
   auto heard = sys::receive_descriptor(calls->here.get());
+  if (!heard && heard.error().kind == ErrorKind::no_descriptors) return std::unexpected(cannot_start(heard.error()));
   if (!heard)
     tell(plan.tells, "programs listen inside only: this system does not let their calls be heard: " +
                          std::string(sys::describe(heard.error())));

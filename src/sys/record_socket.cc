@@ -136,6 +136,7 @@ Result<UniqueFd> receive_descriptor(int descriptor) noexcept {
     std::memcpy(&fd, CMSG_DATA(header), sizeof fd);
     handed.reset(fd);
   }
+  if ((message.msg_flags & MSG_CTRUNC) != 0) return std::unexpected(make_error(EMFILE));
   const bool whole = received == static_cast<ssize_t>(sizeof os_code) && (message.msg_flags & MSG_TRUNC) == 0;
   if (!whole || handed.is_open() != (os_code == 0)) return std::unexpected(Error{ErrorKind::invalid, EINVAL});
   if (os_code != 0) return std::unexpected(make_error(os_code));

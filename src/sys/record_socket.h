@@ -44,8 +44,8 @@ struct PeerProcess {
 
 /// A record of its own: a descriptor (SCM_RIGHTS, unix(7)), which stays open here as well, or why there is none.
 [[nodiscard]] Result<void> send_descriptor(int descriptor, const Result<UniqueFd>& what) noexcept;
-/// What was sent so. would_block where no record waits; reset where the other side is gone; invalid where the record is
-/// another.
+/// What was sent so. would_block where no record waits; reset where the other side is gone; no_descriptors where it is
+/// lost for want of one; invalid where the record is another.
 [[nodiscard]] Result<UniqueFd> receive_descriptor(int descriptor) noexcept;
 
 /// How many octets the next record has, which are in `buffer`. would_block where none waits; reset where the other side

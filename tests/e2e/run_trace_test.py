@@ -36,12 +36,18 @@ def run(place: Road, *command: object, user: str = "nobody", scheme: str = "sock
     return processes.run(*words, *command, environment={"PATH": "/usr/bin:/bin:/usr/sbin"}, **options)
 
 
-def hops(shown: str) -> list[str]:
-    """Of each hop that traceroute shows, who answered and the marks behind the times."""
+def hops(shown: str, lossy: bool = False) -> list[str]:
+    """Of each hop that traceroute shows, who answered and the marks behind the times.
+
+    Of echoes by datagram sockets, which is what -I has without root, traceroute misses some answers that come at once, in any
+    network (`lossy`): one of three counts."""
     found = []
     for line in shown.splitlines()[1:]:
         words = line.split()
-        found.append(" ".join(word for word in words[1:] if word != "ms" and not re.fullmatch(r"\d+\.\d+", word)))
+        shown_here = [word for word in words[1:] if word != "ms" and not re.fullmatch(r"\d+\.\d+", word)]
+        if lossy and set(shown_here) != {"*"}:
+            shown_here = [word for word in shown_here if word != "*"]
+        found.append(" ".join(shown_here))
     return found
 
 
@@ -51,7 +57,7 @@ def test_traceroute(shared_road: Road, serve, way: list[str], user: str) -> None
     server = proxy_on(shared_road, serve)
     done = run(shared_road, "traceroute", "-n", "-w", 20, *way, road.TARGET, user=user)
     assert done.returncode == 0
-    assert hops(done.stdout) == road.HOPS
+    assert hops(done.stdout, lossy=way == ["-I"]) == road.HOPS
     record = server.wait_for_record(command="traceroute", event="session.end")
     assert record["target"] == f"{road.TARGET}:0"
 
@@ -61,7 +67,7 @@ def test_traceroute(shared_road: Road, serve, way: list[str], user: str) -> None
 def test_over_ipv6(shared_road: Road, serve, way: list[str], user: str) -> None:
     proxy_on(shared_road, serve)
     done = run(shared_road, "traceroute", "-6", "-n", "-w", 20, *way, road.TARGET6, user=user)
-    assert hops(done.stdout) == road.HOPS6
+    assert hops(done.stdout, lossy=way == ["-I"]) == road.HOPS6
 
 
 def test_by_name(shared_road: Road, serve) -> None:
