@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "route/told_place.h"
 
 namespace stile::client {
 namespace {
@@ -31,13 +32,6 @@ Failure protocol_failure(const route::Hop& hop, std::size_t position, std::strin
           .protocol = STILE_PROTOCOL_SOCKS5,
           .hop = static_cast<int>(position),
           .text = hop.url.to_string() + ": " + std::string(why)};
-}
-
-/// An address that a proxy gave as "my own" is that by which it was reached.
-std::optional<Endpoint> endpoint_of(const wire::AddressField& field, const Address& own) {
-  const auto target = field.target();
-  if (!target || target->address() == nullptr) return std::nullopt;
-  return Endpoint{.address = target->address()->is_unspecified() ? own : *target->address(), .port = target->port};
 }
 
 }  // namespace
@@ -93,11 +87,7 @@ void Listening::await_peer() {
 
 void Listening::on_changed(engine::Status) {
   if (listens()) {
-    // Of several proxies the last one's address is known where its URL says it.
-    const auto hops = ground_.plan.hops();
-    const Address* const named = hops.back()->url.server.address();
-    const Address own = hops.size() == 1 ? chain_.peer().address : named != nullptr ? *named : Address();
-    place_ = endpoint_of(chain_.bound(), own);
+    place_ = route::told_place(chain_.bound(), route::own_address(ground_.plan.hops(), chain_.peer().address));
   }
   if (waiter_ != nullptr) waiter_->listening_changed();
 }
@@ -108,7 +98,7 @@ void Listening::take(protect::Line& into) noexcept {
 }
 
 std::optional<Endpoint> Listening::peer() const {
-  return endpoint_of(chain_.bound(), Address());
+  return route::told_place(chain_.bound(), Address());
 }
 
 ListenOperation::ListenOperation(const Ground& ground, const Target& from)

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "client/direct.h"
+#include "route/told_place.h"
 #include "wire/proxy_command.h"
 
 namespace stile::forward {
@@ -110,16 +111,13 @@ class Reverses::Door {
     if (chain_->awaits_peer()) return listens();
     protect::Line line;
     chain_->take(line);
-    of_.visits_.push_back(std::make_unique<Visit>(of_, line, endpoint_of(chain_->bound(), Address()), place_, target_));
+    of_.visits_.push_back(
+        std::make_unique<Visit>(of_, line, route::told_place(chain_->bound(), Address()), place_, target_));
     ask();
   }
 
   void listens() {
-    // An address that a proxy gives as "my own" is that by which it is reached.
-    const auto& hops = of_.ground_.hops;
-    const Address* const named = hops.back()->url.server.address();
-    const Address own = hops.size() == 1 ? chain_->peer().address : named != nullptr ? *named : Address();
-    const auto at = endpoint_of(chain_->bound(), own);
+    const auto at = route::told_place(chain_->bound(), route::own_address(of_.ground_.hops, chain_->peer().address));
     if (!at) return failed();
     place_ = at->to_string();
     port_ = at->port;
@@ -145,12 +143,6 @@ class Reverses::Door {
 
   void on_pause(engine::Status status) {
     if (status == engine::Status::done && !of_.stopping_) ask();
-  }
-
-  [[nodiscard]] static std::optional<Endpoint> endpoint_of(const wire::AddressField& field, const Address& own) {
-    const auto target = field.target();
-    if (!target || target->address() == nullptr) return std::nullopt;
-    return Endpoint{target->address()->is_unspecified() ? own : *target->address(), target->port};
   }
 
   Reverses& of_;

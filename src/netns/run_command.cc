@@ -171,18 +171,6 @@ void tell(bool wanted, const std::string& what) {
   if (wanted) std::fputs(("stile: " + what + "\n").c_str(), stderr);
 }
 
-/// Tells of each connection on standard error.
-class Teller final : public server::Reporter {
- public:
-  explicit Teller(observe::RecordSink& sink) noexcept : sink_(sink) {}
-  void report(const observe::Record& record) noexcept override { sink_.write(record); }
-  bool account(observe::AccountingKind, const observe::Record&) noexcept override { return true; }
-  [[nodiscard]] bool refuses() const noexcept override { return false; }
-
- private:
-  observe::RecordSink& sink_;
-};
-
 class Called final : public server::CalledHosts {
  public:
   explicit Called(resolve::StandInNames& names) noexcept : names_(names) {}
@@ -379,7 +367,7 @@ std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
   auto sink = observe::RecordSink::create(sys::standard_error,
                                           plan.tells ? observe::RecordFormat::text : observe::RecordFormat::none);
   if (!sink) return std::unexpected(cannot_start(sink.error()));
-  Teller teller(**sink);
+  server::Teller teller(**sink);
   auto engine = engine::EpollEngine::create();
   if (!engine) return std::unexpected(cannot_start(engine.error()));
   auto dns = resolve::CaresResolver::create(**engine, {});

@@ -12,6 +12,7 @@
 #include "observe/record_sink.h"
 #include "preload/carrier.h"
 #include "resolve/cares_resolver.h"
+#include "server/through_upstreams.h"
 #include "server/worker.h"
 #include "sys/background.h"
 #include "sys/errno_table.h"
@@ -33,18 +34,6 @@ RunRefusal cannot_carry(const Error& error) {
 RunRefusal cannot_start(const Error& error) {
   return {.what = "start", .why = std::string(sys::describe(error)), .cure = "raise the process's limits"};
 }
-
-/// Tells of each connection on standard error.
-class Teller final : public server::Reporter {
- public:
-  explicit Teller(observe::RecordSink& sink) noexcept : sink_(sink) {}
-  void report(const observe::Record& record) noexcept override { sink_.write(record); }
-  bool account(observe::AccountingKind, const observe::Record&) noexcept override { return true; }
-  [[nodiscard]] bool refuses() const noexcept override { return false; }
-
- private:
-  observe::RecordSink& sink_;
-};
 
 std::string_view value_of(const std::vector<std::string>& environment, std::string_view prefix) {
   for (const std::string_view entry : environment) {
@@ -170,7 +159,7 @@ std::expected<int, RunRefusal> run_command(const RunPlan& plan) {
   auto sink = observe::RecordSink::create(sys::standard_error,
                                           plan.tells ? observe::RecordFormat::text : observe::RecordFormat::none);
   if (!sink) return std::unexpected(cannot_start(sink.error()));
-  Teller teller(**sink);
+  server::Teller teller(**sink);
   auto engine = engine::EpollEngine::create();
   if (!engine) return std::unexpected(cannot_start(engine.error()));
   auto dns = resolve::CaresResolver::create(**engine, {});

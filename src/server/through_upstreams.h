@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "observe/record_sink.h"
 #include "route/upstreams.h"
 #include "server/worker.h"
 
@@ -19,5 +20,18 @@ namespace stile::server {
 /// What an inside address means is for the proxy to say. `first`: rules that come before, whole lines.
 [[nodiscard]] std::shared_ptr<Common> common_through(const route::UpstreamPlans& upstreams,
                                                      std::string_view first = {});
+
+/// Tells people of each connection, as records of it are written.
+class Teller final : public Reporter {
+ public:
+  /// `sink` outlives it.
+  explicit Teller(observe::RecordSink& sink) noexcept : sink_(sink) {}
+  void report(const observe::Record& record) noexcept override { sink_.write(record); }
+  bool account(observe::AccountingKind, const observe::Record&) noexcept override { return true; }
+  [[nodiscard]] bool refuses() const noexcept override { return false; }
+
+ private:
+  observe::RecordSink& sink_;
+};
 
 }  // namespace stile::server

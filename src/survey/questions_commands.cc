@@ -6,6 +6,7 @@
 #include "base/loopback.h"
 #include "client/direct.h"
 #include "client/probe.h"
+#include "route/told_place.h"
 #include "survey/questions.h"
 #include "sys/wait_any.h"
 #include "wire/proxy_command.h"
@@ -155,13 +156,6 @@ void ask_protocols(Case& about) {
 
 namespace {
 
-/// Where the last proxy is; unspecified where its address is known to the one before it alone.
-Address own_address(const Case& about) {
-  const Address* const named = about.ground.proxy().url.server.address();
-  if (about.ground.hops.size() == 1) return about.proxy->address;
-  return named != nullptr ? *named : Address();
-}
-
 /// Somebody comes to where the proxy listens, and is led here.
 void visit(Case& about, route::Chain& chain, const Endpoint& place, std::string& detail, Answer& answer) {
   Stopper stopper(about.ground.engine);
@@ -210,14 +204,12 @@ void ask_bind(Case& about) {
     answer = Answer::no;
     detail = route::explain(chain.trouble()).why;
   } else {
-    const auto at = chain.bound().target();
-    const bool readable = at && at->address() != nullptr && at->port != 0;
-    if (!readable) {
+    const auto place = route::told_place(chain.bound(), route::own_address(about.ground.hops, about.proxy->address));
+    if (!place || place->port == 0) {
       answer = Answer::no;
       detail = "it does not say where it listens: " + field_text(chain.bound());
     } else {
-      const Address place = at->address()->is_unspecified() ? own_address(about) : *at->address();
-      visit(about, chain, {place, at->port}, detail, answer);
+      visit(about, chain, *place, detail, answer);
     }
   }
   about.report.add("commands", "BIND", answer, std::move(detail));
