@@ -27,6 +27,18 @@ std::expected<Target, std::string> parse_target(const Arguments& arguments) {
   return Target{.host = *host, .port = *port};
 }
 
+/// Which way is taken, and whose word that is.
+std::string decision(const ProxyChoice& choice, const Target& target) {
+  const std::string proxy = fmt::format("{} ({})", choice.proxy.url.to_string(), choice.where);
+  if (const std::string* const entry = choice.no_proxy.entry_for(target)) {
+    return fmt::format("stile: {} without {}: {} names it by {}", target.to_string(), proxy, choice.no_proxy_where,
+                       policy::quoted(*entry));
+  }
+  const std::string unnamed =
+      choice.no_proxy_where.empty() ? "" : fmt::format(": {} does not name it", choice.no_proxy_where);
+  return fmt::format("stile: {} through {}{}", target.to_string(), proxy, unnamed);
+}
+
 }  // namespace
 
 int run_connect(const Arguments& arguments, const Environment& environment) {
@@ -35,6 +47,7 @@ int run_connect(const Arguments& arguments, const Environment& environment) {
   const auto choice = choose_proxy(arguments, environment);
   if (!choice) return complain(choice.error(), exit_usage);
   if (!choice->warning.empty()) fmt::print(stderr, "{}\n", choice->warning);
+  if (arguments.has("--verbose")) fmt::print(stderr, "{}\n", decision(*choice, *target));
   const bool directly = choice->no_proxy.covers(*target);
   const client::ConnectResult result = client::run_connect(directly ? nullptr : &choice->proxy, *target);
   const session::Advice& trouble = result.trouble;

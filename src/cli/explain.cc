@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/identity.h"
+#include "base/loopback.h"
 #include "base/number.h"
 #include "cli/lookup.h"
 #include "cli/run.h"
-#include "base/loopback.h"
 #include "policy/explain.h"
 #include "policy/match.h"
 #include "policy/option_values.h"

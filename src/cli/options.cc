@@ -218,7 +218,11 @@ constexpr auto bench_flags = joined(
             .name = "--window", .value = "N", .help = "udp: datagrams under way, an association", .default_text = "32"},
         Flag{.name = "--offload", .help = "udp: let the kernel segment and join datagrams, as QUIC's peers do"}, json},
     proxy_flags, help_only);
-constexpr auto connect_flags = joined(std::array{any_via}, proxy_flags, help_only);
+constexpr auto connect_flags =
+    joined(std::array{any_via, Flag{.name = "--verbose",
+                                    .help = "say on standard error which way is taken, and by whose word",
+                                    .short_name = "-v"}},
+           proxy_flags, help_only);
 constexpr Flag every_via{.name = "--via",
                          .value = "URL",
                          .environment = "STILE_VIA",
@@ -386,8 +390,9 @@ constexpr Command command_rows[] = {
      .description =
          "Asks the proxy for a connection to HOST and PORT, then carries standard input there and what comes from "
          "there to standard output, as nc does: the ProxyCommand of ssh. The end of either direction is passed on and "
-         "leaves the other one open. Nothing else is printed but why it failed, on standard error. NO_PROXY means "
-         "nothing here. Exits with 0 when both directions ended in order, and 1 where there was no connection, it was "
+         "leaves the other one open. Nothing else is printed but why it failed, on standard error. Where the "
+         "environment names the proxy, what NO_PROXY names is connected to without one. Exits with 0 when both "
+         "directions ended in order, and 1 where there was no connection, it was "
          "reset, or an interrupt ended it.",
      .example = "stile connect --via https://proxy.example --ca ca.pem www.example.com 80 < request\n"
                 "ssh -o ProxyCommand='stile connect --via socks5h://127.0.0.1:1080 %h %p' host.example",

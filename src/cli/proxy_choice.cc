@@ -35,12 +35,14 @@ std::optional<Given> given_url(const Arguments& arguments, const Environment& en
   return std::nullopt;
 }
 
-wire::NoProxy no_proxy_of(const Environment& environment) {
+void add_no_proxy(ProxyChoice& choice, const Environment& environment) {
   for (const std::string_view variable : client::no_proxy_variables) {
     const auto value = environment(variable);
-    if (value && !value->empty()) return wire::NoProxy::parse(*value);
+    if (!value || value->empty()) continue;
+    choice.no_proxy = wire::NoProxy::parse(*value);
+    choice.no_proxy_where = variable;
+    return;
   }
-  return {};
 }
 
 std::unexpected<std::string> unusable(std::string_view what, std::string_view why, std::string_view cure) {
@@ -131,7 +133,8 @@ std::expected<ProxyChoice, std::string> choose_proxy(const Arguments& arguments,
                                        error.why, error.cure));
   }
   ProxyChoice choice;
-  if (given->where != "--via") choice.no_proxy = no_proxy_of(environment);
+  choice.where = given->where;
+  if (given->where != "--via") add_no_proxy(choice, environment);
   if (given->where == "--via" && url->password) {
     choice.warning =
         "stile: warning: a password on the command line shows in the list of processes (put the URL into STILE_VIA, or "

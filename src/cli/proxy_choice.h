@@ -21,8 +21,10 @@ namespace stile::cli {
 
 struct ProxyChoice {
   route::Hop proxy;
-  wire::NoProxy no_proxy;  // what the environment says to reach without it; nothing where --via names it
-  std::string warning;     // for standard error; may be empty
+  std::string where;           // what named it: "--via", or a variable
+  wire::NoProxy no_proxy;      // what the environment says to reach without it; nothing where --via names it
+  std::string no_proxy_where;  // the variable that says so; may be empty
+  std::string warning;         // for standard error; may be empty
 };
 
 /// The error is a whole message without its newline: "stile: cannot …: … (…)".

@@ -21,27 +21,12 @@ Failure too_long() {
   return {.code = STILE_ERROR_TOO_LONG, .system_error = EMSGSIZE, .text = "the datagram is too long"};
 }
 
-/// Who a relay says that a datagram came from: what is left behind that.
-std::optional<wire::UdpHeader> strip(ConstBytes& datagram) {
-  const auto header = wire::decode_udp_header(datagram);
-  const auto* const parsed = std::get_if<wire::Parsed<wire::UdpHeader>>(&header);
-  if (parsed == nullptr || !parsed->value.fragment.stands_alone()) return std::nullopt;
-  datagram = datagram.subspan(parsed->consumed);
-  return parsed->value;
-}
-
-/// A relay that is called by a name answers from some address, which nobody here knows.
-bool is_from(const wire::UdpHeader& header, const Target& relay) noexcept {
-  const auto target = header.address.target();
-  return target && target->port == relay.port && (relay.address() == nullptr || target->host == relay.host);
-}
-
 }  // namespace
 
-Datagrams::Datagrams(sys::DatagramLink link, std::vector<Target> further,
+Datagrams::Datagrams(sys::DatagramLink link, std::span<const Target> further,
                      std::unique_ptr<protect::GssStream> protection)
     : link_(std::move(link)),
-      further_(std::move(further)),
+      headers_(further),
       protection_(std::move(protection)),
       process_(sys::own_process_id()),
       buffer_(datagram_octets_max) {}
@@ -54,7 +39,7 @@ Failure Datagrams::send(ConstBytes datagram, const Target& to) {
   if (link_.ended()) return ended();
   plain_.clear();
   const auto append = [this](ConstBytes octets) { plain_.insert(plain_.end(), octets.begin(), octets.end()); };
-  for (const Target& relay : further_) append(wire::encode_udp_header(relay).octets());
+  append(headers_.outer());
   append(wire::encode_udp_header(to).octets());
   if (plain_.size() + datagram.size() > datagram_octets_max) return too_long();
   append(datagram);
@@ -97,16 +82,12 @@ std::optional<Datagrams::Received> Datagrams::take(ConstBytes datagram, MutableB
     if (!protection_->unwrap_datagram(datagram, plain_)) return std::nullopt;
     datagram = plain_;
   }
-  for (const Target& relay : further_) {
-    const auto carried = strip(datagram);
-    if (!carried || !is_from(*carried, relay)) return std::nullopt;
-  }
-  const auto header = strip(datagram);
-  if (!header) return std::nullopt;
+  const auto answer = headers_.peel(datagram);
+  if (!answer) return std::nullopt;
+  datagram = datagram.subspan(answer->consumed);
   Received received{.octets = std::min(datagram.size(), into.size()), .from = {}};
   std::ranges::copy(datagram.first(received.octets), into.begin());
-  const auto from = header->address.target();
-  if (from && from->address() != nullptr) received.from = Endpoint{*from->address(), from->port};
+  if (const Address* const address = answer->from.address()) received.from = Endpoint{*address, answer->from.port};
   return received;
 }
 

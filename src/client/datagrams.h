@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "base/address.h"
@@ -17,6 +18,7 @@
 #include "client/failure.h"
 #include "protect/gss_stream.h"
 #include "sys/datagram_link.h"
+#include "wire/nested_headers.h"
 
 namespace stile::client {
 
@@ -24,7 +26,7 @@ class Datagrams {
  public:
   /// `link` leads to the relay of the nearest proxy; `further`: where the relays of those behind it are, the nearest of
   /// them first. `protection` of the nearest, absent: none.
-  Datagrams(sys::DatagramLink link, std::vector<Target> further, std::unique_ptr<protect::GssStream> protection);
+  Datagrams(sys::DatagramLink link, std::span<const Target> further, std::unique_ptr<protect::GssStream> protection);
 
   [[nodiscard]] int descriptor() const noexcept { return link_.descriptor(); }
   [[nodiscard]] int socket() const noexcept { return link_.socket(); }
@@ -45,7 +47,7 @@ class Datagrams {
   [[nodiscard]] std::optional<Received> take(ConstBytes datagram, MutableBytes into);
 
   sys::DatagramLink link_;
-  std::vector<Target> further_;
+  wire::NestedHeaders headers_;
   std::unique_ptr<protect::GssStream> protection_;
   const int process_;
   std::vector<std::uint8_t> buffer_;

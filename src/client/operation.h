@@ -1,6 +1,6 @@
 // What a client was asked for, from its start to what came of it: a connection, a BIND, an association, a lookup, a
 // ping. Each drives what route/ and probe.h have for it on the client's engine, within a time limit, and keeps what
-// came of it until it is taken. Threading: one engine's thread. Tested by tests/e2e/libstile_test.py and
+// came of it until it is taken. Threading: one engine's thread. Tested in operations_test.cc and by libstile_test.py and
 // libstile_commands_test.py.
 #pragma once
 

@@ -63,7 +63,7 @@ class Datagrams::Entrance final : public server::DatagramEntrance {
 };
 
 Datagrams::Datagrams(engine::EpollEngine& engine, resolve::Resolver& resolver, server::DatagramFlows::Way way,
-                     StandInNames& names, server::Reporter* reporter)
+                     resolve::StandInNames& names, server::Reporter* reporter)
     : engine_(engine),
       names_(names),
       flows_(engine, resolver, std::move(way), reporter),

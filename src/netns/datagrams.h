@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "engine/epoll/epoll_engine.h"
-#include "netns/stand_in_names.h"
 #include "resolve/resolver.h"
+#include "resolve/stand_in_names.h"
 #include "server/datagram_flows.h"
 #include "sys/unique_fd.h"
 
@@ -19,7 +19,7 @@ class Datagrams {
  public:
   /// All outlive it. `reporter` is told of each association; nullptr: nobody is.
   Datagrams(engine::EpollEngine& engine, resolve::Resolver& resolver, server::DatagramFlows::Way way,
-            StandInNames& names, server::Reporter* reporter);
+            resolve::StandInNames& names, server::Reporter* reporter);
   Datagrams(const Datagrams&) = delete;
   Datagrams& operator=(const Datagrams&) = delete;
   /// When it is quiet.
@@ -38,7 +38,7 @@ class Datagrams {
   class Entrance;
 
   engine::EpollEngine& engine_;
-  StandInNames& names_;
+  resolve::StandInNames& names_;
   server::DatagramFlows flows_;
   std::unique_ptr<std::uint8_t[]> room_;  // where they are received
   std::vector<std::unique_ptr<Entrance>> entrances_;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "netns/stand_in_names.h"
+#include "resolve/stand_in_names.h"
 
 namespace stile::netns {
 namespace {
@@ -42,15 +42,15 @@ std::string packet_rules() {
   }
 }
 )";
-  replace(text, "OWN_V4", own_v4().to_string());
-  replace(text, "OWN_V6", own_v6().to_string());
+  replace(text, "OWN_V4", resolve::own_v4().to_string());
+  replace(text, "OWN_V6", resolve::own_v6().to_string());
   replace(text, "NAME_PORT", std::to_string(name_port));
   replace(text, "ENTRANCE", std::to_string(entrance_port));
   return text;
 }
 
 std::string resolv_conf() {
-  return "nameserver " + own_v4().to_string() + "\n";
+  return "nameserver " + resolve::own_v4().to_string() + "\n";
 }
 
 std::string nsswitch_conf(std::string_view own) {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "netns/stand_in_names.h"
+#include "resolve/stand_in_names.h"
 
 namespace stile::netns {
 namespace {

@@ -153,7 +153,8 @@ class NameServer::Listener {
   engine::Socket socket_;
 };
 
-NameServer::NameServer(engine::EpollEngine& engine, NameAnswers& answers) : engine_(engine), answers_(answers) {}
+NameServer::NameServer(engine::EpollEngine& engine, resolve::NameAnswers& answers)
+    : engine_(engine), answers_(answers) {}
 
 NameServer::~NameServer() = default;
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/epoll/epoll_engine.h"
-#include "netns/name_answers.h"
+#include "resolve/name_answers.h"
 #include "sys/unique_fd.h"
 
 namespace stile::netns {
@@ -16,7 +16,7 @@ namespace stile::netns {
 class NameServer {
  public:
   /// Both outlive it.
-  NameServer(engine::EpollEngine& engine, NameAnswers& answers);
+  NameServer(engine::EpollEngine& engine, resolve::NameAnswers& answers);
   NameServer(const NameServer&) = delete;
   NameServer& operator=(const NameServer&) = delete;
   /// After `stop`, with its completions run.
@@ -36,7 +36,7 @@ class NameServer {
   void ended(const Stream& stream) noexcept;
 
   engine::EpollEngine& engine_;
-  NameAnswers& answers_;
+  resolve::NameAnswers& answers_;
   std::vector<std::unique_ptr<Datagrams>> datagrams_;
   std::vector<std::unique_ptr<Listener>> listeners_;
   std::vector<std::unique_ptr<Stream>> streams_;

@@ -155,7 +155,8 @@ class Pings::Run final : private client::ProbeShow {
   bool ending_ = false;
 };
 
-Pings::Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy, StandInNames& names)
+Pings::Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy,
+             resolve::StandInNames& names)
     : engine_(engine), resolver_(resolver), proxy_(proxy), names_(names) {}
 
 Pings::~Pings() = default;
@@ -173,7 +174,7 @@ void Pings::stop() noexcept {
 void Pings::arrived(Entrance& entrance, const Address& from, const Address& called, ConstBytes message) {
   const auto echo = wire::decode_echo_request(entrance.family(), message);
   if (!echo || echo->payload.size() > wire::udp_packet_payload_octets_max || from.family() != called.family()) return;
-  if (is_loopback(called) || called == own_v4() || called == own_v6()) {
+  if (is_loopback(called) || called == resolve::own_v4() || called == resolve::own_v6()) {
     return entrance.reply(called, from, *echo);
   }
   if (proxy_ == nullptr || names_.is_lost(called)) return;

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "engine/epoll/epoll_engine.h"
-#include "netns/stand_in_names.h"
 #include "resolve/resolver.h"
+#include "resolve/stand_in_names.h"
 #include "route/chain.h"
 #include "sys/unique_fd.h"
 
@@ -22,7 +22,8 @@ namespace stile::netns {
 class Pings {
  public:
   /// All outlive it. `proxy`: nullptr where there is none that could be asked; then loopback alone answers.
-  Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy, StandInNames& names);
+  Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy,
+        resolve::StandInNames& names);
   Pings(const Pings&) = delete;
   Pings& operator=(const Pings&) = delete;
   /// When it is quiet.
@@ -44,7 +45,7 @@ class Pings {
   engine::EpollEngine& engine_;
   resolve::Resolver& resolver_;
   const route::Hop* proxy_;
-  StandInNames& names_;
+  resolve::StandInNames& names_;
   std::vector<std::unique_ptr<Entrance>> entrances_;
   std::map<Host, std::unique_ptr<Run>> runs_;  // by whom they are about
   bool stopping_ = false;

@@ -11,10 +11,10 @@
 #include "netns/inside.h"
 #include "netns/name_server.h"
 #include "netns/pings.h"
-#include "netns/stand_in_names.h"
 #include "observe/record_sink.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
+#include "resolve/stand_in_names.h"
 #include "server/through_upstreams.h"
 #include "server/worker.h"
 #include "sys/errno_table.h"
@@ -65,16 +65,16 @@ const std::vector<std::string>& asking_folders() {
 sys::PrivateNetworkPlan network_plan() {
   const Address any_v4;
   const Address any_v6 = *Address::parse("::");
-  return {.addresses = {own_v4(), own_v6()},
+  return {.addresses = {resolve::own_v4(), resolve::own_v6()},
           .rules = packet_rules(),
-          .openings = {{Kind::diverted_listener, {own_v4(), entrance_port}},
-                       {Kind::diverted_listener, {own_v6(), entrance_port}},
+          .openings = {{Kind::diverted_listener, {resolve::own_v4(), entrance_port}},
+                       {Kind::diverted_listener, {resolve::own_v6(), entrance_port}},
                        {Kind::addressed_datagrams, {any_v4, name_port}},
                        {Kind::addressed_datagrams, {any_v6, name_port}},
                        {Kind::diverted_listener, {any_v4, name_port}},
                        {Kind::diverted_listener, {any_v6, name_port}},
-                       {Kind::addressed_datagrams, {own_v4(), entrance_port}},
-                       {Kind::addressed_datagrams, {own_v6(), entrance_port}},
+                       {Kind::addressed_datagrams, {resolve::own_v4(), entrance_port}},
+                       {Kind::addressed_datagrams, {resolve::own_v6(), entrance_port}},
                        {Kind::packet_source, {any_v4, 0}},
                        {Kind::packet_source, {any_v6, 0}},
                        {Kind::echo_requests, {any_v4, 0}},
@@ -144,8 +144,8 @@ RunRefusal refusal_of(const sys::CommandRefusal& refused, const std::string& com
 
 /// Addresses that stand for no name any longer are nobody's.
 std::string stand_in_rule() {
-  return "stand-in: deny anyone to " + std::string(stand_in_prefix_v4) + ", [" + std::string(stand_in_prefix_v6) +
-         "]\n";
+  return "stand-in: deny anyone to " + std::string(resolve::stand_in_prefix_v4) + ", [" +
+         std::string(resolve::stand_in_prefix_v6) + "]\n";
 }
 
 /// The one that can be asked to ping; nullptr: there is none.
@@ -165,6 +165,15 @@ class Teller final : public server::Reporter {
 
  private:
   observe::RecordSink& sink_;
+};
+
+class Called final : public server::CalledHosts {
+ public:
+  explicit Called(resolve::StandInNames& names) noexcept : names_(names) {}
+  [[nodiscard]] Host host_of(const Address& called) override { return names_.host_of(called); }
+
+ private:
+  resolve::StandInNames& names_;
 };
 
 /// The server and the command, in the order of construction.
@@ -191,8 +200,8 @@ class Run {
   }
 
   void serve(std::vector<sys::UniqueFd> sockets) {
-    listen(std::move(sockets[entrance_v4]), own_v4());
-    listen(std::move(sockets[entrance_v6]), own_v6());
+    listen(std::move(sockets[entrance_v4]), resolve::own_v4());
+    listen(std::move(sockets[entrance_v6]), resolve::own_v6());
     for (const Socket one : {names_v4, names_v6}) {
       if (sockets[one]) name_server_.serve_datagrams(std::move(sockets[one]));
     }
@@ -232,7 +241,7 @@ class Run {
     engine_.take(listening, std::move(fd), engine::EpollEngine::Role::listener);
     const Endpoint local{at, entrance_port};
     entrances_.push_back(local.to_string());
-    worker_.listen_diverted(listening, local, entrances_.back(), names_);
+    worker_.listen_diverted(listening, local, entrances_.back(), called_);
   }
 
   // A terminal's signals reach the command by themselves.
@@ -287,8 +296,9 @@ class Run {
   sys::ForegroundCommand& command_;
   sys::SignalQueue& signals_;
   resolve::CachingResolver resolver_;
-  StandInNames names_;
-  NameAnswers answers_;
+  resolve::StandInNames names_;
+  Called called_{names_};
+  resolve::NameAnswers answers_;
   NameServer name_server_;
   observe::Counters counters_;
   std::shared_ptr<const server::Common> common_;

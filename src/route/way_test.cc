@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "engine/sim/call_sweep_for_tests.h"
 #include "route/proxy_for_tests.h"
 #include "sys/errno_table.h"
 
@@ -563,15 +564,7 @@ TEST(Way, EveryFailingCallInARaceEndsInOneCompletionAndLeavesNothing) {
     for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(town.figures(i).under_way, 0U);
     return town.engine().calls();
   };
-  const std::uint64_t calls = run(0, EIO);
-  EXPECT_GT(calls, 6U);
-  for (const int error : {EAGAIN, ECONNRESET, ENOMEM, EMFILE, EIO, ECONNREFUSED, ETIMEDOUT}) {
-    for (std::uint64_t call = 1; call <= calls; ++call) {
-      SCOPED_TRACE(testing::Message() << "call " << call << " fails with errno " << error);
-      (void)run(call, error);
-      if (testing::Test::HasFailure()) return;
-    }
-  }
+  EXPECT_GT(engine::sweep_calls(run, {EAGAIN, ECONNRESET, ENOMEM, EMFILE, EIO, ECONNREFUSED, ETIMEDOUT}), 6U);
 }
 
 TEST(Way, ARaceEndsWithItsServer) {
@@ -620,15 +613,7 @@ TEST(Way, EveryFailingCallEndsInOneCompletionAndLeavesNothing) {
     for (std::size_t i = 0; i < 2; ++i) EXPECT_LE(town.figures(i).under_way, 1U) << "a probe at most";
     return calls;
   };
-  const std::uint64_t calls = std::min<std::uint64_t>(run(0, EIO), 60);
-  EXPECT_GT(calls, 6U);
-  for (const int error : {EAGAIN, ECONNRESET, ENOMEM, EMFILE, EIO, ECONNREFUSED, ETIMEDOUT}) {
-    for (std::uint64_t call = 1; call <= calls; ++call) {
-      SCOPED_TRACE(testing::Message() << "call " << call << " fails with errno " << error);
-      (void)run(call, error);
-      if (testing::Test::HasFailure()) return;
-    }
-  }
+  EXPECT_GT(engine::sweep_calls(run, {EAGAIN, ECONNRESET, ENOMEM, EMFILE, EIO, ECONNREFUSED, ETIMEDOUT}, 60), 6U);
 }
 
 }  // namespace

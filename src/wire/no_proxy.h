@@ -7,7 +7,7 @@
 //
 // An entry of addresses never matches a name, whatever that leads to, nor the other way round: nothing is looked up.
 // These are curl's rules. Refuses: to guess; an entry that is none of these matches nothing.
-// Threading: values and pure functions. Tested in no_proxy_test.cc.
+// Threading: values and pure functions. Tested in no_proxy_test.cc, fuzzed in no_proxy_fuzz.cc.
 #pragma once
 
 #include <cstdint>

@@ -270,3 +270,22 @@ def test_what_no_proxy_names_is_reached_without_one(origin) -> None:
     assert refused.returncode == 1 and "without a proxy: nobody listens there (no proxy was asked" in refused.stderr
     told = stile("connect", "--via", variables["ALL_PROXY"], "127.0.0.1", far.port, environment=variables)
     assert told.returncode == 1 and f"through {variables['ALL_PROXY']}: nobody listens there" in told.stderr
+
+
+def test_verbose_says_which_way_is_taken_and_by_whose_word(origin, server) -> None:
+    far, url = origin(echo), f"socks5h://127.0.0.1:{server.proxy[1]}"
+
+    def told(*words: object, **variables: str) -> list[str]:
+        result = stile("connect", "-v", *words, "127.0.0.1", far.port, environment=variables, input="hello")
+        assert (result.returncode, result.stdout) == (0, "hello"), result.stderr
+        return result.stderr.splitlines()
+
+    target = f"stile: 127.0.0.1:{far.port}"
+    assert told("--via", url) == [f"{target} through {url} (--via)"]
+    assert told(ALL_PROXY=url) == [f"{target} through {url} (ALL_PROXY)"]
+    assert told(all_proxy=url, NO_PROXY="10.0.0.0/8, example.org") == [
+        f"{target} through {url} (all_proxy): NO_PROXY does not name it"
+    ]
+    assert told(ALL_PROXY=url, no_proxy="example.org, 127.0.0.0/8") == [
+        f"{target} without {url} (ALL_PROXY): no_proxy names it by '127.0.0.0/8'"
+    ]

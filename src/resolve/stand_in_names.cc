@@ -1,11 +1,11 @@
-#include "netns/stand_in_names.h"
+#include "resolve/stand_in_names.h"
 
 #include <algorithm>
 #include <array>
 
 #include "base/assert.h"
 
-namespace stile::netns {
+namespace stile::resolve {
 namespace {
 
 // The first 256 addresses of each prefix are the network's own.
@@ -88,4 +88,4 @@ Host StandInNames::host_of(const Address& called) {
   return called;
 }
 
-}  // namespace stile::netns
+}  // namespace stile::resolve

@@ -1,11 +1,11 @@
-#include "netns/stand_in_names.h"
+#include "resolve/stand_in_names.h"
 
 #include <gtest/gtest.h>
 
 #include <set>
 #include <string>
 
-namespace stile::netns {
+namespace stile::resolve {
 namespace {
 
 HostName name(const std::string& text) {
@@ -92,4 +92,4 @@ TEST(StandInNames, AllHaveAddressesOfTheirOwn) {
 }
 
 }  // namespace
-}  // namespace stile::netns
+}  // namespace stile::resolve

@@ -1,4 +1,4 @@
-#include "netns/name_answers.h"
+#include "resolve/name_answers.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 
 #include "wire/dns_query.h"
 
-namespace stile::netns {
+namespace stile::resolve {
 namespace {
 
 using Octets = std::vector<std::uint8_t>;
@@ -126,4 +126,4 @@ TEST_F(NameAnswersTest, WhatIsNoQuestionIsNotAnswered) {
 }
 
 }  // namespace
-}  // namespace stile::netns
+}  // namespace stile::resolve

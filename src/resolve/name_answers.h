@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/bytes.h"
-#include "netns/stand_in_names.h"
+#include "resolve/stand_in_names.h"
 
-namespace stile::netns {
+namespace stile::resolve {
 
 class NameAnswers {
  public:
@@ -29,4 +29,4 @@ class NameAnswers {
   std::optional<HostName> own_name_;
 };
 
-}  // namespace stile::netns
+}  // namespace stile::resolve

@@ -1,11 +1,11 @@
-#include "netns/name_answers.h"
+#include "resolve/name_answers.h"
 
 #include <variant>
 
 #include "resolve/reverse_name.h"
 #include "wire/dns_query.h"
 
-namespace stile::netns {
+namespace stile::resolve {
 namespace {
 
 using wire::DnsStatus;
@@ -48,7 +48,7 @@ std::vector<std::uint8_t> NameAnswers::answer(ConstBytes message) {
   if (!name) return wire::encode_dns_answer(query, DnsStatus::name_error);
   std::vector<wire::DnsRecord> records;
   if (pointer) {
-    const auto address = resolve::address_of_reverse_name(*name);
+    const auto address = address_of_reverse_name(*name);
     const auto meant = address ? names_.name_of(*address) : std::nullopt;
     if (!meant) return wire::encode_dns_answer(query, DnsStatus::name_error);
     records.emplace_back(*meant);
@@ -61,4 +61,4 @@ std::vector<std::uint8_t> NameAnswers::answer(ConstBytes message) {
   return wire::encode_dns_answer(query, DnsStatus::no_error, records, limits::stand_in_ttl_seconds);
 }
 
-}  // namespace stile::netns
+}  // namespace stile::resolve

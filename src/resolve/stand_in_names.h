@@ -16,9 +16,8 @@
 
 #include "base/address.h"
 #include "base/limits.h"
-#include "server/worker.h"
 
-namespace stile::netns {
+namespace stile::resolve {
 
 /// What the network itself has: its own addresses, where it also can be asked for names.
 [[nodiscard]] Address own_v4() noexcept;
@@ -27,7 +26,7 @@ namespace stile::netns {
 inline constexpr std::string_view stand_in_prefix_v4 = "198.18.0.0/15";
 inline constexpr std::string_view stand_in_prefix_v6 = "fd73:7469:6c65::/48";  // "stile"
 
-class StandInNames final : public server::CalledHosts {
+class StandInNames {
  public:
   /// Other than the limit for tests.
   explicit StandInNames(std::size_t names_max = limits::stand_in_names_max);
@@ -40,7 +39,7 @@ class StandInNames final : public server::CalledHosts {
   /// Whom an address stands for; nobody where it is none, or has been given up.
   [[nodiscard]] std::optional<HostName> name_of(const Address& address);
   /// The name, or the address itself.
-  [[nodiscard]] Host host_of(const Address& called) override;
+  [[nodiscard]] Host host_of(const Address& called);
   /// It is of the prefixes, and nobody's.
   [[nodiscard]] bool is_lost(const Address& address);
 
@@ -61,4 +60,4 @@ class StandInNames final : public server::CalledHosts {
   std::vector<Order::iterator> by_number_;
 };
 
-}  // namespace stile::netns
+}  // namespace stile::resolve
