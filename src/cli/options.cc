@@ -12,8 +12,9 @@ constexpr std::array<std::string_view, 3> sandbox_choices{"best-effort", "requir
 constexpr std::array<std::string_view, 5> command_choices{"connect", "udp", "bind", "ping", "resolve"};
 constexpr std::array<std::string_view, 3> shell_choices{"bash", "zsh", "fish"};
 constexpr std::array<std::string_view, 21> page_choices{
-    "serve",   "helper", "check",   "explain", "fmt",  "import", "reload", "upstreams", "counters",    "user", "usage",
-    "connect", "run",    "gateway", "forward", "test", "ping",   "trace",  "bench",     "completions", "man"};
+    "serve",     "helper",   "check", "explain", "fmt",     "import",      "reload",
+    "upstreams", "counters", "user",  "usage",   "connect", "run",         "forward",
+    "test",      "gateway",  "ping",  "trace",   "bench",   "completions", "man"};
 constexpr std::array<std::string_view, 4> user_choices{"add", "passwd", "remove", "list"};
 constexpr std::array<std::string_view, 9> bench_choices{"down",      "up",   "both", "rr",    "connect",
                                                         "handshake", "idle", "udp",  "origin"};
