@@ -12,6 +12,7 @@
 #include "auth/token_process.h"
 #include "base/limits.h"
 #include "base/secret.h"
+#include "sys/privileges.h"
 #include "sys/record_socket.h"
 #include "sys/wait_any.h"
 
@@ -237,6 +238,8 @@ bool wait_for_helper(int socket, sys::Process& helper, sys::Ending& ending) {
 int supervise(int socket, const HelperPlan& plan) {
   sys::hide_memory();
   sys::ignore_end_signals();
+  // Rights that a service manager gave the server are not for what judges logins.
+  if (!sys::is_root() && !(sys::forbid_capabilities() && sys::drop_capabilities())) return 1;
   Duration pause = limits::helper_restart_first;
   const std::array keep{socket};
   for (;;) {

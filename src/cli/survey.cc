@@ -25,8 +25,9 @@ namespace {
 std::expected<Target, std::string> parse_target(std::string_view flag, const std::string& text) {
   const std::size_t colon = text.rfind(':');
   std::string host = text.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  const auto named = canonical_host(host);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  const auto named = canonical_host(!bracketed && host.contains(':') ? std::string() : host);
   const auto port = colon == std::string::npos ? std::nullopt : whole_number<std::uint16_t>(text.substr(colon + 1));
   if (named && port && *port != 0) return Target{*named, *port};
   return std::unexpected(

@@ -69,6 +69,7 @@ class Reverses::Visit {
     protect::Line near;
     direct_.take(near);
     of_.relay_.start(from_, near, {}, this);
+    if (of_.stopping_) of_.relay_.end_all(Reason::drain);  // last: this may be gone
   }
 
   Reverses& of_;

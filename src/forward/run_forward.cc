@@ -90,12 +90,6 @@ std::expected<std::vector<Open>, Refusal> open_all(const Plan& plan) {
 
 // ── the run ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-std::vector<const route::Hop*> hops_of(const route::UpstreamPlans& upstreams) {
-  std::vector<const route::Hop*> hops;
-  for (const auto& upstream : upstreams) hops.push_back(&upstream->hops.front());
-  return hops;
-}
-
 /// With everything it stands on, in the order of construction.
 class Run {
  public:
@@ -110,7 +104,7 @@ class Run {
         worker_(engine, resolver_, counters_, &teller, server::common_through(plan.upstreams)),
         reverses_({.engine = engine,
                    .resolver = resolver_,
-                   .hops = hops_of(plan.upstreams),
+                   .hops = server::hops_of(plan.upstreams),
                    .teller = teller,
                    .refused = [this](const session::Advice& advice) { refused(advice); }}),
         plan_(plan) {

@@ -11,6 +11,8 @@
 namespace stile::netns {
 namespace {
 
+// More than a socket holds.
+constexpr std::size_t rest_max = 4096;
 constexpr std::size_t payload_octets_max = wire::udp_packet_payload_octets_max;
 
 }  // namespace
@@ -33,9 +35,9 @@ class Datagrams::Entrance final : public server::DatagramEntrance {
     if (from.address.family() != client.address.family() || payload.size() > payload_octets_max) return;
     source_.send(client.address, wire::encode_udp_packet(from, client, payload));
   }
-  /// All that is there.
+  /// What is there, but for what goes on coming.
   void take_rest() {
-    while (take_one()) {
+    for (std::size_t i = 0; i < rest_max && take_one(); ++i) {
     }
   }
   void stop() noexcept {

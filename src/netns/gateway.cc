@@ -205,7 +205,8 @@ std::optional<server::Shortcoming> Gateway::open(std::size_t workers, const std:
   }
   hosts_ = std::make_unique<Hosts>(names_, settings_.redirect);
   if (!settings_.applies_rules) return std::nullopt;
-  RulePlan plan{.rules = gateway_rules(settings_), .undo = no_gateway_rules(), .delivery = {}};
+  RulePlan plan{
+      .rules = gateway_rules(settings_), .undo = no_gateway_rules(), .look = look_for_gateway_rules(), .delivery = {}};
   if (!settings_.redirect) {
     plan.delivery = {.mark = gateway_mark, .table = gateway_route_number, .preference = gateway_route_number};
   }

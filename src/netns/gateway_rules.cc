@@ -50,14 +50,20 @@ std::string of_sources(const config::Gateway& gateway, std::string_view where) {
   return lan + of_networks("saddr", gateway.from, go_on);
 }
 
-// Of what arrives: what comes from networks that are left alone, answers to who came from outside, what is for this
-// host itself or for a neighbour, and what is left to the host's own routing is not taken. In the order of the chain.
+// Of what arrives: a sender who is not where it came from is dropped, or it could have the kernel take its next packets
+// for answers, and forward them; what belongs to a connection that was taken goes to it, errors too. What comes from
+// networks that are left alone, answers to who came from outside, what is for this host itself or for a neighbour, and
+// what is left to the host's own routing is not taken. In the order of the chain.
 constexpr std::string_view by_tproxy = R"(table inet stile_gateway {
   chain arrive {
     type filter hook prerouting priority mangle; policy accept;
     iifname "lo" accept
 SOURCES_ARRIVE  }
   chain divert {
+    fib daddr type != { broadcast, multicast } fib saddr . iif oif missing drop
+    meta l4proto tcp socket transparent 1 meta mark set MARK accept
+    icmp type { destination-unreachable, time-exceeded, parameter-problem } ct state related meta mark set MARK accept
+    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } ct state related meta mark set MARK accept
 LEFT_ALONE    ct direction reply accept
     meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 tproxy ip to 127.0.0.1:NAME_PORT meta mark set MARK accept
     meta nfproto ipv6 meta l4proto { tcp, udp } th dport 53 tproxy ip6 to [::1]:NAME_PORT meta mark set MARK accept
@@ -128,16 +134,21 @@ std::string no_gateway_rules() {
   return std::string(empty_table);
 }
 
+std::string look_for_gateway_rules() {
+  return "list table inet stile_gateway\n";
+}
+
 std::string gateway_script(const config::Gateway& gateway) {
-  std::string text = "nft -f - <<'END'\n" + gateway_rules(gateway) + "END\n";
+  std::string text = "set -e\nnft -f - <<'END'\n" + gateway_rules(gateway) + "END\n";
   std::string undo = "# To take it back:\n# nft delete table inet stile_gateway\n";
   if (gateway.redirect) return text + undo;
   for (const std::string_view family : {"-4", "-6"}) {
     const std::string number = std::to_string(gateway_route_number);
     const std::string ip = "ip " + std::string(family) + " ";
-    text += ip + "route replace local default dev lo proto static table " + number + "\n";
+    const std::string end = family == "-6" ? " || :\n" : "\n";  // a system without IPv6 does without
+    text += ip + "route replace local default dev lo proto static table " + number + end;
     text += ip + "rule delete preference " + number + " 2>/dev/null || :\n";
-    text += ip + "rule add preference " + number + " fwmark " + hexadecimal(gateway_mark) + " lookup " + number + "\n";
+    text += ip + "rule add preference " + number + " fwmark " + hexadecimal(gateway_mark) + " lookup " + number + end;
     undo += "# " + ip + "rule delete preference " + number + "\n# " + ip + "route flush table " + number + "\n";
   }
   return text + undo;

@@ -27,6 +27,9 @@ inline constexpr std::uint32_t gateway_route_number = 7374;
 /// nft(8): nothing of them is left, whether or not they were there.
 [[nodiscard]] std::string no_gateway_rules();
 
+/// nft(8): fails where there are none.
+[[nodiscard]] std::string look_for_gateway_rules();
+
 /// For sh(1): puts the rules and routes in force, and says in comments how they are taken back.
 [[nodiscard]] std::string gateway_script(const config::Gateway& gateway);
 

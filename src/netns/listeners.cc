@@ -142,7 +142,7 @@ class Listeners::Listener {
     if (!failed_ || is_final) report(reason);
     failed_ = true;
     if (listens_ && !named_ && !is_final) return wait(long_pause);
-    of_.refused(reason, named_);
+    of_.refused(reason, target_, named_);
     end();
   }
 
@@ -269,7 +269,8 @@ class Listeners::Listener {
     if (status == engine::Status::canceled) return;
     if (step_ == Step::joining) return join();
     if (step_ == Step::pausing) return again();
-    end();
+    // One that was cancelled too late says nothing.
+    if (heard_ || (step_ == Step::standing && !listens_)) end();
   }
 
   void report(Reason reason) const {
@@ -345,7 +346,6 @@ void Listeners::stop() noexcept {
 
 void Listeners::ended(const Listener& listener) noexcept {
   std::erase_if(listeners_, [&](const auto& one) { return one.get() == &listener; });
-  if (quiet()) ground_.engine.stop();
 }
 
 // ── calls ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -455,7 +455,11 @@ const Listeners::FtpClient* Listeners::ftp_client(int process, const Address& bo
 
 void Listeners::learnt(Heard& heard, const Target& server, const Address& outward) {
   if (outward.is_unspecified()) return;
-  if (takes(heard.about, outward)) (void)sys::bind_freely(heard.socket.get(), heard.about, {outward, 0});
+  // An IPv6 socket that has an IPv4 address calls nobody by IPv6 any longer. Whoever called a name tries its other
+  // address then, and is told the truth there.
+  const bool calls_its_like = heard.call.address && heard.call.address->address.family() == outward.family();
+  if ((calls_its_like || server.host_name() != nullptr) && takes(heard.about, outward))
+    (void)sys::bind_freely(heard.socket.get(), heard.about, {outward, 0});
   if (outward_.size() >= ftp_servers_max) outward_.clear();
   outward_.insert_or_assign(server.host, outward);
   std::erase_if(ftp_clients_, [&](const FtpClient& one) { return one.process.process == heard.caller.process; });
@@ -463,8 +467,10 @@ void Listeners::learnt(Heard& heard, const Target& server, const Address& outwar
   ftp_clients_.push_back({std::move(heard.caller), server, outward});
 }
 
-void Listeners::refused(Reason reason, bool named) {
-  const bool is_final = reason == Reason::upstream_command || (reason == Reason::upstream_denied && !named);
+void Listeners::refused(Reason reason, const Target& asked, bool named) {
+  // A particular port or peer may be forbidden alone.
+  const bool is_final =
+      reason == Reason::upstream_command || (reason == Reason::upstream_denied && !named && asked.port == 0);
   if (!is_final || nothing_ || nobody_) return;
   (reason == Reason::upstream_command ? nothing_ : nobody_) = true;
   ground_.tell("programs listen inside only: the proxy does not listen for them (" + std::string(token(reason)) + ")");

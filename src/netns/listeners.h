@@ -56,7 +56,7 @@ class Listeners {
 
   /// `calls`: sys::hear_socket_calls. `entrance`: the worker's listener for whose clients these sessions count.
   void serve(sys::UniqueFd calls, std::string entrance);
-  /// Ends what waits; sessions live on. The engine is stopped when it is quiet.
+  /// Ends what waits; sessions live on.
   void stop() noexcept;
   [[nodiscard]] bool quiet() const noexcept { return stopping_ && listeners_.empty(); }
 
@@ -90,7 +90,7 @@ class Listeners {
   void begin(Heard heard, const Target& target, bool named, bool learns);
   void leave_from(const Address& outward, const Heard& heard) noexcept;
   void learnt(Heard& heard, const Target& server, const Address& outward);
-  void refused(Reason reason, bool named);
+  void refused(Reason reason, const Target& asked, bool named);
   void watch_ends();
   void go_on(const sys::SocketCall& call) noexcept { sys::let_go_on(calls_.get(), call); }
   void ended(const Listener& listener) noexcept;

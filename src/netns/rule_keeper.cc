@@ -23,7 +23,7 @@ constexpr Duration answer_wait = 30s;
 
 /// What the two processes tell each other.
 struct Word {
-  enum class Kind : std::uint8_t { done, failed, undo };
+  enum class Kind : std::uint8_t { done, failed, undo, never_mind };
   Kind kind = Kind::failed;
   std::array<char, 255> told{};  // what failed; a NUL stands behind it
 };
@@ -66,18 +66,21 @@ std::optional<std::string> put_in_force(const RulePlan& plan) {
 }
 
 int keep(int socket, const RulePlan& plan) {
+  // Those of a server that was killed keep the door shut, also where this start comes to nothing.
+  const bool stood = sys::add_packet_rules(plan.look).has_value();
   const auto missing = put_in_force(plan);
   Word answer{.kind = missing ? Word::Kind::failed : Word::Kind::done};
   if (missing) {
     std::ranges::copy(missing->substr(0, answer.told.size() - 1), answer.told.begin());
-    take_back(plan);
+    if (!stood) take_back(plan);
   }
   (void)sys::forbid_capabilities();
   (void)sys::drop_capabilities(sys::cap_net_admin);
   (void)sys::forbid_new_privileges();
   if (!tell(socket, answer) || missing) return 1;
   const auto word = hear(socket, std::nullopt);
-  if (!word || word->kind != Word::Kind::undo) return 1;
+  const bool undoes = word && (word->kind == Word::Kind::undo || (word->kind == Word::Kind::never_mind && !stood));
+  if (!undoes) return 1;
   take_back(plan);
   return tell(socket, {.kind = Word::Kind::done}) ? 0 : 1;
 }
@@ -104,7 +107,7 @@ std::expected<std::unique_ptr<RuleKeeper>, std::string> RuleKeeper::start(const 
 }
 
 RuleKeeper::~RuleKeeper() {
-  if (socket_) (void)undo();
+  if (socket_) (void)tell(socket_.get(), {.kind = Word::Kind::never_mind});
 }
 
 bool RuleKeeper::undo() noexcept {

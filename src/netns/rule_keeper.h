@@ -19,6 +19,7 @@ namespace stile::netns {
 struct RulePlan {
   std::string rules;  // sys/packet_rules.h
   std::string undo;   // likewise
+  std::string look;   // succeeds where such rules stand
   std::optional<sys::MarkedDelivery> delivery;
 };
 
@@ -29,7 +30,7 @@ class RuleKeeper {
       const RulePlan& plan, const std::function<void()>& forget);
   RuleKeeper(const RuleKeeper&) = delete;
   RuleKeeper& operator=(const RuleKeeper&) = delete;
-  /// As `undo`.
+  /// Without `undo` it was a start that came to nothing: everything is taken back, but rules that stood before.
   ~RuleKeeper();
 
   /// Takes everything back. False: nobody could say that it was done.

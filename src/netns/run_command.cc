@@ -306,7 +306,11 @@ class Run {
     pings_.stop();
     traces_.stop();
     listeners_.stop();
-    while (!datagrams_.quiet() || !pings_.quiet() || !traces_.quiet() || !listeners_.quiet()) engine_.run();
+    while (!listeners_.quiet()) {
+      engine_.stop();
+      engine_.run();
+    }
+    while (!datagrams_.quiet() || !pings_.quiet() || !traces_.quiet()) engine_.run();
     engine_.cancel(datagrams_deadline_);
     upstreams_.stop();
   }

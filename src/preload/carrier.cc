@@ -209,8 +209,9 @@ Answer Carrier::addresses_of(ConstBytes octets) {
     for (const Address& address : *known) (address.is_v4() ? answer.first : answer.second).address = address;
     return answer;
   }
-  const resolve::StandInNames::Addresses addresses = names_.stand_ins_of(*name);
-  return Answer{.first = {addresses.v4, 0}, .second = {addresses.v6, 0}};
+  const auto addresses = names_.stand_ins_of(*name);
+  if (!addresses) return Answer{.error = EAGAIN};
+  return Answer{.first = {addresses->v4, 0}, .second = {addresses->v6, 0}};
 }
 
 Answer Carrier::name_behind(const Address& address, std::vector<std::uint8_t>& text) {

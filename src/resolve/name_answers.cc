@@ -55,8 +55,9 @@ std::vector<std::uint8_t> NameAnswers::answer(ConstBytes message) {
   } else if ((v4 || v6) && is_own(*name)) {
     records.emplace_back(v4 ? Address::v4(127, 0, 0, 1) : *Address::parse("::1"));
   } else if (v4 || v6) {
-    const StandInNames::Addresses addresses = names_.stand_ins_of(*name);
-    records.emplace_back(v4 ? addresses.v4 : addresses.v6);
+    const auto addresses = names_.stand_ins_of(*name);
+    if (!addresses) return wire::encode_dns_answer(query, DnsStatus::server_failure);
+    records.emplace_back(v4 ? addresses->v4 : addresses->v6);
   }
   return wire::encode_dns_answer(query, DnsStatus::no_error, records, limits::stand_in_ttl_seconds);
 }

@@ -10,6 +10,8 @@ namespace {
 
 // The first 256 addresses of each prefix are the network's own.
 constexpr std::uint32_t reserved = 256;
+// A program may be late to connect.
+constexpr Duration believed = 2 * std::chrono::seconds(limits::stand_in_ttl_seconds);
 constexpr std::uint32_t places = (1U << 17U) - reserved;  // that a name may have in 198.18.0.0/15
 
 Address v4_of(std::uint32_t number) noexcept {
@@ -49,7 +51,8 @@ Address own_v6() noexcept {
   return v6_of(1);
 }
 
-StandInNames::StandInNames(std::size_t names_max, std::uint32_t first) : names_max_(names_max), first_(first % places) {
+StandInNames::StandInNames(std::size_t names_max, std::uint32_t first, Clock clock)
+    : names_max_(names_max), first_(first % places), clock_(clock) {
   STILE_ASSERT(names_max_ > 0 && names_max_ <= limits::stand_in_names_max);
 }
 
@@ -68,23 +71,27 @@ std::optional<std::uint32_t> StandInNames::number_at(std::uint32_t place) const 
   return number < by_number_.size() ? std::optional(number) : std::nullopt;
 }
 
-StandInNames::Addresses StandInNames::stand_ins_of(const HostName& name) {
+std::optional<StandInNames::Addresses> StandInNames::stand_ins_of(const HostName& name) {
+  const Duration now = clock_();
   const std::scoped_lock lock(mutex_);
   auto found = by_name_.find(name.text());
   if (found != by_name_.end()) {
     use(found->second);
   } else if (order_.size() < names_max_) {
-    order_.push_front({name, static_cast<std::uint32_t>(order_.size())});
+    order_.push_front({.name = name, .number = static_cast<std::uint32_t>(order_.size())});
     by_number_.push_back(order_.begin());
     by_name_.emplace(order_.front().name.text(), order_.begin());
+  } else if (now - order_.back().told < believed) {
+    return std::nullopt;
   } else {
     use(std::prev(order_.end()));
     by_name_.erase(order_.front().name.text());
     order_.front().name = name;
     by_name_.emplace(order_.front().name.text(), order_.begin());
   }
+  order_.front().told = now;
   const std::uint32_t place = place_of(order_.front().number);
-  return {.v4 = v4_of(place), .v6 = v6_of(place + reserved)};
+  return Addresses{.v4 = v4_of(place), .v6 = v6_of(place + reserved)};
 }
 
 std::optional<HostName> StandInNames::name_of(const Address& address) {

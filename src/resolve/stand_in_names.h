@@ -1,9 +1,10 @@
 // Addresses that stand for names, in a network where DNS is answered from here: a program asks for a name, gets an
 // address of 198.18.0.0/15 (RFC 2544, in nobody's use) or of a prefix of fd00::/8 (RFC 4193), and connects to it; by
 // this table the name is known again, and goes to the proxy as it is. At most limits::stand_in_names_max names: then
-// the name that was longest not asked for nor connected to gives its addresses up.
-// Refuses: addresses for address literals, and for names that mean this host. Pure. Threading: any thread. Tested in
-// stand_in_names_test.cc.
+// the name that was longest not asked for nor connected to gives its addresses up, as soon as nobody who was told them
+// believes them any longer: else who asks for many names would have others call him.
+// Refuses: addresses for address literals, and for names that mean this host. Reads the clock. Threading: any thread.
+// Tested in stand_in_names_test.cc.
 #pragma once
 
 #include <cstddef>
@@ -17,6 +18,8 @@
 
 #include "base/address.h"
 #include "base/limits.h"
+#include "base/time.h"
+#include "sys/wait_any.h"
 
 namespace stile::resolve {
 
@@ -31,13 +34,16 @@ class StandInNames {
  public:
   /// `names_max`: other than the limit for tests. `first`: where in the prefixes addresses begin to be given out; where
   /// askers outlive the table, another place each time, so that what they remember is soon nobody's.
-  explicit StandInNames(std::size_t names_max = limits::stand_in_names_max, std::uint32_t first = 0);
+  using Clock = Duration (*)() noexcept;
+  explicit StandInNames(std::size_t names_max = limits::stand_in_names_max, std::uint32_t first = 0,
+                        Clock clock = sys::monotonic_now);
 
   struct Addresses {
     Address v4;
     Address v6;
   };
-  [[nodiscard]] Addresses stand_ins_of(const HostName& name);
+  /// Absent: there is none to give for now.
+  [[nodiscard]] std::optional<Addresses> stand_ins_of(const HostName& name);
   /// Whom an address stands for; nobody where it is none, or has been given up.
   [[nodiscard]] std::optional<HostName> name_of(const Address& address);
   /// The name, or the address itself.
@@ -51,6 +57,7 @@ class StandInNames {
   struct Entry {
     HostName name;
     std::uint32_t number = 0;
+    Duration told{};  // when somebody last was
   };
   using Order = std::list<Entry>;  // the one used last at the front
 
@@ -60,6 +67,7 @@ class StandInNames {
 
   const std::size_t names_max_;
   const std::uint32_t first_;
+  const Clock clock_;
   mutable std::mutex mutex_;  // over all that follows
   Order order_;
   std::unordered_map<std::string_view, Order::iterator> by_name_;  // the texts are the entries' own

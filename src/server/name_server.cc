@@ -189,20 +189,29 @@ class NameServer::Listener {
  public:
   Listener(NameServer& server, sys::UniqueFd fd) : server_(server) {
     socket_.bind<&Listener::on_ready>(this);
+    retry_.bind<&Listener::on_retry>(this);
     server_.engine_.take(socket_, std::move(fd), engine::EpollEngine::Role::listener);
     server_.engine_.wait(socket_, engine::Interest::readable);
   }
   void stop() noexcept {
+    server_.engine_.cancel(retry_);
     if (socket_.is_open()) server_.engine_.close(socket_);
   }
 
  private:
+  void on_retry(engine::Status status) {
+    if (status == engine::Status::done && socket_.is_open()) server_.engine_.wait(socket_, engine::Interest::readable);
+  }
   void on_ready(engine::Status) {
     if (!socket_.is_open()) return;
     for (std::size_t i = 0; i < limits::name_server_batch_max; ++i) {
       engine::Socket accepted;
       const auto client = server_.engine_.try_accept(socket_, accepted);
-      if (!client) break;
+      if (!client && client.error().kind == ErrorKind::would_block) break;
+      if (!client) {  // descriptors are short, mostly: whoever waits is let go, and the rest may wait a moment
+        (void)server_.engine_.shed_one(socket_);
+        return server_.engine_.start_timer(retry_, server_.engine_.now() + limits::accept_retry);
+      }
       if (server_.streams_.size() >= limits::name_server_streams_max) {
         server_.engine_.close(accepted);
         continue;
@@ -215,6 +224,7 @@ class NameServer::Listener {
 
   NameServer& server_;
   engine::Socket socket_;
+  engine::Timer retry_;
 };
 
 NameServer::NameServer(engine::EpollEngine& engine, NameSource& source) : engine_(engine), source_(source) {}

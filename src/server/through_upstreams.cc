@@ -31,6 +31,12 @@ std::vector<std::string> names_of(const route::UpstreamPlans& upstreams) {
   return names;
 }
 
+std::vector<const route::Hop*> hops_of(const route::UpstreamPlans& upstreams) {
+  std::vector<const route::Hop*> hops;
+  for (const auto& upstream : upstreams) hops.push_back(&upstream->hops.front());
+  return hops;
+}
+
 std::shared_ptr<Common> common_through(const route::UpstreamPlans& upstreams, std::string_view first) {
   auto common = std::make_shared<Common>();
   common->policy = std::make_shared<const policy::Policy>(policy_through(upstreams, first));

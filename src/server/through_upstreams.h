@@ -17,6 +17,9 @@ namespace stile::server {
 /// Their names, in order: the value of `via`.
 [[nodiscard]] std::vector<std::string> names_of(const route::UpstreamPlans& upstreams);
 
+/// The first server of each; valid as long as those.
+[[nodiscard]] std::vector<const route::Hop*> hops_of(const route::UpstreamPlans& upstreams);
+
 /// What an inside address means is for the proxy to say. `first`: rules that come before, whole lines.
 [[nodiscard]] std::shared_ptr<Common> common_through(const route::UpstreamPlans& upstreams,
                                                      std::string_view first = {});

@@ -82,11 +82,14 @@ bool Callback::listen(const Address& local, std::uint16_t port) {
 void Callback::on_caller(engine::Status status) {
   if (status == engine::Status::canceled || !listener_.is_open()) return;
   engine::Socket accepted;
-  if (const auto peer = engine_.try_accept(listener_, accepted)) {
+  const auto peer = engine_.try_accept(listener_, accepted);
+  if (peer) {
     if (callers_.size() < noted_max) callers_.push_back(*peer);
     std::erase_if(guests_, [](const auto& guest) { return guest->is_over(); });
     if (guests_.size() < guests_max) guests_.push_back(std::make_unique<Guest>(engine_, accepted));
     if (accepted.is_open()) engine_.close(accepted);
+  } else if (peer.error().kind != ErrorKind::would_block) {
+    (void)engine_.shed_one(listener_);
   }
   engine_.wait(listener_, engine::Interest::readable);
 }

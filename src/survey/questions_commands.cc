@@ -67,9 +67,11 @@ Attempt Case::connect(const Target& target, bool echoes, std::span<const route::
 void ask_connect(Case& about) {
   Answer answer = Answer::untested;
   std::string detail = about.callback == nullptr ? about.why_no_callback() + " (or a --target)" : "";
+  bool grants_emptily = false;  // a grant alone is worth nothing then
   if (about.callback != nullptr) {
     const Attempt back = about.connect(about.own(), true, about.ground.hops);
     about.reaches_callback = back.ok() && !back.silent;
+    grants_emptily = back.ok() && back.silent;
     if (about.reaches_callback) {
       answer = Answer::yes;
       about.works = about.own();
@@ -93,7 +95,7 @@ void ask_connect(Case& about) {
     const Attempt there = about.connect(target, false, about.ground.hops);
     if (!there.ok() && answer == Answer::untested) answer = Answer::no;
     if (there.ok() && answer != Answer::yes) about.works = target;
-    if (there.ok()) answer = Answer::yes;
+    if (there.ok() && !grants_emptily) answer = Answer::yes;
     detail += (detail.empty() ? "" : "; ") + target.to_string() + ": " + (there.ok() ? "granted" : there.text());
   }
   about.report.add("commands", "CONNECT", answer, std::move(detail));
@@ -345,10 +347,12 @@ void ask_names(Case& about) {
   const auto twin = at_home && named->port == about.callback->streams().port
                         ? Callback::open(about.ground.engine, *Address::parse("::1"), named->port)
                         : nullptr;
-  const Attempt there = about.connect(*named, false, way.hops());
+  const bool echoes = at_home && *named == Target{*canonical_host("localhost"), about.callback->streams().port};
+  const Attempt there = about.connect(*named, echoes, way.hops());
   std::string detail = named->to_string() + (there.ok() ? "" : ": " + there.text());
+  if (there.ok() && there.silent) detail += ": it grants it, and nothing comes through";
   if (!leak.empty()) detail += "; " + leak;
-  about.report.add("targets", "names", there.ok() ? Answer::yes : Answer::no, std::move(detail));
+  about.report.add("targets", "names", there.ok() && !there.silent ? Answer::yes : Answer::no, std::move(detail));
 }
 
 }  // namespace

@@ -17,7 +17,8 @@ constexpr unsigned tries = 3;
 constexpr auto answer_wait = std::chrono::seconds(1);
 constexpr std::size_t room_octets = 4096;
 
-// A DNS question (RFC 1035 section 4.1): which servers are the root's. Who echoes sends it back.
+// A DNS question (RFC 1035 section 4.1): which servers are the root's. Who echoes sends it back; the second octet is
+// the number of the try, and comes back from a DNS server as well.
 constexpr std::array<std::uint8_t, 17> question{0x53, 0x54, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1};
 
 policy::TargetClass class_of(const Address& address) {
@@ -88,11 +89,10 @@ class Exchange {
   /// Whoever answers one of a few.
   std::optional<Answered> ask() {
     for (unsigned i = 0; i < tries; ++i) {
-      send();
-      const Duration begun = sys::monotonic_now();
+      send(static_cast<std::uint8_t>(i));
       about_.ground.engine.start_timer(timer_, about_.ground.engine.now() + answer_wait);
       while (timer_.pending()) {
-        if (const auto from = receive()) return Answered{*from, sys::monotonic_now() - begun};
+        if (auto answered = receive()) return answered;
         about_.ground.engine.wait(socket_, engine::Interest::readable);
         about_.ground.engine.run();
       }
@@ -103,23 +103,29 @@ class Exchange {
  private:
   void on_change(engine::Status) { about_.ground.engine.stop(); }
 
-  void send() {
+  /// `number`: of the try, by which its answer is known.
+  void send(std::uint8_t number) {
     const auto own = wire::encode_udp_header(target_);
     std::vector<std::uint8_t> head(way_.headers().outer().begin(), way_.headers().outer().end());
     head.insert(head.end(), own.octets().begin(), own.octets().end());
     std::array<std::uint8_t, question.size()> payload = question;
+    payload[1] = number;
+    sent_[number] = sys::monotonic_now();
     const engine::Datagram datagram{.peer = way_.relay(), .payload = payload, .head = head};
     (void)about_.ground.engine.send_datagrams(socket_, {&datagram, 1});
   }
 
-  std::optional<Target> receive() {
+  std::optional<Answered> receive() {
     std::array<std::uint8_t, room_octets> room;
     engine::Datagram datagram{.payload = room};
     const auto received = about_.ground.engine.receive_datagrams(socket_, {&datagram, 1});
     if (!received || datagram.peer != way_.relay()) return std::nullopt;
     const auto answer = way_.headers().peel(datagram.payload);
     if (!answer) return std::nullopt;
-    return answer->from;
+    const ConstBytes told = datagram.payload.subspan(answer->consumed);
+    const bool is_ours = told.size() >= 2 && told[0] == question[0] && told[1] < sent_.size();
+    if (!is_ours || sent_[told[1]] == Duration::zero()) return std::nullopt;
+    return Answered{answer->from, sys::monotonic_now() - sent_[told[1]]};
   }
 
   Case& about_;
@@ -128,6 +134,7 @@ class Exchange {
   route::DatagramWay way_;
   engine::Socket socket_;
   engine::Timer timer_;
+  std::array<Duration, tries> sent_{};
 };
 
 std::string milliseconds(Duration time) {
@@ -144,7 +151,8 @@ void ask_datagrams(Case& about, const Target& target, bool own) {
   }
   const auto answered = exchange.ask();
   const std::size_t arrived = own ? about.callback->senders().size() : 0;
-  if (!answered) {
+  // What nobody here got, nobody here has sent back.
+  if (!answered || (own && arrived == 0)) {
     const std::string lost = own && arrived > 0 ? "they arrive, and no answer comes back" : "none comes back";
     // Where not even a connection reaches this host, nobody can tell why.
     const bool blind = own && arrived == 0 && !about.reaches_callback;

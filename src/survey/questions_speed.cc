@@ -108,8 +108,12 @@ void ask_outward(Case& about) {
   if (!about.reaches_callback) {
     return about.report.add("outward", "outward address", Answer::untested, about.why_no_callback());
   }
+  const std::size_t before = about.callback->callers().size();
   const Attempt there = about.connect(about.own(), true, about.ground.hops);
-  const Endpoint seen = about.callback->callers().empty() ? Endpoint{} : about.callback->callers().back();
+  if (!there.ok() || there.silent || about.callback->callers().size() == before) {
+    return about.report.add("outward", "outward address", Answer::untested, "it did not connect here this time");
+  }
+  const Endpoint seen = about.callback->callers().back();
   std::string detail = seen.address.to_string();
   const auto& senders = about.callback->senders();
   if (!senders.empty() && senders.back().address != seen.address) {
@@ -133,7 +137,7 @@ void measure(Case& about) {
   for (unsigned i = 0; i < rounds; ++i) {
     const Attempt there = about.works ? about.connect(*about.works, about.reaches_callback, about.ground.hops)
                                       : attempt(about.ground, about.ground.hops, {.target = {}, .only_meets = true});
-    if (!there.ok()) continue;
+    if (!there.ok() || there.silent) continue;
     dial.push_back(there.dial);
     let_in.push_back(there.let_in);
     granted.push_back(there.granted);

@@ -7,6 +7,7 @@
 #include "policy/classes.h"
 #include "resolve/caching_resolver.h"
 #include "resolve/cares_resolver.h"
+#include "server/through_upstreams.h"
 #include "survey/questions.h"
 #include "sys/main_loop.h"
 #include "sys/process_limits.h"
@@ -21,12 +22,6 @@ std::string way_text(const route::UpstreamPlans& upstreams) {
     way += (way.empty() ? "" : " > ") + upstream->hops.front().url.to_string();
   }
   return way;
-}
-
-std::vector<const route::Hop*> hops_of(const route::UpstreamPlans& upstreams) {
-  std::vector<const route::Hop*> hops;
-  for (const auto& upstream : upstreams) hops.push_back(&upstream->hops.front());
-  return hops;
 }
 
 /// The first proxy is reached, and this host has an address that it may reach.
@@ -118,7 +113,7 @@ Result<Report> run_survey(const Plan& plan) {
   if (!dns) return std::unexpected(dns.error());
   Report report{.proxy = way_text(plan.upstreams)};
   resolve::CachingResolver resolver(**engine, **dns, {.hosts_path = "/etc/hosts"});
-  const Ground ground{**engine, resolver, hops_of(plan.upstreams)};
+  const Ground ground{**engine, resolver, server::hops_of(plan.upstreams)};
   {
     Case about{.ground = ground, .plan = plan, .report = report};
     ask_all(about);
@@ -187,7 +182,8 @@ void ask_methods(Case& about) {
     about.report.add("methods", method_text(method), taken ? Answer::yes : Answer::no, std::move(detail));
   }
   const auto preferred = chosen(about.ground, all);
-  about.report.add("methods", "choice of all three", preferred ? Answer::yes : Answer::no,
+  const bool fits = preferred && std::ranges::find(all, *preferred) != all.end();
+  about.report.add("methods", "choice of all three", fits ? Answer::yes : Answer::no,
                    preferred ? method_text(*preferred) : "it does not answer");
 }
 

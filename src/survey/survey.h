@@ -1,6 +1,7 @@
 // What does this proxy support? Every question of `stile test`, asked one after the other, each over connections of its
 // own. Nothing is said to work that was not seen to: streams and datagrams have to come back from a listener of this
-// host (callback.h), or from a target that the user names. Nobody else is asked for anything.
+// host (callback.h), or from a target that the user names. Nobody else is asked for anything, but for
+// one connection to where the proxy says that it listens.
 // Refuses: to send a login, or anything else, inside a TLS whose certificate is not trusted; to send datagrams to
 // another host than the proxy, whatever it says. Threading: one thread, once a process. Tested by
 // tests/e2e/survey_test.py against other people's proxies.

@@ -82,17 +82,9 @@ class Program {
     code_.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, of.architecture, 0, 0));
     load(offsetof(seccomp_data, nr));
     code_.push_back(BPF_STMT(BPF_ALU | BPF_AND | BPF_K, of.mask));
-    hear(of.bind);
     hear(of.listen);
-    // Many connections are made; most of those that are not the Internet's are told by their address's length.
-    const auto lengths = static_cast<std::uint8_t>(address_lengths.size());
-    code_.push_back(equals(of.connect, 0, static_cast<std::uint8_t>(lengths + 3)));
-    load(offsetof(seccomp_data, args) + 2 * sizeof(std::uint64_t));
-    for (std::uint8_t i = 0; i < lengths; ++i) {
-      code_.push_back(equals(address_lengths[i], static_cast<std::uint8_t>(lengths - i), 0));
-    }
-    answer(SECCOMP_RET_ALLOW);
-    answer(SECCOMP_RET_USER_NOTIF);
+    hear_internet(of.bind);
+    hear_internet(of.connect);
     if (of.multiplexed != 0) {
       code_.push_back(equals(of.multiplexed, 0, 5));
       load(offsetof(seccomp_data, args));
@@ -106,6 +98,17 @@ class Program {
   }
   void hear(std::uint32_t call) {
     code_.push_back(equals(call, 0, 1));
+    answer(SECCOMP_RET_USER_NOTIF);
+  }
+  // Most of those that are not the Internet's are told by their address's length.
+  void hear_internet(std::uint32_t call) {
+    const auto lengths = static_cast<std::uint8_t>(address_lengths.size());
+    code_.push_back(equals(call, 0, static_cast<std::uint8_t>(lengths + 3)));
+    load(offsetof(seccomp_data, args) + 2 * sizeof(std::uint64_t));
+    for (std::uint8_t i = 0; i < lengths; ++i) {
+      code_.push_back(equals(address_lengths[i], static_cast<std::uint8_t>(lengths - i), 0));
+    }
+    answer(SECCOMP_RET_ALLOW);
     answer(SECCOMP_RET_USER_NOTIF);
   }
   static sock_filter equals(std::uint64_t value, std::uint8_t if_so, std::uint8_t if_not) {

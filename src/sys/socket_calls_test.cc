@@ -184,7 +184,8 @@ TEST_F(SocketCalls, WhatIsReadOfOthersMayBeNothing) {
   HeardProcess process([] {
     const int fd = make_socket();
     if (::syscall(SYS_bind, fd, 8, sizeof(sockaddr_in)) == 0 || errno != EFAULT) return 1;
-    if (::syscall(SYS_bind, fd, 8, 3) == 0) return 2;
+    if (::syscall(SYS_bind, fd, 8, sizeof(sockaddr_in6)) == 0) return 2;
+    if (::syscall(SYS_bind, fd, 8, 3) == 0) return 5;  // no address of the Internet: nobody hears of it
     if (::listen(-1, 1) == 0 || errno != EBADF) return 3;
     const int datagrams = ::socket(AF_INET, SOCK_DGRAM, 0);
     return ::listen(datagrams, 1) == 0 || errno != EOPNOTSUPP ? 4 : 0;

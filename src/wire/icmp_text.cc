@@ -291,6 +291,7 @@ IcmpLine read_hop(LineReader& reader) {
   TraceHop line;
   (void)reader.skip(" ");
   line.hop = reader.number<std::uint8_t>();
+  if (line.hop == 0) reader.fail();
   TraceProbe probe;  // the answerer is kept from probe to probe
   bool known = false;
   while (!reader.at_end() && reader.good() && line.probes.size() < limits::trace_probes_per_hop) {

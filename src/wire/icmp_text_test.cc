@@ -67,8 +67,8 @@ std::optional<std::smatch> match(const std::string& text, const std::string& for
 
 IcmpLine naive_hop(Reading& reading, const std::smatch& groups) {
   TraceHop hop{.hop = reading.narrow(groups[1].str()), .probes = {}};
-  reading.good =
-      reading.good && groups[1].length() + groups.position(1) >= 2 && (hop.hop > 9 || groups.position(1) == 1);
+  reading.good = reading.good && groups[1].length() + groups.position(1) >= 2 && hop.hop > 0 &&
+                 (hop.hop > 9 || groups.position(1) == 1);
   std::string rest = groups[2].str();
   std::optional<TraceProbe> last;
   while (!rest.empty()) {

@@ -4,6 +4,7 @@ programs_matrix_test.py."""
 import fcntl
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
