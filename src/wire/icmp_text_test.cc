@@ -307,6 +307,13 @@ TEST(IcmpLine, LossIsRoundedToTenths) {
   EXPECT_EQ(loss(2000, 1999), "0.1") << "half a tenth";
 }
 
+TEST(IcmpLine, HopsAreCountedFromOne) {
+  for (const std::string_view line : {" 0  *\r\n", " 0  * * *\r\n", " 0  *  *  *\r\n"}) {
+    const Octets octets(line.begin(), line.end());
+    EXPECT_TRUE(std::holds_alternative<Malformed>(decode_icmp_line(octets))) << line;
+  }
+}
+
 TEST(IcmpLine, LongestHopFits) {
   const std::string label(63, 'a');
   const std::string text = label + "." + label + "." + label + "." + std::string(61, 'b');

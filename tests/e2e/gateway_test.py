@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from datagrams import DatagramEcho
-from gateways import CLIENT, FAR, FAR_SIX, FAR_THIRD, OTHER, PORT, PROXY, ROUTER, ROUTER_SIX, Cone, Site, site
+from gateways import CLIENT, CLIENT_SIX, FAR, FAR_SIX, FAR_THIRD, OTHER, PORT, PROXY, ROUTER, ROUTER_SIX, Cone, Site, site
 from networks import Lab
 from processes import BINARY, ROOT, stile, wait_until
 from server import Server
@@ -207,6 +207,31 @@ def test_its_own_ports_are_closed_to_the_network(here: Site, way: list[str]) -> 
             except (ConnectionResetError, ConnectionRefusedError, BrokenPipeError):
                 pass
     assert here.server.records() == gateway.records() == []
+
+
+def test_who_sends_in_anothers_name_opens_no_way(here: Site) -> None:
+    """A packet that claims to come from outside would have connection tracking take what follows for its answers."""
+    here.gateway()
+    assert fetched(here, f"http://[{FAR_SIX}]/"), "the router's address is known"
+    neighbour = here.run("ip", "-6", "-json", "neighbour", "show", ROUTER_SIX).stdout
+    script = f"""
+import json, struct
+router = json.loads(sys.argv[1])[0]
+own, far = (socket.inet_pton(socket.AF_INET6, text) for text in ("{CLIENT_SIX}", "{FAR_SIX}"))
+datagram = struct.pack("!HHHH", 443, 5000, 8, 0)
+sum = sum(struct.unpack("!24H", far + own + struct.pack("!LL", 8, 17) + datagram))
+while sum >> 16: sum = (sum & 0xFFFF) + (sum >> 16)
+datagram = datagram[:6] + struct.pack("!H", sum ^ 0xFFFF)
+packet = struct.pack("!LHBB", 6 << 28, 8, 17, 64) + far + own + datagram
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM)
+for _ in range(3): wire.sendto(packet, (router["dev"], 0x86DD, 0, 0, bytes.fromhex(router["lladdr"].replace(":", ""))))
+asking = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+asking.bind(("{CLIENT_SIX}", 5000))
+for _ in range(3): asking.sendto(b"past it?", ("{FAR_SIX}", 443))
+"""
+    assert python(here, script, neighbour) == ""
+    assert here.saw(f"[{FAR_SIX}]:80")
+    assert here.leaked() == 0
 
 
 def test_the_routers_own_connections_are_its_own(here: Site) -> None:

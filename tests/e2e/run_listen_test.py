@@ -11,7 +11,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
-from fenced import FAR, FAR_SIX, PORT, PROXY, RULES, Fenced, fence
+from delay import Delay
+from fenced import FAR, FAR_SIX, NOBODY, PORT, PROXY, RULES, Fenced, fence
 from ftp_site import start_vsftpd
 from networks import Lab
 from processes import BINARY, Daemon, run, stile, wait_until
@@ -455,3 +456,16 @@ def test_a_proxy_that_comes_back(willing: Fenced, running, serve) -> None:
     serve(config=GRANTED, host=PROXY, port=PORT, namespace=willing.proxy)
     call(willing, PROXY, 4711)
     assert server.end() == 0
+
+
+def test_what_a_listening_program_sent_last_is_delivered_by_a_slow_proxy(willing: Fenced, place: Path) -> None:
+    """It ends before the proxy has granted its connection, while the proxy still listens for it."""
+    script = """
+import socket
+listening = socket.create_server(("0.0.0.0", 0))
+socket.create_connection(("web.far.test", 80)).sendall(b"GET / HTTP/1.0\\r\\nHost: last.test\\r\\n\\r\\n")
+"""
+    with willing.client.inside(), closing(Delay((PROXY, PORT), 0.2)) as road:
+        words = [BINARY, "run", "--via", f"socks5h://127.0.0.1:{road.place[1]}", "--", PYTHON, "-c", script]
+        assert run(*willing.client.prefix(), *NOBODY, *words).returncode == 0
+    willing.server.wait_for_record(event="session.end", target="web.far.test:80", bytes_up=35)
