@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from fenced import FAR, FAR_SIX, NOBODY, PORT, PROXY, RULES, Fenced
 from processes import BINARY, ENVIRONMENT, ROOT, run, wait_until
-from run_test import PYTHON, compiled
 from server import Server
 from ssh_site import start_sshd
 from stile_library import is_sanitized
+from unchanged import SOURCES, URL
 from web import PAGE
 
+PYTHON = "/usr/bin/python3"
 LIBRARY = BINARY.parent / "libstile-preload.so"
 MAP = ROOT / "src" / "preload" / "inside" / "libstile-preload.map"
 PRELOAD = ("--preload",)
@@ -42,6 +43,24 @@ def calls(place: Path) -> Path:
     source = ROOT / "tests" / "e2e" / "programs" / "preload_calls.c"
     subprocess.run(["gcc", "-O1", "-pthread", "-o", program, source, "-lresolv"], check=True)
     return program
+
+
+def compiled(folder: Path, program: str) -> list[str]:
+    """The command that fetches the page with it, compiled where that is needed."""
+    if program == "static":
+        subprocess.run(["gcc", "-static", "-o", folder / "static", SOURCES / "static_fetch.c"], check=True)
+        return [f"{folder}/static", "web.far.test"]
+    if program == "go":
+        go = ENVIRONMENT | {"CGO_ENABLED": "0", "GOCACHE": f"{folder}/cache", "GOPATH": f"{folder}/path"}
+        subprocess.run(["go", "build", "-o", folder / "fetch", SOURCES / "fetch.go"], check=True, env=go)
+        return [f"{folder}/fetch", URL]
+    return {
+        "curl": ["curl", "--silent", "--show-error", URL],
+        "wget": ["wget", "--quiet", "--output-document=-", URL],
+        "python": [PYTHON, str(SOURCES / "fetch.py"), URL],
+        "node": ["node", str(SOURCES / "fetch.js"), URL],
+        "java": ["java", "-Xshare:auto", str(SOURCES / "Fetch.java"), URL],
+    }[program]
 
 
 def python(fenced: Fenced, script: str, *words: object, **options) -> str:
@@ -509,6 +528,15 @@ def test_by_hand_it_starts_what_carries_it(fenced: Fenced) -> None:
     assert fenced.saw("web.far.test:80")
     assert fenced.leaked() == 0
     wait_until("it has ended", lambda: not carriers(), 60)
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_by_hand_a_standard_stream_may_be_closed(fenced: Fenced, closed: int) -> None:
+    """In the program that starts the carrier: none of the carrier's own descriptors has that number."""
+    script = "import os, socket, sys; os.close(int(sys.argv[1])); socket.create_connection(('web.far.test', 80))"
+    assert by_hand(fenced, PYTHON, "-c", script, closed).returncode == 0
+    assert fenced.saw("web.far.test:80")
+    assert fenced.leaked() == 0
 
 
 def test_by_hand_without_a_proxy_nothing_goes_out(fenced: Fenced) -> None:
