@@ -8,19 +8,28 @@
 #include "server/through_upstreams.h"
 #include "sys/errno_table.h"
 #include "sys/meeting_socket.h"
+#include "sys/privileges.h"
 #include "sys/random_octets.h"
 #include "sys/record_socket.h"
 
 namespace stile::preload {
 namespace {
 
-constexpr std::size_t askers_max = 512;  // at once; the others wait
+constexpr std::size_t askers_max = 512;                  // at once; the others wait
+constexpr auto proof_silence = std::chrono::seconds(2);  // it is sent at once
 constexpr auto asker_silence = std::chrono::seconds(30);
 constexpr auto lone_for = std::chrono::seconds(10);  // the next command of a shell's script needs no new one
 
 std::string own_name() {
   const auto text = sys::read_file("/proc/sys/kernel/hostname", limits::nsswitch_octets_max);
   return text ? text->substr(0, text->find('\n')) : std::string();
+}
+
+/// Another user's links are closed unheard, so that nobody can keep this user's programs from being heard. Root's
+/// carrier serves programs that have given root's rights up.
+bool may_ask(int link) noexcept {
+  const auto user = sys::peer_user(link);
+  return user && (*user == 0 || *user == sys::own_user() || sys::is_root());
 }
 
 std::optional<HostName> host_name(ConstBytes octets) {
@@ -61,7 +70,7 @@ class Carrier::Asker {
     silence_.bind<&Asker::on_silence>(this);
     of_.engine_.adopt(watch_, link_.get());
     of_.engine_.wait(watch_, engine::Interest::readable);
-    of_.engine_.start_timer(silence_, of_.engine_.now() + asker_silence);
+    of_.engine_.start_timer(silence_, of_.engine_.now() + proof_silence);
   }
   void end() noexcept {
     if (std::exchange(over_, true)) return;
@@ -83,6 +92,7 @@ class Carrier::Asker {
     const auto question = received ? decode_question(ConstBytes(room).first(*received)) : std::nullopt;
     if (!question || question->proof != of_.keys_.proof || asked_) return leave();
     asked_ = true;
+    of_.engine_.start_timer(silence_, of_.engine_.now() + asker_silence);
     of_.know_program(link_.get());
     std::vector<std::uint8_t> text;
     const Answer answer = of_.answer(*question, text);
@@ -167,6 +177,7 @@ void Carrier::on_knock(engine::Status status) {
   while (askers_.size() < askers_max) {
     auto link = sys::accept_records(questions_.get());
     if (!link) break;
+    if (!may_ask(link->get())) continue;
     askers_.push_back(std::make_unique<Asker>(*this, *std::move(link)));
   }
   if (askers_.size() < askers_max) engine_.wait(knocks_, engine::Interest::readable);

@@ -503,6 +503,28 @@ for address in ("", "10.60.0.2"):
     assert fenced.leaked() == 0
 
 
+KNOCK = """
+import os, socket, sys
+link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+link.settimeout(20)
+link.connect("\\0stile-preload-" + sys.argv[1])
+print(link.recv(1))
+"""
+
+
+@pytest.mark.parametrize("user", [65533, 65534])
+def test_a_link_that_says_nothing_takes_nobodys_room(fenced: Fenced, user: int) -> None:
+    """Another user's is closed unheard, this user's own after a short while."""
+    words = fenced.words(*PRELOAD) + ["sh", "-c", "echo $STILE_PRELOAD; read line"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        assert process.stdout
+        name = process.stdout.readline()[:32]
+        as_user = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
+        knocked = run(*fenced.client.prefix(), *as_user, PYTHON, "-c", KNOCK, name)
+        process.communicate("end\n")
+    assert (knocked.returncode, knocked.stdout) == (0, "b''\n")
+
+
 # --- By hand --------------------------------------------------------------------------------------------------------
 
 
