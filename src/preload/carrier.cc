@@ -130,6 +130,7 @@ class Carrier::Program {
   void forget() noexcept {
     gone_ = true;
     if (watch_.is_open()) of_.engine_.release(watch_);
+    ended_.reset();
   }
   [[nodiscard]] bool gone() const noexcept { return gone_; }
   [[nodiscard]] bool at_rest() const noexcept { return gone_ && !watch_.pending(); }
@@ -246,9 +247,9 @@ void Carrier::know_program(int link) {
   if (!counts_programs_) return;
   auto process = sys::peer_process(link);
   if (!process) return;  // it has ended already
+  std::erase_if(programs_, [](const auto& one) { return one.second->at_rest(); });
   std::unique_ptr<Program>& program = programs_[process->id];
-  if (program != nullptr && !program->gone()) return;
-  if (program != nullptr && !program->at_rest()) return;  // its number was given anew; it is known by its next question
+  if (program != nullptr) return;  // known; or its number was given anew, and it is known by its next question
   program = std::make_unique<Program>(*this, std::move(process->watch));
   engine_.cancel(lone_);
 }

@@ -528,10 +528,14 @@ def test_a_link_that_says_nothing_takes_nobodys_room(fenced: Fenced, user: int) 
 # --- By hand --------------------------------------------------------------------------------------------------------
 
 
-def by_hand(fenced: Fenced, *command: object, user: list[str] = NOBODY, **environment: str):
+def hand_words(fenced: Fenced, *command: object, user: list[str] = NOBODY, **environment: str) -> list[str]:
     setting = {"LD_PRELOAD": str(LIBRARY), "ALL_PROXY": fenced.url, "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"} | environment
     words = ["env", "-i", *(f"{name}={value}" for name, value in setting.items()), *command]
-    return run(*fenced.client.prefix(), *user, *words)
+    return [*fenced.client.prefix(), *user, *map(str, words)]
+
+
+def by_hand(fenced: Fenced, *command: object, **options):
+    return run(*hand_words(fenced, *command, **options))
 
 
 def carriers() -> list[str]:
@@ -559,6 +563,28 @@ def test_by_hand_a_standard_stream_may_be_closed(fenced: Fenced, closed: int) ->
     assert by_hand(fenced, PYTHON, "-c", script, closed).returncode == 0
     assert fenced.saw("web.far.test:80")
     assert fenced.leaked() == 0
+
+
+STAYING = """
+import socket, subprocess, sys
+socket.gethostbyname("web.far.test")
+for _ in range(20): subprocess.run(["getent", "hosts", "web.far.test"], stdout=subprocess.DEVNULL, check=True)
+print("they have ended", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_by_hand_nothing_is_kept_of_programs_that_have_ended(fenced: Fenced) -> None:
+    def watched() -> int:
+        (carrier,) = set(carriers()) - others
+        return sum("pidfd" in str(one.readlink()) for one in Path("/proc", carrier, "fd").iterdir())
+
+    others = set(carriers())
+    with subprocess.Popen(hand_words(fenced, PYTHON, "-c", STAYING), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "they have ended\n"
+        wait_until("the one that stays is watched alone", lambda: watched() == 1)
+        process.communicate("end\n")
 
 
 def test_by_hand_without_a_proxy_nothing_goes_out(fenced: Fenced) -> None:
