@@ -161,6 +161,7 @@ Carrier::Carrier(engine::EpollEngine& engine, resolve::CaresResolver& dns, const
       keys_(ground.keys),
       questions_(std::move(ground.questions)) {
   knocks_.bind<&Carrier::on_knock>(this);
+  knock_again_.bind<&Carrier::on_knock_again>(this);
   lone_.bind<&Carrier::on_lone>(this);
   end_.bind<&Carrier::on_end>(this);
   resolver_closed_.bind<&Carrier::on_resolver_closed>(this);
@@ -177,6 +178,9 @@ void Carrier::on_knock(engine::Status status) {
   if (status == engine::Status::canceled) return;
   while (askers_.size() < askers_max) {
     auto link = sys::accept_records(questions_.get());
+    if (!link && link.error().kind != ErrorKind::would_block) {
+      return engine_.start_timer(knock_again_, engine_.now() + limits::accept_retry);
+    }
     if (!link) break;
     if (!may_ask(link->get())) continue;
     askers_.push_back(std::make_unique<Asker>(*this, *std::move(link)));
@@ -184,10 +188,15 @@ void Carrier::on_knock(engine::Status status) {
   if (askers_.size() < askers_max) engine_.wait(knocks_, engine::Interest::readable);
 }
 
+void Carrier::on_knock_again(engine::Status status) {
+  if (status != engine::Status::canceled && knocks_.is_open() && !knocks_.pending()) on_knock(status);
+}
+
 void Carrier::sweep() noexcept {
   // Never within a call of the one that goes: it is at rest only behind its last completion.
   std::erase_if(askers_, [](const auto& asker) { return asker->at_rest(); });
-  if (knocks_.is_open() && !knocks_.pending()) engine_.wait(knocks_, engine::Interest::readable);
+  if (knocks_.is_open() && !knocks_.pending() && !knock_again_.pending())
+    engine_.wait(knocks_, engine::Interest::readable);
 }
 
 Answer Carrier::answer(const Question& question, std::vector<std::uint8_t>& text) {
@@ -270,6 +279,7 @@ void Carrier::on_lone(engine::Status status) {
 
 void Carrier::finish() {
   engine_.release(knocks_);
+  engine_.cancel(knock_again_);
   questions_.reset();
   for (const auto& asker : askers_) asker->end();
   counts_programs_ = false;
@@ -293,7 +303,7 @@ void Carrier::finish() {
   resolver_.close(resolver_closed_);
   while (!names_closed_) engine_.run();
   const auto at_rest = [](const auto& one) { return one->at_rest(); };
-  while (!upstreams_.quiet() || knocks_.pending() || lone_.pending() || end_.pending() ||
+  while (!upstreams_.quiet() || knocks_.pending() || knock_again_.pending() || lone_.pending() || end_.pending() ||
          !std::ranges::all_of(askers_, at_rest) ||
          !std::ranges::all_of(programs_, [&](const auto& one) { return at_rest(one.second); })) {
     engine_.stop();

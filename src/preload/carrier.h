@@ -62,6 +62,7 @@ class Carrier {
   class Program;
 
   void on_knock(engine::Status status);
+  void on_knock_again(engine::Status status);
   void on_lone(engine::Status status);
   void on_end(engine::Status status);
   void on_resolver_closed(engine::Status) {
@@ -86,6 +87,7 @@ class Carrier {
   Keys keys_;
   sys::UniqueFd questions_;
   engine::Socket knocks_;
+  engine::Timer knock_again_;  // where there was no descriptor for who knocked
   engine::Timer lone_;
   engine::Timer end_;
   engine::Operation resolver_closed_;

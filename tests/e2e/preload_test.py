@@ -2,9 +2,11 @@
 would without one, and what the library cannot carry is refused."""
 
 import re
+import resource
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -523,6 +525,52 @@ def test_a_link_that_says_nothing_takes_nobodys_room(fenced: Fenced, user: int) 
         knocked = run(*fenced.client.prefix(), *as_user, PYTHON, "-c", KNOCK, name)
         process.communicate("end\n")
     assert (knocked.returncode, knocked.stdout) == (0, "b''\n")
+
+
+def test_a_program_that_has_no_descriptor_left_is_told_so(fenced: Fenced) -> None:
+    script = """
+import errno, os, resource, socket
+stream = socket.socket()
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+full = []
+try:
+    while True: full.append(os.dup(0))
+except OSError: pass
+try: stream.connect(("203.0.113.2", 80))
+except OSError as error: print(errno.errorcode[error.errno])
+for one in full: os.close(one)
+print(stream.connect_ex(("203.0.113.2", 80)))
+"""
+    assert python(fenced, script) == "EMFILE\n0\n"
+
+
+CROWD = """
+import os, socket, sys
+print(os.getppid(), flush=True)
+sys.stdin.readline()
+print(socket.gethostbyname("web.far.test"), flush=True)
+"""
+
+
+def test_a_carrier_that_has_no_descriptor_left_waits_for_one(fenced: Fenced) -> None:
+    """It does not turn in a circle meanwhile, and answers when there is one."""
+
+    def ticks(process: int) -> int:
+        return sum(map(int, Path("/proc", str(process), "stat").read_text().rpartition(")")[2].split()[11:13]))
+
+    words = fenced.words(*PRELOAD, user="root") + [PYTHON, "-c", CROWD]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        assert process.stdin and process.stdout
+        carrier = int(process.stdout.readline())
+        before = resource.prlimit(carrier, resource.RLIMIT_NOFILE)
+        resource.prlimit(carrier, resource.RLIMIT_NOFILE, (3, before[1]))
+        process.stdin.write("ask\n")
+        process.stdin.flush()
+        begin = ticks(carrier)
+        time.sleep(3)
+        assert ticks(carrier) - begin < 20  # of 300
+        resource.prlimit(carrier, resource.RLIMIT_NOFILE, before)
+        assert process.stdout.readline() == "198.18.1.0\n"
 
 
 # --- By hand --------------------------------------------------------------------------------------------------------
