@@ -1,6 +1,8 @@
 #include "preload/carrier.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -44,6 +46,9 @@ Result<Ground> Ground::open(const std::optional<Keys>& keys) {
   Ground ground;
   if (keys) {
     ground.keys = *keys;
+    std::array<std::uint8_t, sizeof ground.first_stand_in> first{};
+    if (auto filled = sys::fill_randomly(first); !filled) return std::unexpected(filled.error());
+    ground.first_stand_in = std::bit_cast<std::uint32_t>(first);
   } else {
     for (Key* const key : {&ground.keys.name, &ground.keys.proof}) {
       if (auto filled = sys::fill_randomly(*key); !filled) return std::unexpected(filled.error());
@@ -151,6 +156,7 @@ Carrier::Carrier(engine::EpollEngine& engine, resolve::CaresResolver& dns, const
                  server::Reporter* reporter, Ground ground)
     : engine_(engine),
       resolver_(engine, dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"}),
+      names_(limits::stand_in_names_max, ground.first_stand_in),
       answers_(names_, own_name()),
       hosts_("/etc/hosts"),
       upstreams_(engine, resolver_),

@@ -32,6 +32,7 @@ struct Ground {
   Keys keys;
   sys::UniqueFd questions;
   std::vector<sys::SilentListener> places;
+  std::uint32_t first_stand_in = 0;  // random where programs outlive a carrier, and remember what it told them
 
   /// Chooses keys where none are given. Fails as address_in_use where another carrier has that name.
   [[nodiscard]] static Result<Ground> open(const std::optional<Keys>& keys);

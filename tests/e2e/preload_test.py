@@ -635,6 +635,12 @@ def test_by_hand_nothing_is_kept_of_programs_that_have_ended(fenced: Fenced) -> 
         process.communicate("end\n")
 
 
+def test_by_hand_an_address_of_one_carriers_is_nobodys_at_the_next(fenced: Fenced) -> None:
+    """A program that outlives the carrier calls no other host by what it remembers."""
+    script = "import socket; print(socket.gethostbyname('web.far.test'))"
+    assert by_hand(fenced, PYTHON, "-c", script).stdout != by_hand(fenced, PYTHON, "-c", script).stdout
+
+
 def test_by_hand_without_a_proxy_nothing_goes_out(fenced: Fenced) -> None:
     done = by_hand(fenced, "curl", "--silent", "--show-error", f"http://{FAR}/", ALL_PROXY="")
     assert (done.returncode, done.stdout) == (7, "")
