@@ -1,6 +1,8 @@
 #include "preload/carrier.h"
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -8,19 +10,28 @@
 #include "server/through_upstreams.h"
 #include "sys/errno_table.h"
 #include "sys/meeting_socket.h"
+#include "sys/privileges.h"
 #include "sys/random_octets.h"
 #include "sys/record_socket.h"
 
 namespace stile::preload {
 namespace {
 
-constexpr std::size_t askers_max = 512;  // at once; the others wait
+constexpr std::size_t askers_max = 512;                  // at once; the others wait
+constexpr auto proof_silence = std::chrono::seconds(2);  // it is sent at once
 constexpr auto asker_silence = std::chrono::seconds(30);
 constexpr auto lone_for = std::chrono::seconds(10);  // the next command of a shell's script needs no new one
 
 std::string own_name() {
   const auto text = sys::read_file("/proc/sys/kernel/hostname", limits::nsswitch_octets_max);
   return text ? text->substr(0, text->find('\n')) : std::string();
+}
+
+/// Another user's links are closed unheard, so that nobody can keep this user's programs from being heard. Root's
+/// carrier serves programs that have given root's rights up.
+bool may_ask(int link) noexcept {
+  const auto user = sys::peer_user(link);
+  return user && (*user == 0 || *user == sys::own_user() || sys::is_root());
 }
 
 std::optional<HostName> host_name(ConstBytes octets) {
@@ -35,6 +46,9 @@ Result<Ground> Ground::open(const std::optional<Keys>& keys) {
   Ground ground;
   if (keys) {
     ground.keys = *keys;
+    std::array<std::uint8_t, sizeof ground.first_stand_in> first{};
+    if (auto filled = sys::fill_randomly(first); !filled) return std::unexpected(filled.error());
+    ground.first_stand_in = std::bit_cast<std::uint32_t>(first);
   } else {
     for (Key* const key : {&ground.keys.name, &ground.keys.proof}) {
       if (auto filled = sys::fill_randomly(*key); !filled) return std::unexpected(filled.error());
@@ -61,7 +75,7 @@ class Carrier::Asker {
     silence_.bind<&Asker::on_silence>(this);
     of_.engine_.adopt(watch_, link_.get());
     of_.engine_.wait(watch_, engine::Interest::readable);
-    of_.engine_.start_timer(silence_, of_.engine_.now() + asker_silence);
+    of_.engine_.start_timer(silence_, of_.engine_.now() + proof_silence);
   }
   void end() noexcept {
     if (std::exchange(over_, true)) return;
@@ -83,6 +97,7 @@ class Carrier::Asker {
     const auto question = received ? decode_question(ConstBytes(room).first(*received)) : std::nullopt;
     if (!question || question->proof != of_.keys_.proof || asked_) return leave();
     asked_ = true;
+    of_.engine_.start_timer(silence_, of_.engine_.now() + asker_silence);
     of_.know_program(link_.get());
     std::vector<std::uint8_t> text;
     const Answer answer = of_.answer(*question, text);
@@ -120,6 +135,7 @@ class Carrier::Program {
   void forget() noexcept {
     gone_ = true;
     if (watch_.is_open()) of_.engine_.release(watch_);
+    ended_.reset();
   }
   [[nodiscard]] bool gone() const noexcept { return gone_; }
   [[nodiscard]] bool at_rest() const noexcept { return gone_ && !watch_.pending(); }
@@ -140,6 +156,7 @@ Carrier::Carrier(engine::EpollEngine& engine, resolve::CaresResolver& dns, const
                  server::Reporter* reporter, Ground ground)
     : engine_(engine),
       resolver_(engine, dns, resolve::CachingResolver::Options{.hosts_path = "/etc/hosts"}),
+      names_(limits::stand_in_names_max, ground.first_stand_in),
       answers_(names_, own_name()),
       hosts_("/etc/hosts"),
       upstreams_(engine, resolver_),
@@ -150,6 +167,7 @@ Carrier::Carrier(engine::EpollEngine& engine, resolve::CaresResolver& dns, const
       keys_(ground.keys),
       questions_(std::move(ground.questions)) {
   knocks_.bind<&Carrier::on_knock>(this);
+  knock_again_.bind<&Carrier::on_knock_again>(this);
   lone_.bind<&Carrier::on_lone>(this);
   end_.bind<&Carrier::on_end>(this);
   resolver_closed_.bind<&Carrier::on_resolver_closed>(this);
@@ -166,16 +184,25 @@ void Carrier::on_knock(engine::Status status) {
   if (status == engine::Status::canceled) return;
   while (askers_.size() < askers_max) {
     auto link = sys::accept_records(questions_.get());
+    if (!link && link.error().kind != ErrorKind::would_block) {
+      return engine_.start_timer(knock_again_, engine_.now() + limits::accept_retry);
+    }
     if (!link) break;
+    if (!may_ask(link->get())) continue;
     askers_.push_back(std::make_unique<Asker>(*this, *std::move(link)));
   }
   if (askers_.size() < askers_max) engine_.wait(knocks_, engine::Interest::readable);
 }
 
+void Carrier::on_knock_again(engine::Status status) {
+  if (status != engine::Status::canceled && knocks_.is_open() && !knocks_.pending()) on_knock(status);
+}
+
 void Carrier::sweep() noexcept {
   // Never within a call of the one that goes: it is at rest only behind its last completion.
   std::erase_if(askers_, [](const auto& asker) { return asker->at_rest(); });
-  if (knocks_.is_open() && !knocks_.pending()) engine_.wait(knocks_, engine::Interest::readable);
+  if (knocks_.is_open() && !knocks_.pending() && !knock_again_.pending())
+    engine_.wait(knocks_, engine::Interest::readable);
 }
 
 Answer Carrier::answer(const Question& question, std::vector<std::uint8_t>& text) {
@@ -236,9 +263,9 @@ void Carrier::know_program(int link) {
   if (!counts_programs_) return;
   auto process = sys::peer_process(link);
   if (!process) return;  // it has ended already
+  std::erase_if(programs_, [](const auto& one) { return one.second->at_rest(); });
   std::unique_ptr<Program>& program = programs_[process->id];
-  if (program != nullptr && !program->gone()) return;
-  if (program != nullptr && !program->at_rest()) return;  // its number was given anew; it is known by its next question
+  if (program != nullptr) return;  // known; or its number was given anew, and it is known by its next question
   program = std::make_unique<Program>(*this, std::move(process->watch));
   engine_.cancel(lone_);
 }
@@ -259,6 +286,7 @@ void Carrier::on_lone(engine::Status status) {
 
 void Carrier::finish() {
   engine_.release(knocks_);
+  engine_.cancel(knock_again_);
   questions_.reset();
   for (const auto& asker : askers_) asker->end();
   counts_programs_ = false;
@@ -282,7 +310,7 @@ void Carrier::finish() {
   resolver_.close(resolver_closed_);
   while (!names_closed_) engine_.run();
   const auto at_rest = [](const auto& one) { return one->at_rest(); };
-  while (!upstreams_.quiet() || knocks_.pending() || lone_.pending() || end_.pending() ||
+  while (!upstreams_.quiet() || knocks_.pending() || knock_again_.pending() || lone_.pending() || end_.pending() ||
          !std::ranges::all_of(askers_, at_rest) ||
          !std::ranges::all_of(programs_, [&](const auto& one) { return at_rest(one.second); })) {
     engine_.stop();

@@ -32,6 +32,7 @@ struct Ground {
   Keys keys;
   sys::UniqueFd questions;
   std::vector<sys::SilentListener> places;
+  std::uint32_t first_stand_in = 0;  // random where programs outlive a carrier, and remember what it told them
 
   /// Chooses keys where none are given. Fails as address_in_use where another carrier has that name.
   [[nodiscard]] static Result<Ground> open(const std::optional<Keys>& keys);
@@ -62,6 +63,7 @@ class Carrier {
   class Program;
 
   void on_knock(engine::Status status);
+  void on_knock_again(engine::Status status);
   void on_lone(engine::Status status);
   void on_end(engine::Status status);
   void on_resolver_closed(engine::Status) {
@@ -86,6 +88,7 @@ class Carrier {
   Keys keys_;
   sys::UniqueFd questions_;
   engine::Socket knocks_;
+  engine::Timer knock_again_;  // where there was no descriptor for who knocked
   engine::Timer lone_;
   engine::Timer end_;
   engine::Operation resolver_closed_;

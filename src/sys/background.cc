@@ -13,6 +13,10 @@ namespace stile::sys {
 
 void close_inherited() noexcept {
   (void)::close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+  int nowhere = 0;
+  do nowhere = ::open("/dev/null", O_RDWR);
+  while (nowhere >= 0 && nowhere <= STDERR_FILENO);
+  if (nowhere > STDERR_FILENO) ::close(nowhere);
 }
 
 Result<void> go_to_background() noexcept {

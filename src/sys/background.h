@@ -6,7 +6,8 @@
 
 namespace stile::sys {
 
-/// Descriptors above standard error that this process was started with. First of all, or its own are among them.
+/// Descriptors above standard error that this process was started with; standard streams that it was started without lead
+/// nowhere from here on, so that nothing else gets their numbers. First of all, or its own are among them.
 void close_inherited() noexcept;
 
 /// This process ends with 0, as its starter sees it, and a child goes on from here: in the root folder, its standard

@@ -46,5 +46,20 @@ TEST(Background, InheritedDescriptorsAreClosed) {
   EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+TEST(Background, StandardStreamsThatAreClosedLeadNowhere) {
+  for (const int closed : {0, 1, 2}) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      ::close(closed);
+      close_inherited();
+      const int next = ::open("/dev/null", O_RDONLY);
+      ::_exit(::fcntl(closed, F_GETFD) == 0 && next == 3 ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << closed;
+  }
+}
+
 }  // namespace
 }  // namespace stile::sys

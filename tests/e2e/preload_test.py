@@ -2,21 +2,24 @@
 would without one, and what the library cannot carry is refused."""
 
 import re
+import resource
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from fenced import FAR, FAR_SIX, NOBODY, PORT, PROXY, RULES, Fenced
 from processes import BINARY, ENVIRONMENT, ROOT, run, wait_until
-from run_test import PYTHON, compiled
 from server import Server
 from ssh_site import start_sshd
 from stile_library import is_sanitized
+from unchanged import SOURCES, URL
 from web import PAGE
 
+PYTHON = "/usr/bin/python3"
 LIBRARY = BINARY.parent / "libstile-preload.so"
 MAP = ROOT / "src" / "preload" / "inside" / "libstile-preload.map"
 PRELOAD = ("--preload",)
@@ -42,6 +45,24 @@ def calls(place: Path) -> Path:
     source = ROOT / "tests" / "e2e" / "programs" / "preload_calls.c"
     subprocess.run(["gcc", "-O1", "-pthread", "-o", program, source, "-lresolv"], check=True)
     return program
+
+
+def compiled(folder: Path, program: str) -> list[str]:
+    """The command that fetches the page with it, compiled where that is needed."""
+    if program == "static":
+        subprocess.run(["gcc", "-static", "-o", folder / "static", SOURCES / "static_fetch.c"], check=True)
+        return [f"{folder}/static", "web.far.test"]
+    if program == "go":
+        go = ENVIRONMENT | {"CGO_ENABLED": "0", "GOCACHE": f"{folder}/cache", "GOPATH": f"{folder}/path"}
+        subprocess.run(["go", "build", "-o", folder / "fetch", SOURCES / "fetch.go"], check=True, env=go)
+        return [f"{folder}/fetch", URL]
+    return {
+        "curl": ["curl", "--silent", "--show-error", URL],
+        "wget": ["wget", "--quiet", "--output-document=-", URL],
+        "python": [PYTHON, str(SOURCES / "fetch.py"), URL],
+        "node": ["node", str(SOURCES / "fetch.js"), URL],
+        "java": ["java", "-Xshare:auto", str(SOURCES / "Fetch.java"), URL],
+    }[program]
 
 
 def python(fenced: Fenced, script: str, *words: object, **options) -> str:
@@ -484,13 +505,85 @@ for address in ("", "10.60.0.2"):
     assert fenced.leaked() == 0
 
 
+KNOCK = """
+import os, socket, sys
+link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+link.settimeout(20)
+link.connect("\\0stile-preload-" + sys.argv[1])
+print(link.recv(1))
+"""
+
+
+@pytest.mark.parametrize("user", [65533, 65534])
+def test_a_link_that_says_nothing_takes_nobodys_room(fenced: Fenced, user: int) -> None:
+    """Another user's is closed unheard, this user's own after a short while."""
+    words = fenced.words(*PRELOAD) + ["sh", "-c", "echo $STILE_PRELOAD; read line"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        assert process.stdout
+        name = process.stdout.readline()[:32]
+        as_user = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"]
+        knocked = run(*fenced.client.prefix(), *as_user, PYTHON, "-c", KNOCK, name)
+        process.communicate("end\n")
+    assert (knocked.returncode, knocked.stdout) == (0, "b''\n")
+
+
+def test_a_program_that_has_no_descriptor_left_is_told_so(fenced: Fenced) -> None:
+    script = """
+import errno, os, resource, socket
+stream = socket.socket()
+resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+full = []
+try:
+    while True: full.append(os.dup(0))
+except OSError: pass
+try: stream.connect(("203.0.113.2", 80))
+except OSError as error: print(errno.errorcode[error.errno])
+for one in full: os.close(one)
+print(stream.connect_ex(("203.0.113.2", 80)))
+"""
+    assert python(fenced, script) == "EMFILE\n0\n"
+
+
+CROWD = """
+import os, socket, sys
+print(os.getppid(), flush=True)
+sys.stdin.readline()
+print(socket.gethostbyname("web.far.test"), flush=True)
+"""
+
+
+def test_a_carrier_that_has_no_descriptor_left_waits_for_one(fenced: Fenced) -> None:
+    """It does not turn in a circle meanwhile, and answers when there is one."""
+
+    def ticks(process: int) -> int:
+        return sum(map(int, Path("/proc", str(process), "stat").read_text().rpartition(")")[2].split()[11:13]))
+
+    words = fenced.words(*PRELOAD, user="root") + [PYTHON, "-c", CROWD]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+        assert process.stdin and process.stdout
+        carrier = int(process.stdout.readline())
+        before = resource.prlimit(carrier, resource.RLIMIT_NOFILE)
+        resource.prlimit(carrier, resource.RLIMIT_NOFILE, (3, before[1]))
+        process.stdin.write("ask\n")
+        process.stdin.flush()
+        begin = ticks(carrier)
+        time.sleep(3)
+        assert ticks(carrier) - begin < 20  # of 300
+        resource.prlimit(carrier, resource.RLIMIT_NOFILE, before)
+        assert process.stdout.readline() == "198.18.1.0\n"
+
+
 # --- By hand --------------------------------------------------------------------------------------------------------
 
 
-def by_hand(fenced: Fenced, *command: object, user: list[str] = NOBODY, **environment: str):
+def hand_words(fenced: Fenced, *command: object, user: list[str] = NOBODY, **environment: str) -> list[str]:
     setting = {"LD_PRELOAD": str(LIBRARY), "ALL_PROXY": fenced.url, "HOME": "/nonexistent", "PATH": "/usr/bin:/bin"} | environment
     words = ["env", "-i", *(f"{name}={value}" for name, value in setting.items()), *command]
-    return run(*fenced.client.prefix(), *user, *words)
+    return [*fenced.client.prefix(), *user, *map(str, words)]
+
+
+def by_hand(fenced: Fenced, *command: object, **options):
+    return run(*hand_words(fenced, *command, **options))
 
 
 def carriers() -> list[str]:
@@ -509,6 +602,43 @@ def test_by_hand_it_starts_what_carries_it(fenced: Fenced) -> None:
     assert fenced.saw("web.far.test:80")
     assert fenced.leaked() == 0
     wait_until("it has ended", lambda: not carriers(), 60)
+
+
+@pytest.mark.parametrize("closed", [0, 1, 2])
+def test_by_hand_a_standard_stream_may_be_closed(fenced: Fenced, closed: int) -> None:
+    """In the program that starts the carrier: none of the carrier's own descriptors has that number."""
+    script = "import os, socket, sys; os.close(int(sys.argv[1])); socket.create_connection(('web.far.test', 80))"
+    assert by_hand(fenced, PYTHON, "-c", script, closed).returncode == 0
+    assert fenced.saw("web.far.test:80")
+    assert fenced.leaked() == 0
+
+
+STAYING = """
+import socket, subprocess, sys
+socket.gethostbyname("web.far.test")
+for _ in range(20): subprocess.run(["getent", "hosts", "web.far.test"], stdout=subprocess.DEVNULL, check=True)
+print("they have ended", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_by_hand_nothing_is_kept_of_programs_that_have_ended(fenced: Fenced) -> None:
+    def watched() -> int:
+        (carrier,) = set(carriers()) - others
+        return sum("pidfd" in str(one.readlink()) for one in Path("/proc", carrier, "fd").iterdir())
+
+    others = set(carriers())
+    with subprocess.Popen(hand_words(fenced, PYTHON, "-c", STAYING), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "they have ended\n"
+        wait_until("the one that stays is watched alone", lambda: watched() == 1)
+        process.communicate("end\n")
+
+
+def test_by_hand_an_address_of_one_carriers_is_nobodys_at_the_next(fenced: Fenced) -> None:
+    """A program that outlives the carrier calls no other host by what it remembers."""
+    script = "import socket; print(socket.gethostbyname('web.far.test'))"
+    assert by_hand(fenced, PYTHON, "-c", script).stdout != by_hand(fenced, PYTHON, "-c", script).stdout
 
 
 def test_by_hand_without_a_proxy_nothing_goes_out(fenced: Fenced) -> None:

@@ -38,6 +38,7 @@ class WithoutCancellation {
   int before_ = 0;
 };
 
+/// With errno where there is none. ECONNREFUSED: nobody has that name.
 sys::UniqueFd knock() noexcept {
   sys::UniqueFd link(libc().socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!link) return link;
@@ -50,7 +51,10 @@ sys::UniqueFd knock() noexcept {
   std::memcpy(address.sun_path + 1, name.data(), name.size());
   const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + name.size());
   const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
-  if (sys::retry([&] { return libc().connect(link.get(), generic, length); }) != 0) link.reset();
+  if (sys::retry([&] { return libc().connect(link.get(), generic, length); }) == 0) return link;
+  const int error = errno;
+  link.reset();
+  errno = error;
   return link;
 }
 
@@ -130,10 +134,11 @@ void ask(Question question, Heard& heard) noexcept {
   const Standing& own = standing();
   if (own.reaches_nobody) return;
   heard.link = knock();
-  if (!heard.link && own.may_start) {
+  if (!heard.link && errno == ECONNREFUSED && own.may_start) {
     start_carrier();
     heard.link = knock();
   }
+  if (!heard.link && (errno == EMFILE || errno == ENFILE)) heard.error = errno;
   errno = before;
   if (!heard.link || !is_trusted(heard.link.get())) return;
   question.proof = own.keys.proof;

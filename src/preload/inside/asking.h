@@ -11,7 +11,7 @@
 namespace stile::preload::inside {
 
 struct Heard {
-  int error = 0;       // ENETUNREACH: nobody answered; else the answer's own
+  int error = 0;       // ENETUNREACH: nobody answered; EMFILE, ENFILE: nobody was asked; else the answer's own
   Answer answer;       // its octets lie in `room`
   sys::UniqueFd link;  // closed by whoever asked when he has done his part
   MessageRoom room;

@@ -62,8 +62,10 @@ int verdict(int fd, int otherwise) noexcept {
   if (!local_of(fd, local) || (is_connected(fd, peer) && !is_loopback(peer.address))) return otherwise;
   Heard heard;
   ask({.kind = Kind::about, .local = local, .called = peer}, heard);
-  const bool known = heard.answer.first.port != 0 && heard.error != 0 && heard.error != EINPROGRESS;
-  return known ? heard.error : otherwise;
+  if (heard.error == 0 || heard.error == EINPROGRESS) return otherwise;
+  if (heard.answer.first.port != 0) return heard.error;
+  // Nobody tells: one that was met to be refused is connected no longer.
+  return otherwise == 0 && !is_connected(fd, peer) ? ECONNRESET : otherwise;
 }
 
 /// Ready to connect anew, as the kernel has it.
