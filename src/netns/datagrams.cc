@@ -56,9 +56,8 @@ class Datagrams::Entrance final : public server::DatagramEntrance {
     const auto received = sys::receive_addressed(diverted_.get(), room);
     if (!received) return received.error().kind != ErrorKind::would_block;  // else the fault of one that was sent
     const ConstBytes payload = room.first(received->octets);
-    if (of_.traces_ != nullptr && of_.traces_->takes(received->called.address, received->hops)) {
-      of_.traces_->ask(received->from, received->called, received->hops, payload);
-    } else {
+    Traces* const traces = of_.traces_;
+    if (traces == nullptr || !traces->take(received->from, received->called, received->hops, payload)) {
       of_.flows_.arrived(*this, received->from, received->called, payload);
     }
     return true;

@@ -7,7 +7,9 @@
 #include "base/limits.h"
 #include "netns/datagrams.h"
 #include "netns/gateway_rules.h"
+#include "netns/ping_judge.h"
 #include "netns/pings.h"
+#include "netns/traces.h"
 #include "server/name_server.h"
 #include "sys/diverted_socket.h"
 #include "sys/errno_table.h"
@@ -87,16 +89,21 @@ class Gateway::Packets final : private server::DatagramJudge, private PingJudge 
         worker_(crew.worker),
         name_source_(names, ""),
         name_server_(crew.engine, name_source_),
+        traces_(crew.engine, crew.resolver, static_cast<PingJudge&>(*this), names),
         datagrams_(
             crew.engine, crew.resolver,
             {.upstreams = crew.worker.upstreams(), .via = {}, .judge = this, .listener = std::string(listener_name)},
             names, crew.reporter),
-        pings_(crew.engine, crew.resolver, static_cast<PingJudge&>(*this), names) {}
+        pings_(crew.engine, crew.resolver, static_cast<PingJudge&>(*this), names) {
+    datagrams_.trace_by(traces_);
+    pings_.trace_by(traces_);
+  }
 
   void serve(Opened& sockets) {
     name_server_.serve_datagrams(std::move(sockets.names), std::move(sockets.name_answers));
     name_server_.serve_streams(std::move(sockets.name_streams));
     if (!sockets.datagrams) return;
+    traces_.answer_by(sockets.family, std::move(sockets.trace_answers));
     datagrams_.serve(std::move(sockets.datagrams), std::move(sockets.datagram_answers));
     pings_.serve(sockets.family, std::move(sockets.echoes), std::move(sockets.echo_replies));
   }
@@ -106,7 +113,8 @@ class Gateway::Packets final : private server::DatagramJudge, private PingJudge 
     pings_.stop();
     datagrams_.finish();
     datagrams_.stop();
-    while (!datagrams_.quiet() || !pings_.quiet()) engine_.run();
+    traces_.stop();
+    while (!datagrams_.quiet() || !pings_.quiet() || !traces_.quiet()) engine_.run();
   }
 
  private:
@@ -140,6 +148,7 @@ class Gateway::Packets final : private server::DatagramJudge, private PingJudge 
   server::Worker& worker_;
   server::StandInSource name_source_;
   server::NameServer name_server_;
+  Traces traces_;
   Datagrams datagrams_;
   Pings pings_;
 };
@@ -178,6 +187,7 @@ Result<void> Gateway::open_packets(Opened& opened) {
   if (done) done = store(open_answers(opened.family), opened.datagram_answers);
   if (done) done = store(sys::open_marked_echo_requests(opened.family, gateway_mark), opened.echoes);
   if (done) done = store(open_answers(opened.family), opened.echo_replies);
+  if (done) done = store(open_answers(opened.family), opened.trace_answers);
   return done;
 }
 

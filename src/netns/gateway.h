@@ -1,9 +1,9 @@
 // A server at the front of a network (`[gateway]`, `stile gateway`): what its machines send through this host is
 // diverted to sockets (gateway_rules.h), and served as if they had asked for it. Connections come to every worker and
 // are sessions like any others (server/worker.h, listen_diverted); questions for names (name_server.h), datagrams
-// (datagrams.h) and echo requests (pings.h), few beside them, to the first one. Policy decides for each, by the
-// source's user. Refuses: to be reached otherwise; datagrams and pings by rules without `via`. Threading: as
-// server/front.h says. Tested in tests/e2e/gateway_test.py.
+// (datagrams.h), echo requests (pings.h) and probes of a trace (traces.h), few beside them, to the first one. Policy
+// decides for each, by the source's user. Refuses: to be reached otherwise; datagrams, pings and traces by rules
+// without `via`. Threading: as server/front.h says. Tested in tests/e2e/gateway_test.py.
 #pragma once
 
 #include <cstddef>
@@ -50,6 +50,7 @@ class Gateway final : public server::Front {
     sys::UniqueFd datagram_answers;
     sys::UniqueFd echoes;
     sys::UniqueFd echo_replies;
+    sys::UniqueFd trace_answers;
   };
 
   [[nodiscard]] Result<void> open_listeners(Opened& opened, std::size_t workers) const;

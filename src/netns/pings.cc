@@ -158,12 +158,8 @@ class Pings::Run final : private client::ProbeShow {
   bool ending_ = false;
 };
 
-Pings::Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy,
-             resolve::StandInNames& names)
-    : engine_(engine), resolver_(resolver), proxy_(std::shared_ptr<void>(), proxy), names_(names) {}
-
 Pings::Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, PingJudge& judge, resolve::StandInNames& names)
-    : engine_(engine), resolver_(resolver), judge_(&judge), names_(names) {}
+    : engine_(engine), resolver_(resolver), judge_(judge), names_(names) {}
 
 Pings::~Pings() = default;
 
@@ -185,12 +181,10 @@ void Pings::arrived(Entrance& entrance, const sys::AddressedDatagram& request, C
   if (is_loopback(called) || called == resolve::own_v4() || called == resolve::own_v6()) {
     return entrance.reply(called, from, *echo);
   }
-  if (traces_ != nullptr && traces_->takes(called, request.hops)) {
-    return traces_->ask(from, called, request.hops, *echo);
-  }
+  if (traces_ != nullptr && traces_->take(from, called, request.hops, *echo)) return;
   if (names_.is_lost(called)) return;
   const Host target = names_.host_of(called);
-  auto proxy = judge_ == nullptr ? proxy_ : judge_->judge(from, target);
+  auto proxy = judge_.judge(from, target);
   if (proxy == nullptr) return;
   auto found = runs_.find({target, proxy.get()});
   if (found == runs_.end()) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/epoll/epoll_engine.h"
+#include "netns/ping_judge.h"
 #include "netns/traces.h"
 #include "resolve/resolver.h"
 #include "resolve/stand_in_names.h"
@@ -22,20 +23,9 @@
 
 namespace stile::netns {
 
-/// Says of whom each machine may ask, and which proxy probes for it.
-class PingJudge {
- public:
-  virtual ~PingJudge() = default;
-  /// nullptr: nobody does.
-  [[nodiscard]] virtual std::shared_ptr<const route::Hop> judge(const Address& from, const Host& target) = 0;
-};
-
 class Pings {
  public:
-  /// All outlive it. `proxy`: nullptr where there is none that could be asked; then loopback alone answers.
-  Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy,
-        resolve::StandInNames& names);
-  /// Of several proxies, as the judge says.
+  /// All outlive it. Loopback answers whatever the judge says.
   Pings(engine::EpollEngine& engine, resolve::Resolver& resolver, PingJudge& judge, resolve::StandInNames& names);
   Pings(const Pings&) = delete;
   Pings& operator=(const Pings&) = delete;
@@ -59,8 +49,7 @@ class Pings {
 
   engine::EpollEngine& engine_;
   resolve::Resolver& resolver_;
-  std::shared_ptr<const route::Hop> proxy_;
-  PingJudge* judge_ = nullptr;  // nullptr: proxy_ is the only one
+  PingJudge& judge_;
   resolve::StandInNames& names_;
   Traces* traces_ = nullptr;
   std::vector<std::unique_ptr<Entrance>> entrances_;

@@ -11,6 +11,7 @@
 #include "netns/datagrams.h"
 #include "netns/inside.h"
 #include "netns/listeners.h"
+#include "netns/ping_judge.h"
 #include "netns/pings.h"
 #include "netns/traces.h"
 #include "observe/record_sink.h"
@@ -195,8 +196,9 @@ class Run {
         common_(server::common_through(upstreams, stand_in_rule())),
         upstreams_(engine, resolver_),
         datagrams_(engine, resolver_, {.upstreams = upstreams_, .via = server::names_of(upstreams)}, names_, reporter),
-        pings_(engine, resolver_, pinging_proxy(upstreams), names_),
-        traces_(engine, resolver_, pinging_proxy(upstreams), names_),
+        prober_(pinging_proxy(upstreams)),
+        pings_(engine, resolver_, prober_, names_),
+        traces_(engine, resolver_, prober_, names_),
         worker_(engine, resolver_, counters_, reporter, common_),
         listeners_({.engine = engine,
                     .resolver = resolver_,
@@ -332,6 +334,7 @@ class Run {
   std::shared_ptr<const server::Common> common_;
   route::Upstreams upstreams_;
   Datagrams datagrams_;
+  SoleProxy prober_;
   Pings pings_;
   Traces traces_;
   server::Worker worker_;

@@ -11,7 +11,6 @@
 #include "base/loopback.h"
 #include "client/probe.h"
 #include "route/trouble.h"
-#include "sys/diverted_socket.h"
 #include "wire/icmp_text.h"
 
 namespace stile::netns {
@@ -21,8 +20,10 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t runs_max = 16;
 constexpr std::size_t questions_max = 256;
+constexpr std::size_t questions_octets_max = 262'144;  // of one run's, with their replies; one more may come on top
 constexpr auto failed_idle = 1s;
 constexpr auto idle = 15s;  // from the last question to the end: the way is found anew then
+constexpr auto refusal_kept = 5min;
 
 wire::Undelivered undelivered_of(wire::TraceMark mark) {
   switch (mark) {
@@ -45,11 +46,11 @@ wire::Undelivered undelivered_of(wire::TraceMark mark) {
 /// The proxy's trace of the way to one host, and the questions that wait for it.
 class Traces::Run final : private client::ProbeShow {
  public:
-  Run(Traces& of, const Host& target)
+  Run(Traces& of, Matter matter)
       : of_(of),
-        target_(target),
-        probe_(of.engine_, of.resolver_, *of.proxy_,
-               {.trace = true, .target = target, .flags = client::probe_no_names | client::probe_each_hop_once},
+        matter_(std::move(matter)),
+        probe_(of.engine_, of.resolver_, *matter_.proxy,
+               {.trace = true, .target = matter_.target, .flags = client::probe_no_names | client::probe_each_hop_once},
                *this) {
     probe_.bind<&Run::on_ended>(this);
     timer_.bind<&Run::on_timer>(this);
@@ -58,7 +59,7 @@ class Traces::Run final : private client::ProbeShow {
 
   void ask(Question question) {
     used_ = of_.engine_.now();
-    if (ending_ || questions_.size() >= questions_max) return;
+    if (ending_ || questions_.size() >= questions_max || octets_held() >= questions_octets_max) return;
     question.asked = used_;
     questions_.push_back(std::move(question));
     settle();
@@ -72,7 +73,7 @@ class Traces::Run final : private client::ProbeShow {
     probe_.interrupt();
     release_when_quiet();
   }
-  [[nodiscard]] const Host& target() const noexcept { return target_; }
+  [[nodiscard]] std::pair<Host, const route::Hop*> key() const { return {matter_.target, matter_.proxy.get()}; }
 
  private:
   struct Hop {
@@ -96,7 +97,7 @@ class Traces::Run final : private client::ProbeShow {
   // What the proxy does not tell is lost.
   void on_ended(engine::Status) {
     if (ending_) return release_when_quiet();
-    if (route::reason_of(probe_.connection(), 1) == Reason::upstream_command) of_.refused_ = true;
+    if (route::reason_of(probe_.connection(), 1) == Reason::upstream_command) of_.refused(matter_.proxy);
     if (!outcome_) outcome_ = wire::TraceOutcome::ended;
     // The proxy may be back, or its rules others, before long.
     if (hops_.empty()) kept_ = failed_idle;
@@ -110,6 +111,14 @@ class Traces::Run final : private client::ProbeShow {
       return !question.due && is_known(question.hops) && !answer(question, now);
     });
     arm();
+  }
+
+  [[nodiscard]] std::size_t octets_held() const {
+    std::size_t octets = 0;
+    for (const Question& question : questions_) {
+      octets += question.packet.size() + question.reply.size() + (question.answer ? question.answer->size() : 0);
+    }
+    return octets;
   }
 
   [[nodiscard]] bool is_known(std::uint8_t hop) const {
@@ -130,7 +139,7 @@ class Traces::Run final : private client::ProbeShow {
       const auto reached = [&] {
         return wire::encode_icmp_error(question.called, question.from, wire::Undelivered::port, question.packet);
       };
-      question.answer = question.reply.empty() ? reached() : question.reply;
+      question.answer = question.reply.empty() ? reached() : std::exchange(question.reply, {});
       return true;
     }
     // Beyond the last hop there is only who turned the proxy's probe away.
@@ -165,7 +174,7 @@ class Traces::Run final : private client::ProbeShow {
   }
 
   Traces& of_;
-  Host target_;
+  Matter matter_;
   client::Probe probe_;
   engine::Timer timer_;
   std::deque<Question> questions_;
@@ -178,52 +187,73 @@ class Traces::Run final : private client::ProbeShow {
   bool ending_ = false;
 };
 
-Traces::Traces(engine::EpollEngine& engine, resolve::Resolver& resolver, const route::Hop* proxy,
-               resolve::StandInNames& names)
-    : engine_(engine), resolver_(resolver), proxy_(proxy), names_(names) {}
+Traces::Traces(engine::EpollEngine& engine, resolve::Resolver& resolver, PingJudge& judge, resolve::StandInNames& names)
+    : engine_(engine), resolver_(resolver), judge_(judge), names_(names) {}
 
 Traces::~Traces() = default;
 
 void Traces::answer_by(Family family, sys::UniqueFd source) {
-  (family == Family::ipv4 ? source_v4_ : source_v6_) = std::move(source);
+  (family == Family::ipv4 ? source_v4_ : source_v6_) = server::PacketSource(std::move(source));
 }
 
-bool Traces::takes(const Address& called, std::uint8_t hops) {
-  if (proxy_ == nullptr || refused_ || stopping_ || hops == 0 || hops > limits::trace_hops_max) return false;
-  return !is_loopback(called) && called != resolve::own_v4() && called != resolve::own_v6();
-}
-
-void Traces::ask(const Endpoint& from, const Endpoint& called, std::uint8_t hops, ConstBytes payload) {
-  if (payload.size() > wire::udp_packet_payload_octets_max) return;
+bool Traces::take(const Endpoint& from, const Endpoint& called, std::uint8_t hops, ConstBytes payload) {
+  if (payload.size() > wire::udp_packet_payload_octets_max) return false;
+  auto matter = matter_of(from.address, called.address, hops);
+  if (!matter) return false;
   auto packet = wire::encode_udp_packet(from, called, payload);
   packet.resize(std::min(packet.size(), wire::quoted_octets_max));
-  ask({.from = from.address, .called = called.address, .hops = hops, .packet = std::move(packet), .reply = {}});
+  ask(std::move(*matter),
+      {.from = from.address, .called = called.address, .hops = hops, .packet = std::move(packet), .reply = {}});
+  return true;
 }
 
-void Traces::ask(const Address& from, const Address& called, std::uint8_t hops, const wire::Echo& echo) {
+bool Traces::take(const Address& from, const Address& called, std::uint8_t hops, const wire::Echo& echo) {
+  auto matter = matter_of(from, called, hops);
+  if (!matter) return false;
   auto packet = wire::encode_echo_request(from, called, echo);
   packet.resize(std::min(packet.size(), wire::quoted_octets_max));
-  ask({.from = from,
-       .called = called,
-       .hops = hops,
-       .packet = std::move(packet),
-       .reply = wire::encode_echo_reply(called, from, echo)});
+  ask(std::move(*matter), {.from = from,
+                           .called = called,
+                           .hops = hops,
+                           .packet = std::move(packet),
+                           .reply = wire::encode_echo_reply(called, from, echo)});
+  return true;
 }
 
-void Traces::ask(Question question) {
-  if (names_.is_lost(question.called)) return;
-  const Host target = names_.host_of(question.called);
-  auto found = runs_.find(target);
+std::optional<Traces::Matter> Traces::matter_of(const Address& from, const Address& called, std::uint8_t hops) {
+  if (stopping_ || hops == 0 || hops > limits::trace_hops_max || from.family() != called.family()) return std::nullopt;
+  if (is_loopback(called) || called == resolve::own_v4() || called == resolve::own_v6()) return std::nullopt;
+  if (names_.is_lost(called)) return std::nullopt;
+  Matter matter{.target = names_.host_of(called), .proxy = nullptr};
+  matter.proxy = judge_.judge(from, matter.target);
+  if (matter.proxy == nullptr || refuses(*matter.proxy)) return std::nullopt;
+  return matter;
+}
+
+// A proxy may be another program before long, and what has taken the place of a forgotten one has refused nothing.
+bool Traces::refuses(const route::Hop& proxy) {
+  const Instant now = engine_.now();
+  std::erase_if(refusals_, [&](const Refusal& refusal) { return refusal.proxy.expired() || refusal.until <= now; });
+  return std::ranges::any_of(refusals_, [&](const Refusal& refusal) { return refusal.proxy.lock().get() == &proxy; });
+}
+
+void Traces::refused(const std::shared_ptr<const route::Hop>& proxy) {
+  if (!refuses(*proxy)) refusals_.push_back({proxy, engine_.now() + refusal_kept});
+}
+
+void Traces::ask(Matter matter, Question question) {
+  const std::pair key{matter.target, static_cast<const route::Hop*>(matter.proxy.get())};
+  auto found = runs_.find(key);
   if (found == runs_.end()) {
     if (runs_.size() >= runs_max) return;
-    found = runs_.emplace(target, std::make_unique<Run>(*this, target)).first;
+    found = runs_.emplace(key, std::make_unique<Run>(*this, std::move(matter))).first;
   }
   found->second->ask(std::move(question));
 }
 
 void Traces::send(const Address& to, ConstBytes packet) const {
-  const sys::UniqueFd& source = to.is_v4() ? source_v4_ : source_v6_;
-  if (source) (void)sys::send_packet(source.get(), to, packet);
+  const server::PacketSource& source = to.is_v4() ? source_v4_ : source_v6_;
+  if (source.is_open()) source.send(to, packet);
 }
 
 void Traces::stop() noexcept {
@@ -232,7 +262,7 @@ void Traces::stop() noexcept {
 }
 
 void Traces::ended(const Run& run) noexcept {
-  runs_.erase(Host(run.target()));
+  runs_.erase(run.key());
   if (quiet()) engine_.stop();
 }
 

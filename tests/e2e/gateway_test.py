@@ -10,10 +10,28 @@ from pathlib import Path
 
 import pytest
 from datagrams import DatagramEcho
-from gateways import CLIENT, CLIENT_SIX, FAR, FAR_SIX, FAR_THIRD, OTHER, PORT, PROXY, ROUTER, ROUTER_SIX, Cone, Site, site
+from gateways import (
+    BEYOND,
+    BEYOND_SIX,
+    CLIENT,
+    CLIENT_SIX,
+    FAR,
+    FAR_SIX,
+    FAR_THIRD,
+    OTHER,
+    PORT,
+    PROXY,
+    ROUTER,
+    ROUTER_SIX,
+    Cone,
+    Site,
+    lead_on,
+    site,
+)
 from networks import Lab
 from processes import BINARY, ROOT, stile, wait_until
 from server import Server
+from traced import hops
 from web import PAGE
 
 PYTHON = "/usr/bin/python3"
@@ -184,6 +202,88 @@ def test_who_does_not_answer_is_not_answered_for(here: Site) -> None:
         done = here.run("ping", "-n", "-c", "2", "-i", "0.3", "-W", "20", own)
         assert "2 received" in done.stdout and "DUP" not in done.stdout
     assert here.leaked() == 0
+
+
+# --- traces ---
+
+
+@pytest.fixture
+def road(here: Site, lab: Lab) -> Site:
+    """Where there is a router to be seen."""
+    lead_on(lab, here)
+    return here
+
+
+def trace(here: Site, *words: object) -> list[str]:
+    done = here.run("traceroute", "-n", *words)
+    assert done.returncode == 0, done.stderr
+    return hops(done.stdout, lossy="-I" in words)
+
+
+PATIENT = ("-w", 20)
+
+
+@pytest.mark.parametrize("way", [[], ["-I"], ["-N", 1]])
+@pytest.mark.parametrize("target", [BEYOND, BEYOND_SIX])
+def test_traceroute_shows_the_way_of_the_proxy(road: Site, target: str, way: list[object]) -> None:
+    road.gateway()
+    six = ":" in target
+    assert trace(road, *PATIENT, *way, target) == ([FAR_SIX, BEYOND_SIX] if six else [FAR, BEYOND])
+    shown = f"[{target}]:0" if six else f"{target}:0"
+    assert {(record["command"], record["target"]) for record in road.server.records()} == {("traceroute", shown)}
+    assert road.leaked() == 0
+
+
+@pytest.mark.parametrize(("target", "router", "stand_in"), [("beyond.far.test", FAR, "198.1"), ("six.beyond.far.test", FAR_SIX, "fd73:")])
+def test_traceroute_by_name(road: Site, target: str, router: str, stand_in: str) -> None:
+    """The address that stands for the name is the target's."""
+    road.gateway()
+    first, last = trace(road, *PATIENT, "-6" if ":" in stand_in else "-4", target)
+    assert first == router and last.startswith(stand_in)
+    assert road.saw(f"{target}:0")
+    assert road.leaked() == 0
+
+
+@pytest.mark.parametrize("size", [56, 5000])
+def test_ping_that_goes_only_so_far(road: Site, size: int) -> None:
+    """Also where an answer takes several packets."""
+    road.gateway()
+    for hop, told in ((1, f"From {FAR} icmp_seq=1 Time to live exceeded"), (2, f"{size + 8} bytes from {BEYOND}: icmp_seq=1")):
+        done = road.run("ping", "-n", "-c", 1, "-W", 20, "-s", size, "-t", hop, BEYOND)
+        assert told in done.stdout
+    assert road.saw(f"{BEYOND}:0")
+    assert road.leaked() == 0
+
+
+def test_a_proxy_that_cannot_trace_is_not_answered_for(road: Site) -> None:
+    road.start("gateway", "--lan", road.lan, "--via", f"http://{PROXY}:{PORT}", "--apply")
+    for way in ([], ["-I"]):
+        assert trace(road, "-w", 1, "-m", 2, *way, BEYOND) == ["* * *"] * 2
+    assert road.leaked() == 0
+
+
+def test_without_the_proxy_nothing_is_traced(road: Site) -> None:
+    road.gateway()
+    road.server.finish()
+    for way in ([], ["-I"]):
+        for target in (BEYOND, BEYOND_SIX):
+            assert trace(road, "-w", 1, "-m", 2, *way, target) == ["* * *"] * 2
+    assert road.leaked() == 0
+
+
+def test_by_tcp_the_target_alone_is_shown(road: Site) -> None:
+    road.gateway()
+    assert trace(road, *PATIENT, "-T", BEYOND) == [BEYOND]
+    assert road.leaked() == 0
+
+
+def test_under_redirect_nothing_is_traced(road: Site) -> None:
+    """All that shows is the router, which refuses."""
+    road.gateway("--redirect")
+    shown = trace(road, "-w", 1, "-m", 2, BEYOND)
+    assert all(set(line.split()) <= {ROUTER, "*", "!X"} for line in shown)
+    assert road.server.records() == []
+    assert road.leaked() == 0
 
 
 # --- what does not ---
@@ -501,6 +601,56 @@ rules = "bob: allow bob to tcp udp 203.0.113.0/24:1-65535"
     assert (denied["user"], denied["rule"], denied["target"]) == ("guests", "none", f"{FAR}:7000")
     assert cone.heard == [b"alice's"]
     assert "1 received" in here.run("ping", "-n", "-c", "1", "-W", "20", FAR).stdout
+
+
+TRACERS = """
+[gateway]
+lan = ["LAN"]
+rules = "apply"
+users = ["10.70.0.3=alice", "10.70.0.0/24=guests", "fd00:70::/64=six"]
+[[upstream]]
+name = "one"
+servers = ["socks5h://192.0.2.1:1080"]
+[[upstream]]
+name = "two"
+servers = ["socks5h://192.0.2.1:1081"]
+[policy]
+rules = '''
+none:  deny  six to ping any
+hers:  allow alice to ping any, reserved via two
+data:  allow anyone to udp any:1-65535, reserved:1-65535 via one
+rest:  allow anyone to ping any, reserved via one
+'''
+"""
+
+
+def test_who_may_trace_and_by_whom(road: Site, serve: Callable[..., Server], tmp_path: Path) -> None:
+    """What one machine's proxy has told is not for another machine, which has a proxy that hides it, or may not ask."""
+    second = serve(
+        config=f"""
+[[listen]]
+address = "{PROXY}:PORT"
+[policy]
+rules = '''
+hidden: deny anyone to ping {FAR}
+rest: allow anyone from 192.0.2.0/24 to ping any, reserved
+'''
+""",
+        host=PROXY,
+        port=1081,
+        namespace=road.proxy,
+    )
+    (tmp_path / "tracers.toml").write_text(TRACERS.replace("LAN", road.lan))
+    road.start("serve", "--config", tmp_path / "tracers.toml")
+    for way in ([], ["-I"]):
+        assert trace(road, *PATIENT, "-s", CLIENT, *way, BEYOND) == [FAR, BEYOND]
+        assert trace(road, "-w", 3, "-s", OTHER, *way, BEYOND) == ["* * *", BEYOND]
+    assert {record["target"] for record in second.records()} == {f"{BEYOND}:0"}
+    for way in ([], ["-I"]):
+        assert trace(road, "-w", 1, "-m", 2, *way, BEYOND_SIX) == ["* * *"] * 2
+    traced = [record["target"] for server in (road.server, second) for record in server.records() if record["command"] == "traceroute"]
+    assert set(traced) == {f"{BEYOND}:0"}
+    assert road.leaked() == 0
 
 
 def test_a_reload_changes_who_they_are(here: Site, tmp_path: Path) -> None:

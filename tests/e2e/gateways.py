@@ -22,11 +22,14 @@ CLIENT, CLIENT_SIX, OTHER = "10.70.0.2", "fd00:70::2", "10.70.0.3"
 ROUTER, ROUTER_SIX, OUTSIDE = "10.70.0.1", "fd00:70::1", "192.0.2.2"
 PROXY, PORT = "192.0.2.1", 1080
 FAR, FAR_THIRD, FAR_SIX = "203.0.113.2", "203.0.113.3", "2001:db8:70::2"
+BEYOND, BEYOND_SIX = "198.51.100.2", "2001:db8:72::2"  # behind the far end, where there is something
 NAMES = {
     "web.far.test": [FAR],
     "six.far.test": [FAR_SIX],
     "both.far.test": [FAR, FAR_SIX],
     "nowhere.far.test": ["203.0.113.99"],
+    "beyond.far.test": [BEYOND],
+    "six.beyond.far.test": [BEYOND_SIX],
 }
 RULES = """
 [[listen]]
@@ -38,7 +41,7 @@ filter = "any"
 rules = '''
 no:   deny anyone to denied.far.test
 far:  allow anyone from 192.0.2.0/24 to tcp udp 203.0.113.0/24:1-65535, [2001:db8:70::/64]:1-65535
-echo: allow anyone from 192.0.2.0/24 to ping 203.0.113.0/24, [2001:db8:70::/64]
+echo: allow anyone from 192.0.2.0/24 to ping 203.0.113.0/24, [2001:db8:70::/64], 198.51.100.0/24, [2001:db8:72::/64]
 '''
 """
 # Of the router: whatever leaves it for the outside, but to the proxy.
@@ -47,7 +50,7 @@ table inet outside {
   chain leave {
     type filter hook postrouting priority 300; policy accept;
     oifname != "WAN" accept
-    ip daddr 192.0.2.1 tcp dport 1080 accept
+    ip daddr 192.0.2.1 tcp dport 1080-1081 accept
     ip daddr 192.0.2.1 udp dport 40000-40099 accept
     icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-solicit, mld2-listener-report } accept
     counter
@@ -189,6 +192,20 @@ class Site:
         for target in targets:
             self.server.wait_for_record(target=target)
         return {record["target"] for record in self.server.records()} == set(targets)
+
+
+def lead_on(lab: Lab, here: Site) -> None:
+    """The far end is a router, with a host behind it that the proxy has a way to."""
+    beyond = lab.host("beyond")
+    lab.cable(here.far, ["198.51.100.1/24", "2001:db8:72::1/64"], beyond, [f"{BEYOND}/24", f"{BEYOND_SIX}/64"])
+    here.far.set("net.ipv4.ip_forward", 1)
+    here.far.set("net.ipv6.conf.all.forwarding", 1)
+    for host in (here.far, beyond):  # they answer however fast they are asked
+        host.set("net.ipv4.icmp_ratemask", 0)
+        host.set("net.ipv6.icmp.ratelimit", 0)
+    for host, way, way_six, there in ((here.proxy, FAR, FAR_SIX, True), (beyond, "198.51.100.1", "2001:db8:72::1", False)):
+        host.run("ip", "-4", "route", "add", "198.51.100.0/24" if there else "default", "via", way)
+        host.run("ip", "-6", "route", "add", "2001:db8:72::/64" if there else "default", "via", way_six)
 
 
 def site(lab: Lab, serve: Callable[..., Server], stack: ExitStack, folder: Path) -> Site:

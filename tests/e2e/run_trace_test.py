@@ -10,6 +10,7 @@ import road
 from fenced import NOBODY
 from processes import BINARY, stile
 from road import Road
+from traced import hops
 
 if "run" not in stile("--version").stdout.split():
     pytest.skip("this stile was built without private networks", allow_module_level=True)
@@ -34,21 +35,6 @@ def run(place: Road, *command: object, user: str = "nobody", scheme: str = "sock
     via = f"{scheme}://{road.PROXY[0]}:{road.PROXY[1]}"
     words = [*place.client.prefix(), *as_user, str(BINARY), "run", "--via", via, "--"]
     return processes.run(*words, *command, environment={"PATH": "/usr/bin:/bin:/usr/sbin"}, **options)
-
-
-def hops(shown: str, lossy: bool = False) -> list[str]:
-    """Of each hop that traceroute shows, who answered and the marks behind the times.
-
-    Of echoes by datagram sockets, which is what -I has without root, traceroute misses some answers that come at once, in any
-    network (`lossy`): one of three counts."""
-    found = []
-    for line in shown.splitlines()[1:]:
-        words = line.split()
-        shown_here = [word for word in words[1:] if word != "ms" and not re.fullmatch(r"\d+\.\d+", word)]
-        if lossy and set(shown_here) != {"*"}:
-            shown_here = [word for word in shown_here if word != "*"]
-        found.append(" ".join(shown_here))
-    return found
 
 
 @pytest.mark.parametrize("user", ["nobody", "root"])

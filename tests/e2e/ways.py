@@ -75,9 +75,7 @@ OWN = {
         lambda: run_knows("--preload"),
         lacks=(*LISTENING, "ping", "traceroute", "static C", "Go", "io_uring"),
     ),
-    "stile gateway": Way(
-        gateway, lambda: stile("gateway", "--help").returncode == 0, lacks=(*LISTENING, "traceroute"), routed=True
-    ),
+    "stile gateway": Way(gateway, lambda: stile("gateway", "--help").returncode == 0, lacks=LISTENING, routed=True),
 }
 # Debian packages of the same names, socksify in dante-client.
 OTHERS = {"proxychains4": Way(proxychains), "torsocks": Way(torsocks), "socksify": Way(socksify)}
