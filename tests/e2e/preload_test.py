@@ -387,7 +387,7 @@ def test_a_go_program_with_a_loader_is_one_all_the_same(fenced: Fenced, place: P
     assert fenced.leaked() == 0
 
 
-HOW = ["execve", "execle", "execvpe", "fexecve", "execveat", "syscall", "vfork", "spawn", "system"]
+HOW = ["execve", "execle", "execvpe", "fexecve", "execveat", "syscall", "vfork", "spawn", "system", "locked"]
 
 
 @pytest.mark.parametrize("how", HOW)
