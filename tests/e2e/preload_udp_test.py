@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fenced import FAR, FAR_SIX, Fenced
 from preload_test import PRELOAD, PYTHON, calls, place, python  # noqa: F401 (fixtures)
-from processes import ENVIRONMENT, wait_until
+from processes import ENVIRONMENT
 from run_udp_test import ASK, Echo
 
 
@@ -146,6 +146,23 @@ print(bound.recv(100))
     assert fenced.leaked() == 0
 
 
+def test_a_source_is_left_out_and_what_else_is_said_of_a_datagram_stays(fenced: Fenced, echo: Echo) -> None:
+    """UDP_SEGMENT beside IP_PKTINFO: many datagrams, of one call."""
+    script = """
+import struct
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.settimeout(20)
+source = (socket.IPPROTO_IP, 8, struct.pack("iII", 0, 0, 0))
+segments = (socket.IPPROTO_UDP, 103, struct.pack("H", 3))
+asking.sendmsg([b"onetwosix"], [source, segments], 0, ("203.0.113.2", 7000))
+print(sorted(asking.recv(100) for _ in range(3)))
+try: asking.sendmsg([b"x"], [source] + [segments] * 30, 0, ("203.0.113.2", 7000))
+except OSError as error: print(error.errno)
+"""
+    assert ask(fenced, script) == "[b'one', b'six', b'two']\n22\n"
+    assert fenced.leaked() == 0
+
+
 def test_children_share_a_socket(fenced: Fenced, echo: Echo) -> None:
     script = """
 import os
@@ -160,7 +177,8 @@ if os.fork() == 0:
 os.wait()
 """
     assert ask(fenced, script) == f"b'parent'\n(b'child', ('{FAR}', 7000))\n"
-    wait_until("they went one way", lambda: len(fenced.server.records()) == 2)
+    fenced.server.wait_for_record(event="session.end")
+    assert len(fenced.server.records()) == 2  # they went one way
     assert fenced.leaked() == 0
 
 
