@@ -309,6 +309,37 @@ for limit in (0.3, None):
     assert python(fenced, script) == "True True\nTrue True\n"
 
 
+FORKING = """
+import os, signal, socket, threading, time
+children, over = [], threading.Event()
+def fork():
+    while not over.is_set() and len(children) < 300:
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        children.append(child)
+        time.sleep(0.001)
+thread = threading.Thread(target=fork)
+thread.start()
+try:
+    for _ in range(150):
+        with socket.socket() as stream:
+            stream.settimeout(20)
+            stream.connect(("203.0.113.2", 80))
+    print("connected")
+finally:
+    over.set()
+    thread.join()
+    for child in children: os.kill(child, signal.SIGKILL)
+"""
+
+
+def test_a_child_that_is_forked_meanwhile_holds_no_connect_up(fenced: Fenced) -> None:
+    """It has a copy of whatever is open in another thread at that moment."""
+    assert python(fenced, FORKING) == "connected\n"
+
+
 # --- Names ----------------------------------------------------------------------------------------------------------
 
 

@@ -60,14 +60,17 @@ bool names_a_source(msghdr& message) noexcept {
 }
 
 /// Copies the control messages that go with a datagram, but for its source, and puts the copies in their place. False:
-/// they do not fit.
+/// they do not fit, or one claims to be longer than the list.
 using ControlRoom = std::array<std::uint8_t, 512>;
 bool leave_source_out(msghdr& message, ControlRoom& room) noexcept {
   std::size_t used = 0;
+  const auto* const list = static_cast<const std::uint8_t*>(message.msg_control);
   for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
     if (is_source(*one)) continue;
     const std::size_t size = one->cmsg_len;
-    if (size < sizeof *one || size > room.size() || CMSG_ALIGN(size) > room.size() - used) return false;
+    const auto at = static_cast<std::size_t>(reinterpret_cast<const std::uint8_t*>(one) - list);
+    if (size < sizeof *one || size > message.msg_controllen - at || size > room.size()) return false;
+    if (CMSG_ALIGN(size) > room.size() - used) return false;
     std::memcpy(room.data() + used, one, size);
     used += CMSG_ALIGN(size);
   }
