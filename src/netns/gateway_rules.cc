@@ -60,11 +60,11 @@ constexpr std::string_view by_tproxy = R"(table inet stile_gateway {
     iifname "lo" accept
 SOURCES_ARRIVE  }
   chain divert {
-    fib daddr type != { broadcast, multicast } fib saddr . iif oif missing drop
+LEFT_ALONE    fib daddr type != { broadcast, multicast } fib saddr . iif oif missing drop
     meta l4proto tcp socket transparent 1 meta mark set MARK accept
     icmp type { destination-unreachable, time-exceeded, parameter-problem } ct state related meta mark set MARK accept
     icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } ct state related meta mark set MARK accept
-LEFT_ALONE    ct direction reply accept
+    ct direction reply accept
     meta nfproto ipv4 meta l4proto { tcp, udp } th dport 53 tproxy ip to 127.0.0.1:NAME_PORT meta mark set MARK accept
     meta nfproto ipv6 meta l4proto { tcp, udp } th dport 53 tproxy ip6 to [::1]:NAME_PORT meta mark set MARK accept
     fib daddr type { local, broadcast, anycast, multicast } accept

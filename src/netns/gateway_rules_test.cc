@@ -67,9 +67,9 @@ TEST(GatewayRules, HoldNoPlaceThatWasNotFilled) {
 
 TEST(GatewayRules, TheScriptHoldsThemWhole) {
   const std::string script = gateway_script(settings());
-  EXPECT_TRUE(script.starts_with("nft -f - <<'END'\n" + gateway_rules(settings()) + "END\n"));
+  EXPECT_TRUE(script.starts_with("set -e\nnft -f - <<'END'\n" + gateway_rules(settings()) + "END\n"));
   EXPECT_EQ(count(script, "\nip -4 rule add preference 7374 fwmark 0x73746c01 lookup 7374\n"), 1U);
-  EXPECT_EQ(count(script, "\nip -6 route replace local default dev lo proto static table 7374\n"), 1U);
+  EXPECT_EQ(count(script, "\nip -6 route replace local default dev lo proto static table 7374 || :\n"), 1U);
   config::Gateway redirected = settings();
   redirected.redirect = true;
   EXPECT_EQ(count(gateway_script(redirected), "\nip "), 0U);

@@ -11,7 +11,12 @@ namespace stile::preload {
 namespace {
 
 constexpr std::size_t payload_octets_max = 65'535;
-constexpr std::size_t doors_max = 4'096;  // a descriptor each
+constexpr std::size_t doors_max = 4'096;            // a descriptor each
+constexpr std::size_t strangers_doors_max = 1'024;  // of them
+constexpr std::size_t closing_max = 256;
+// A program remembers its doors for less than this (inside/sockets.cc).
+constexpr auto remembered_for = std::chrono::seconds(60);
+constexpr auto search_every = std::chrono::seconds(1);
 constexpr std::uint16_t name_port = 53;
 constexpr auto sweep_every = std::chrono::seconds(30);
 
@@ -19,8 +24,8 @@ constexpr auto sweep_every = std::chrono::seconds(30);
 
 class Datagrams::Door {
  public:
-  Door(Datagrams& of, const Endpoint& local, const Endpoint& called)
-      : of_(of), local_(local), called_(called), used_(of.engine_.now()) {
+  Door(Datagrams& of, const Endpoint& local, const Endpoint& called, Opener opener)
+      : of_(of), local_(local), called_(called), opener_(opener), used_(of.engine_.now()) {
     socket_.bind<&Door::on_ready>(this);
   }
   Door(const Door&) = delete;
@@ -42,12 +47,17 @@ class Datagrams::Door {
     const engine::Datagram one{.peer = local_, .payload = {const_cast<std::uint8_t*>(payload.data()), payload.size()}};
     (void)of_.engine_.send_datagrams(socket_, {&one, 1});
   }
-  void use() noexcept { used_ = of_.engine_.now(); }
+  /// The program asks for it.
+  void use() noexcept {
+    used_ = of_.engine_.now();
+    if (std::exchange(opener_, Opener::program) == Opener::stranger) --of_.strangers_;
+  }
   void stop_listening() noexcept { of_.engine_.cancel(socket_); }
   void close() noexcept { of_.engine_.close(socket_); }
 
   [[nodiscard]] const Endpoint& place() const noexcept { return place_; }
   [[nodiscard]] const Endpoint& called() const noexcept { return called_; }
+  [[nodiscard]] bool is_strangers() const noexcept { return opener_ == Opener::stranger; }
   [[nodiscard]] Instant used() const noexcept { return used_; }
   [[nodiscard]] bool pending() const noexcept { return socket_.pending(); }
 
@@ -73,6 +83,7 @@ class Datagrams::Door {
   Endpoint local_;
   Endpoint called_;
   Endpoint place_;
+  Opener opener_;
   engine::Socket socket_;
   Instant used_;
 };
@@ -91,7 +102,7 @@ Datagrams::~Datagrams() = default;
 
 Answer Datagrams::begin(const Endpoint& local, const Endpoint& called) {
   if (!is_loopback(local.address) || local.port == 0) return Answer{.error = EADDRNOTAVAIL};
-  const auto found = door(local, called);
+  const auto found = door(local, called, Opener::program);
   if (!found) return Answer{.error = static_cast<std::uint16_t>(found.error().os_code)};
   (*found)->use();
   return Answer{.first = (*found)->place()};
@@ -104,13 +115,16 @@ Answer Datagrams::sender(const Endpoint& local, const Endpoint& from) const {
   return Answer{.error = ENOENT};
 }
 
-Result<Datagrams::Door*> Datagrams::door(const Endpoint& local, const Endpoint& called) {
+Result<Datagrams::Door*> Datagrams::door(const Endpoint& local, const Endpoint& called, Opener opener) {
   const auto known = doors_.find({local, called});
   if (known != doors_.end()) return known->second.get();
-  if (doors_.size() >= doors_max) make_room();
-  auto made = std::make_unique<Door>(*this, local, called);
+  const bool is_strangers = opener == Opener::stranger;
+  const bool is_full = doors_.size() >= doors_max || (is_strangers && strangers_ >= strangers_doors_max);
+  if (is_full && (is_strangers || !make_room())) return std::unexpected(Error{ErrorKind::no_memory, ENOBUFS});
+  auto made = std::make_unique<Door>(*this, local, called, opener);
   if (auto opened = made->open(); !opened) return std::unexpected(opened.error());
   if (!sweep_.pending()) engine_.start_timer(sweep_, engine_.now() + sweep_every);
+  if (is_strangers) ++strangers_;
   return doors_.emplace(std::pair(local, called), std::move(made)).first->second.get();
 }
 
@@ -120,10 +134,12 @@ std::optional<Target> Datagrams::meant_by(const Endpoint& called) {
 }
 
 void Datagrams::answer(const Endpoint& from, const Endpoint& client, ConstBytes payload) {
-  if (const auto way_out = door(client, from)) (*way_out)->send(payload);
+  if (const auto way_out = door(client, from, Opener::stranger)) (*way_out)->send(payload);
 }
 
 void Datagrams::close(Doors::iterator door) noexcept {
+  if (closing_.size() >= closing_max) std::erase_if(closing_, [](const auto& one) { return !one->pending(); });
+  if (door->second->is_strangers()) --strangers_;
   door->second->close();
   closing_.push_back(std::move(door->second));
   doors_.erase(door);
@@ -137,8 +153,29 @@ bool Datagrams::is_taken(const Endpoint& local) {
   return !opened && opened.error().kind == ErrorKind::address_in_use;
 }
 
-void Datagrams::make_room() noexcept {
-  close(std::ranges::min_element(doors_, {}, [](const auto& one) { return one.second->used(); }));
+/// Closes the door unused longest of those that nobody misses: their socket is gone, or does not remember them and is
+/// not connected to them, for it has others. False: each is in use.
+bool Datagrams::make_room() {
+  if (engine_.now() < next_search_) return false;
+  const Instant forgotten = engine_.now() - remembered_for;
+  auto oldest = doors_.end();
+  for (auto next = doors_.begin(); next != doors_.end();) {
+    const auto first = next;
+    while (next != doors_.end() && next->first.first == first->first.first) ++next;
+    const bool taken = is_taken(first->first.first);
+    const auto own = std::count_if(first, next, [](const auto& one) { return !one.second->is_strangers(); });
+    for (auto one = first; one != next; ++one) {
+      const Door& door = *one->second;
+      const bool missed = taken && (door.used() >= forgotten || (!door.is_strangers() && own == 1));
+      if (!missed && (oldest == doors_.end() || door.used() < oldest->second->used())) oldest = one;
+    }
+  }
+  if (oldest == doors_.end()) {
+    next_search_ = engine_.now() + search_every;
+    return false;
+  }
+  close(oldest);
+  return true;
 }
 
 void Datagrams::on_sweep(engine::Status status) {
@@ -147,7 +184,7 @@ void Datagrams::on_sweep(engine::Status status) {
   const Instant idle = engine_.now() - limits::udp_mapping_idle;
   for (auto one = doors_.begin(); one != doors_.end();) {
     const auto next = std::next(one);
-    if (one->second->used() < idle && !is_taken(one->first.first)) close(one);
+    if (one->second->used() < idle && (one->second->is_strangers() || !is_taken(one->first.first))) close(one);
     one = next;
   }
   if (!doors_.empty() || !closing_.empty()) engine_.start_timer(sweep_, engine_.now() + sweep_every);

@@ -44,7 +44,7 @@ struct OwnLoader {
   const char* path = nullptr;
   const ElfHeader* header = nullptr;
 };
-OwnLoader own_loader() noexcept {
+OwnLoader look_for_own_loader() noexcept {
   OwnLoader own;
   own.header = reinterpret_cast<const ElfHeader*>(::getauxval(AT_BASE));
   if (own.header == nullptr) return own;  // a static program
@@ -56,6 +56,10 @@ OwnLoader own_loader() noexcept {
         return 1;
       },
       &own);
+  return own;
+}
+const OwnLoader& own_loader() noexcept {
+  static const OwnLoader own = look_for_own_loader();
   return own;
 }
 
@@ -91,7 +95,7 @@ bool is_note_of_go(int fd, const ProgramHeader& header) noexcept {
 }
 
 Preloadable judge_elf(int fd, const char* path, const ElfHeader& header, const struct stat& file) noexcept {
-  const OwnLoader own = own_loader();
+  const OwnLoader& own = own_loader();
   if (own.path == nullptr) return Preloadable::other_loader;
   const bool alike = header.e_ident[EI_CLASS] == own.header->e_ident[EI_CLASS] &&
                      header.e_ident[EI_DATA] == own.header->e_ident[EI_DATA] &&
@@ -126,6 +130,10 @@ bool interpreter_of(std::span<char> line) noexcept {
 }
 
 }  // namespace
+
+void prepare_preloadable() noexcept {
+  (void)own_loader();
+}
 
 std::string_view words(Preloadable answer) noexcept {
   switch (answer) {

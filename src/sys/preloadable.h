@@ -18,6 +18,10 @@ enum class Preloadable : std::uint8_t {
   gains_rights,  // the set-user-ID or set-group-ID bit, or a file's capabilities: its loader takes nothing from us
 };
 
+/// Looks this program's own loader up, if nobody has yet: under a lock of the dynamic linker's, which a child of a
+/// program with threads may never get.
+void prepare_preloadable() noexcept;
+
 /// "a static program", for sentences; empty for `yes` and `unknown`.
 [[nodiscard]] std::string_view words(Preloadable answer) noexcept;
 

@@ -196,7 +196,7 @@ std::uint32_t random_number(Random& random) {
 }
 
 TraceHop random_hop(Random& random) {
-  TraceHop hop{.hop = static_cast<std::uint8_t>(random.below(random.one_in(4) ? 256 : 31)), .probes = {}};
+  TraceHop hop{.hop = static_cast<std::uint8_t>(1 + random.below(random.one_in(4) ? 255 : 30)), .probes = {}};
   std::vector<TraceProbe> answerers(2);
   for (TraceProbe& answerer : answerers) {
     answerer.from = random_address(random);

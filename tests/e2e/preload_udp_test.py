@@ -1,12 +1,16 @@
 """Datagrams of programs that have libstile-preload.so loaded: through the proxy, by name, and past it nowhere."""
 
+import select
+import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from fenced import FAR, FAR_SIX, Fenced
-from preload_test import PRELOAD, calls, place, python  # noqa: F401 (fixtures)
-from processes import wait_until
+from preload_test import PRELOAD, PYTHON, calls, place, python  # noqa: F401 (fixtures)
+from processes import ENVIRONMENT
 from run_udp_test import ASK, Echo
 
 
@@ -74,6 +78,51 @@ asking.sendto(b"silence", sender)
     assert fenced.leaked() == 0
 
 
+CROWDED = """
+import os
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.sendto(b"hello", ("203.0.113.2", 7000))
+print(os.getppid(), flush=True)
+heard = b""
+while heard != b"last": heard = asking.recv(100)
+print(heard, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_crowd_of_strangers_is_bounded(fenced: Fenced) -> None:
+    """Each that sends has a place of the carrier's, up to a bound; whom the program has sent to is heard all the same."""
+
+    def places() -> int:
+        return len(list(Path("/proc", carrier, "fd").iterdir()))
+
+    def stranger(octets: bytes) -> None:
+        with fenced.far.inside(), closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as one:
+            one.bind((FAR, next(ports)))
+            one.sendto(octets, association)
+
+    ports = iter(range(10_000, 20_000))
+    with fenced.far.inside():
+        known = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        known.bind((FAR, 7000))
+    words = fenced.words(*PRELOAD) + [PYTHON, "-c", "import socket, sys\n" + CROWDED]
+    pipe = subprocess.PIPE
+    with closing(known), subprocess.Popen(words, stdin=pipe, stdout=pipe, text=True, env=ENVIRONMENT) as process:
+        assert process.stdout
+        carrier = process.stdout.readline().strip()
+        _, association = known.recvfrom(100)
+        begin = places()
+        while places() - begin < 1000:
+            stranger(b"of the crowd")
+        for _ in range(300):
+            stranger(b"too many")
+        while not select.select([process.stdout], [], [], 0.1)[0]:
+            known.sendto(b"last", association)
+        assert process.stdout.readline() == "b'last'\n"
+        assert 1000 <= places() - begin <= 1024
+        process.communicate("end\n")
+
+
 def test_every_form_of_the_calls(fenced: Fenced, echo: Echo) -> None:
     script = """
 place = ("203.0.113.2", 7000)
@@ -97,6 +146,23 @@ print(bound.recv(100))
     assert fenced.leaked() == 0
 
 
+def test_a_source_is_left_out_and_what_else_is_said_of_a_datagram_stays(fenced: Fenced, echo: Echo) -> None:
+    """UDP_SEGMENT beside IP_PKTINFO: many datagrams, of one call."""
+    script = """
+import struct
+asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+asking.settimeout(20)
+source = (socket.IPPROTO_IP, 8, struct.pack("iII", 0, 0, 0))
+segments = (socket.IPPROTO_UDP, 103, struct.pack("H", 3))
+asking.sendmsg([b"onetwosix"], [source, segments], 0, ("203.0.113.2", 7000))
+print(sorted(asking.recv(100) for _ in range(3)))
+try: asking.sendmsg([b"x"], [source] + [segments] * 30, 0, ("203.0.113.2", 7000))
+except OSError as error: print(error.errno)
+"""
+    assert ask(fenced, script) == "[b'one', b'six', b'two']\n22\n"
+    assert fenced.leaked() == 0
+
+
 def test_children_share_a_socket(fenced: Fenced, echo: Echo) -> None:
     script = """
 import os
@@ -111,7 +177,8 @@ if os.fork() == 0:
 os.wait()
 """
     assert ask(fenced, script) == f"b'parent'\n(b'child', ('{FAR}', 7000))\n"
-    wait_until("they went one way", lambda: len(fenced.server.records()) == 2)
+    fenced.server.wait_for_record(event="session.end")
+    assert len(fenced.server.records()) == 2  # they went one way
     assert fenced.leaked() == 0
 
 

@@ -1,7 +1,6 @@
 #include "preload/inside/asking.h"
 
 #include <fcntl.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -25,18 +24,6 @@ namespace {
 
 constexpr int patience_seconds = 20;
 constexpr std::size_t stack_octets = 32 * 1024;
-
-/// A thread that is cancelled ends before a question or behind it.
-class WithoutCancellation {
- public:
-  WithoutCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
-  WithoutCancellation(const WithoutCancellation&) = delete;
-  WithoutCancellation& operator=(const WithoutCancellation&) = delete;
-  ~WithoutCancellation() { ::pthread_setcancelstate(before_, nullptr); }
-
- private:
-  int before_ = 0;
-};
 
 /// With errno where there is none. ECONNREFUSED: nobody has that name.
 sys::UniqueFd knock() noexcept {

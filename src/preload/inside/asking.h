@@ -5,10 +5,24 @@
 // tests/e2e/preload_test.py.
 #pragma once
 
+#include <pthread.h>
+
 #include "preload/message.h"
 #include "sys/unique_fd.h"
 
 namespace stile::preload::inside {
+
+/// A thread that is cancelled ends before a question, with what is done by its answer, or behind it.
+class WithoutCancellation {
+ public:
+  WithoutCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
+  WithoutCancellation(const WithoutCancellation&) = delete;
+  WithoutCancellation& operator=(const WithoutCancellation&) = delete;
+  ~WithoutCancellation() { ::pthread_setcancelstate(before_, nullptr); }
+
+ private:
+  int before_ = 0;
+};
 
 struct Heard {
   int error = 0;       // ENETUNREACH: nobody answered; EMFILE, ENFILE: nobody was asked; else the answer's own

@@ -110,6 +110,7 @@ int set_out(int fd, const SocketKind& kind, const Endpoint& called, Endpoint& pl
   (void)libc().setsockopt(fd, IPPROTO_TCP, fast_open_connect, &off, sizeof off);  // it would wait for the first octets
   Endpoint local;
   if (!bind_within(fd, kind, local)) return errno;
+  const WithoutCancellation whole;
   Heard heard;
   ask({.kind = Kind::stream, .local = local, .called = called}, heard);
   if (heard.error != 0) return heard.error;
@@ -117,7 +118,10 @@ int set_out(int fd, const SocketKind& kind, const Endpoint& called, Endpoint& pl
   const Given given = give(place, kind.family);
   const Unblocked unblocked(fd);
   blocks = unblocked.blocks();
-  return libc().connect(fd, given.generic(), given.length()) == 0 ? EISCONN : errno;
+  const int error = libc().connect(fd, given.generic(), given.length()) == 0 ? EISCONN : errno;
+  // A child that another thread has forked meanwhile may have the link as well: to close it would not end it.
+  (void)::shutdown(heard.link.get(), SHUT_RDWR);
+  return error;
 }
 
 int connect_stream(int fd, const SocketKind& kind, const Endpoint& called) noexcept {

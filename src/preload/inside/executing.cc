@@ -60,6 +60,36 @@ int judge(const char* path) noexcept {
   return EACCES;
 }
 
+/// Of what posix_spawn is to do in the child: it changes the folder before it executes. Nobody may read the list of it,
+/// so this is noted in its last spare word as it is asked for.
+int& changes_folder(posix_spawn_file_actions_t& actions) noexcept {
+  return actions.__pad[std::size(actions.__pad) - 1];
+}
+
+bool starts_elsewhere(const posix_spawn_file_actions_t* actions) noexcept {
+  return actions != nullptr && changes_folder(const_cast<posix_spawn_file_actions_t&>(*actions)) != 0;
+}
+
+/// As `judge`, of a program that posix_spawn starts. What a relative path leads to in another folder is not known here.
+int judge_spawned(const char* path, const posix_spawn_file_actions_t* actions, bool is_relative) noexcept {
+  const Standing& own = standing();
+  if (!starts_elsewhere(actions) || !is_relative || own.reaches_nobody) return judge(path);
+  say({"stile: ", own.lenient ? "warning: " : "cannot run ", path,
+       own.lenient ? " is found from another folder: what it sends goes past the proxy, perhaps\n"
+                   : " from another folder: whether it would go past the proxy cannot be told (use its whole path)\n"});
+  return own.lenient ? 0 : EACCES;
+}
+
+/// An entry of PATH that means another folder in another folder.
+bool has_relative_entry(std::string_view path) noexcept {
+  while (path.starts_with('/')) {
+    const std::size_t end = path.find(':');
+    if (end == std::string_view::npos) return false;
+    path.remove_prefix(end + 1);
+  }
+  return true;
+}
+
 std::size_t count_of(char* const* list) noexcept {
   std::size_t count = 0;
   while (list != nullptr && list[count] != nullptr) ++count;
@@ -252,7 +282,7 @@ int fexecve(int fd, char* const words[], char* const environment[]) noexcept {
 
 int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t* actions,
                 const posix_spawnattr_t* attributes, char* const words[], char* const environment[]) {
-  if (const int error = judge(path); error != 0) return error;
+  if (const int error = judge_spawned(path, actions, path[0] != '/'); error != 0) return error;
   return with_environment(environment, [&](char* const* list) {
     return libc().posix_spawn(child, path, actions, attributes, words, list);
   });
@@ -261,14 +291,26 @@ int posix_spawn(pid_t* child, const char* path, const posix_spawn_file_actions_t
 int posix_spawnp(pid_t* child, const char* name, const posix_spawn_file_actions_t* actions,
                  const posix_spawnattr_t* attributes, char* const words[], char* const environment[]) {
   char room[PATH_MAX];
-  const char* const path = std::getenv("PATH");
-  const char* const found = stile::sys::find_program(name, path == nullptr ? "/bin:/usr/bin" : path, room, sizeof room);
-  if (found != nullptr) {
-    if (const int error = judge(found); error != 0) return error;
+  const char* path = std::getenv("PATH");
+  if (path == nullptr) path = "/bin:/usr/bin";
+  const char* const found = stile::sys::find_program(name, path, room, sizeof room);
+  const bool is_relative = std::strchr(name, '/') != nullptr ? name[0] != '/' : has_relative_entry(path);
+  if (found != nullptr || (is_relative && starts_elsewhere(actions))) {
+    if (const int error = judge_spawned(found == nullptr ? name : found, actions, is_relative); error != 0)
+      return error;
   }
   return with_environment(environment, [&](char* const* list) {
     return libc().posix_spawnp(child, name, actions, attributes, words, list);
   });
+}
+
+int posix_spawn_file_actions_addchdir_np(posix_spawn_file_actions_t* actions, const char* folder) noexcept {
+  changes_folder(*actions) = 1;
+  return libc().posix_spawn_addchdir(actions, folder);
+}
+int posix_spawn_file_actions_addfchdir_np(posix_spawn_file_actions_t* actions, int folder) noexcept {
+  changes_folder(*actions) = 1;
+  return libc().posix_spawn_addfchdir(actions, folder);
 }
 
 int system(const char* command) {

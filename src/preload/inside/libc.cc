@@ -37,6 +37,8 @@ Libc find_all() noexcept {
   find(all.execveat, "execveat");
   find(all.posix_spawn, "posix_spawn");
   find(all.posix_spawnp, "posix_spawnp");
+  find(all.posix_spawn_addchdir, "posix_spawn_file_actions_addchdir_np");
+  find(all.posix_spawn_addfchdir, "posix_spawn_file_actions_addfchdir_np");
   find(all.system, "system");
   find(all.popen, "popen");
   find(all.wordexp, "wordexp");

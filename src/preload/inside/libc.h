@@ -44,6 +44,8 @@ struct Libc {
                      char* const*);
   int (*posix_spawnp)(pid_t*, const char*, const posix_spawn_file_actions_t*, const posix_spawnattr_t*, char* const*,
                       char* const*);
+  int (*posix_spawn_addchdir)(posix_spawn_file_actions_t*, const char*);
+  int (*posix_spawn_addfchdir)(posix_spawn_file_actions_t*, int);
   int (*system)(const char*);
   FILE* (*popen)(const char*, const char*);
   int (*wordexp)(const char*, wordexp_t*, int);

@@ -2,9 +2,11 @@
 // name services and protocols are read as ever. Tested by tests/e2e/preload_test.py.
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <resolv.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -351,7 +353,7 @@ int getnetbyaddr_r(std::uint32_t, int, netent*, char*, std::size_t, netent** res
   return 0;
 }
 
-// Connections that the C library would make by itself.
+// Calls that the C library would make by itself.
 int rcmd(char**, unsigned short, const char*, const char*, const char*, int*) {
   errno = EACCES;
   return -1;
@@ -367,5 +369,45 @@ int rexec(char**, int, const char*, const char*, const char*, int*) {
 int rexec_af(char**, int, const char*, const char*, const char*, int*, sa_family_t) {
   errno = EACCES;
   return -1;
+}
+int ruserok(const char*, int, const char*, const char*) {
+  errno = EACCES;
+  return -1;
+}
+int ruserok_af(const char*, int, const char*, const char*, sa_family_t) {
+  errno = EACCES;
+  return -1;
+}
+int iruserok(std::uint32_t, int, const char*, const char*) {
+  errno = EACCES;
+  return -1;
+}
+int iruserok_af(const void*, int, const char*, const char*, sa_family_t) {
+  errno = EACCES;
+  return -1;
+}
+int rresvport(int*) {
+  errno = EACCES;
+  return -1;
+}
+int rresvport_af(int*, sa_family_t) {
+  errno = EACCES;
+  return -1;
+}
+int bindresvport(int, sockaddr_in*) noexcept {
+  errno = EACCES;
+  return -1;
+}
+
+/// The C library's own, where the host has no number of its own, asks for the address of the host's name: it is that of
+/// 127.0.0.1.
+long gethostid() {
+  const int before = errno;
+  std::int32_t number = 0x007F0100;
+  const stile::sys::UniqueFd file(::open("/etc/hostid", O_RDONLY | O_CLOEXEC));
+  std::int32_t own = 0;
+  if (file.is_open() && ::read(file.get(), &own, sizeof own) == sizeof own) number = own;
+  errno = before;
+  return number;
 }
 }

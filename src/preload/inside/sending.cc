@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 
 #include "base/loopback.h"
 #include "preload/inside/libc.h"
@@ -45,13 +47,36 @@ Route route(int fd, Called& called, int flags) noexcept {
 }
 
 /// A source address that the program asks for is not one of loopback.
-bool names_a_source(const msghdr& message) noexcept {
-  for (const cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr;
-       one = CMSG_NXTHDR(const_cast<msghdr*>(&message), const_cast<cmsghdr*>(one))) {
-    if (one->cmsg_level == IPPROTO_IP && one->cmsg_type == IP_PKTINFO) return true;
-    if (one->cmsg_level == IPPROTO_IPV6 && one->cmsg_type == IPV6_PKTINFO) return true;
+bool is_source(const cmsghdr& one) noexcept {
+  return (one.cmsg_level == IPPROTO_IP && one.cmsg_type == IP_PKTINFO) ||
+         (one.cmsg_level == IPPROTO_IPV6 && one.cmsg_type == IPV6_PKTINFO);
+}
+
+bool names_a_source(msghdr& message) noexcept {
+  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
+    if (is_source(*one)) return true;
   }
   return false;
+}
+
+/// Copies the control messages that go with a datagram, but for its source, and puts the copies in their place. False:
+/// they do not fit, or one claims to be longer than the list.
+using ControlRoom = std::array<std::uint8_t, 512>;
+bool leave_source_out(msghdr& message, ControlRoom& room) noexcept {
+  std::size_t used = 0;
+  const auto* const list = static_cast<const std::uint8_t*>(message.msg_control);
+  for (cmsghdr* one = CMSG_FIRSTHDR(&message); one != nullptr; one = CMSG_NXTHDR(&message, one)) {
+    if (is_source(*one)) continue;
+    const std::size_t size = one->cmsg_len;
+    const auto at = static_cast<std::size_t>(reinterpret_cast<const std::uint8_t*>(one) - list);
+    if (size < sizeof *one || size > message.msg_controllen - at || size > room.size()) return false;
+    if (CMSG_ALIGN(size) > room.size() - used) return false;
+    std::memcpy(room.data() + used, one, size);
+    used += CMSG_ALIGN(size);
+  }
+  message.msg_control = used == 0 ? nullptr : room.data();
+  message.msg_controllen = used;
+  return true;
 }
 
 ssize_t send_message(int fd, const msghdr* given, int flags) noexcept {
@@ -69,9 +94,10 @@ ssize_t send_message(int fd, const msghdr* given, int flags) noexcept {
   }
   message.msg_name = const_cast<sockaddr*>(way.direct ? called.generic() : way.door.generic());
   message.msg_namelen = way.direct ? called.length : way.door.length();
-  if (!way.direct && names_a_source(message)) {
-    message.msg_control = nullptr;
-    message.msg_controllen = 0;
+  alignas(cmsghdr) ControlRoom control;  // NOLINT: what is used of it is set
+  if (!way.direct && names_a_source(message) && !leave_source_out(message, control)) {
+    errno = EINVAL;
+    return -1;
   }
   return libc().sendmsg(fd, &message, flags);
 }

@@ -17,6 +17,7 @@
 
 #include "preload/inside/libc.h"
 #include "preload/proxy_variables.h"
+#include "sys/preloadable.h"
 #include "sys/random_octets.h"
 
 extern "C" char** environ;
@@ -171,6 +172,7 @@ Standing take_stand() noexcept {
   const int before = errno;
   (void)libc();
   (void)standing();
+  sys::prepare_preloadable();
   errno = before;
 }
 

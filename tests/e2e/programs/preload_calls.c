@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <resolv.h>
@@ -15,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wordexp.h>
 
 static struct sockaddr_in target(const char* host, const char* port) {
   struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
@@ -164,17 +166,66 @@ static int rewriting(char** words) {
   return say("rounds", 0);
 }
 
+/* As where another thread holds the dynamic linker's lock when a process forks: the child never gets it. */
+static int execute_in_child(struct dl_phdr_info* object, size_t size, void* data) {
+  (void)object, (void)size;
+  char** rest = data;
+  char* none[] = {NULL};
+  pid_t child = fork();
+  if (child == 0) { alarm(20); execve(rest[0], rest, none); _exit(126); }
+  int status;
+  waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) + 1 : 1000;
+}
+
+/* What became of a program that posix_spawn has started, or has not. */
+static int ended(int error, const pid_t* child) {
+  int status;
+  if (error == 0) { waitpid(*child, &status, 0); return WEXITSTATUS(status); }
+  errno = error;
+  say("spawn", -1);
+  return 126;
+}
+
+/* spawning HOW: "program" and "./program" of the folder "inside" of the working folder; and at last that of this one */
+static int spawning(char** words) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  if (strcmp(words[0], "path") == 0) posix_spawn_file_actions_addchdir_np(&actions, "inside");
+  if (strcmp(words[0], "descriptor") == 0) posix_spawn_file_actions_addfchdir_np(&actions, open("inside", O_RDONLY));
+  char* name[] = {"program", "web.far.test", NULL};
+  char* both[] = {"./program", "web.far.test", NULL};
+  pid_t child;
+  printf("%d\n", ended(posix_spawn(&child, both[0], &actions, NULL, both, environ), &child));
+  printf("%d\n", ended(posix_spawnp(&child, both[0], &actions, NULL, both, environ), &child));
+  setenv("PATH", "/usr/bin:.", 1);
+  printf("%d\n", ended(posix_spawnp(&child, name[0], &actions, NULL, name, environ), &child));
+  char* absolute[] = {"true", NULL};
+  setenv("PATH", "/usr/bin", 1);
+  printf("%d\n", ended(posix_spawnp(&child, absolute[0], &actions, NULL, absolute, environ), &child));
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawn_file_actions_init(&actions);
+  printf("%d\n", ended(posix_spawn(&child, both[0], &actions, NULL, both, environ), &child));
+  return 0;
+}
+
 /* executing HOW PROGRAM WORDS...: with an environment that says nothing */
 static int executing(char** words) {
   char* none[] = {NULL};
   const char* how = words[0];
   char** rest = words + 1;
   if (strcmp(how, "execve") == 0) execve(rest[0], rest, none);
+  if (strcmp(how, "execv") == 0) { clearenv(); execv(rest[0], rest); }
+  if (strcmp(how, "execl") == 0) { clearenv(); execl(rest[0], rest[0], rest[1], NULL); }
+  if (strcmp(how, "execvp") == 0) execvp(strrchr(rest[0], '/') + 1, rest);
+  if (strcmp(how, "execlp") == 0) execlp(strrchr(rest[0], '/') + 1, rest[0], rest[1], NULL);
   if (strcmp(how, "execle") == 0) execle(rest[0], rest[0], rest[1], NULL, none);
   if (strcmp(how, "execvpe") == 0) execvpe(strrchr(rest[0], '/') + 1, rest, none);
   if (strcmp(how, "fexecve") == 0) fexecve(open(rest[0], O_RDONLY), rest, none);
   if (strcmp(how, "execveat") == 0) execveat(AT_FDCWD, rest[0], rest, none, 0);
   if (strcmp(how, "syscall") == 0) syscall(SYS_execve, rest[0], rest, none);
+  if (strcmp(how, "syscall execveat") == 0) syscall(SYS_execveat, AT_FDCWD, rest[0], rest, none, 0);
+  if (strcmp(how, "locked") == 0) return dl_iterate_phdr(execute_in_child, rest) - 1;
   if (strcmp(how, "vfork") == 0) {
     pid_t child = vfork();
     if (child == 0) { execve(rest[0], rest, none); _exit(126); }
@@ -184,15 +235,32 @@ static int executing(char** words) {
   }
   if (strcmp(how, "spawn") == 0) {
     pid_t child;
-    int error = posix_spawn(&child, rest[0], NULL, NULL, rest, none), status;
-    if (error == 0) { waitpid(child, &status, 0); return WEXITSTATUS(status); }
-    errno = error;
+    return ended(posix_spawn(&child, rest[0], NULL, NULL, rest, none), &child);
   }
+  if (strcmp(how, "spawnp") == 0) {
+    pid_t child;
+    return ended(posix_spawnp(&child, strrchr(rest[0], '/') + 1, NULL, NULL, rest, none), &child);
+  }
+  char command[4096];
+  snprintf(command, sizeof command, "%s %s", rest[0], rest[1] == NULL ? "" : rest[1]);
   if (strcmp(how, "system") == 0) {
     clearenv();
-    char command[4096];
-    snprintf(command, sizeof command, "%s %s", rest[0], rest[1] == NULL ? "" : rest[1]);
     return WEXITSTATUS(system(command));
+  }
+  if (strcmp(how, "popen") == 0) {
+    clearenv();
+    FILE* pipe = popen(command, "r");
+    for (int c; pipe != NULL && (c = fgetc(pipe)) != EOF;) putchar(c);
+    return pipe == NULL ? 1 : WEXITSTATUS(pclose(pipe));
+  }
+  if (strcmp(how, "wordexp") == 0) {
+    clearenv();
+    wordexp_t words_of_it;
+    char expanded[4200];
+    snprintf(expanded, sizeof expanded, "\"$(%s || echo $?)\"", command);
+    if (wordexp(expanded, &words_of_it, WRDE_SHOWERR) != 0) return 1;
+    fputs(words_of_it.we_wordv[0], stdout);
+    return strcmp(words_of_it.we_wordv[0], "126") == 0 ? 126 : 0;
   }
   say("exec", -1);
   return 126;
@@ -216,6 +284,10 @@ static int names(char** words) {
   int size = res_query(words[0], 1, 1, answer, sizeof answer);
   printf("%s\n", size < 4 ? "-" : inet_ntop(AF_INET, answer + size - 4, text, sizeof text));
   printf("%d\n", res_query(words[0], 1, 15, answer, sizeof answer));
+  printf("%08lx\n", (unsigned long)gethostid());
+  printf("%d\n", ruserok(words[0], 0, "a", "a") == -1 && iruserok(address.s_addr, 0, "a", "a") == -1);
+  int port = 1023;
+  printf("%d\n", rresvport(&port) == -1 && errno == EACCES && bindresvport(socket(AF_INET, SOCK_STREAM, 0), NULL) == -1);
   return 0;
 }
 
@@ -291,7 +363,7 @@ int main(int count, char** words) {
   const struct { const char* name; int (*run)(char** words); } all[] = {
       {"syscall", by_number}, {"io_uring", io_uring}, {"sockets", refused_sockets}, {"threads", threads},
       {"closing", closing}, {"rewriting", rewriting}, {"executing", executing}, {"names", names},
-      {"signals", signals}, {"many", many}};
+      {"signals", signals}, {"many", many}, {"spawning", spawning}};
   setvbuf(stdout, NULL, _IOLBF, 0);
   for (size_t i = 0; count > 1 && i < sizeof all / sizeof *all; ++i) {
     if (strcmp(words[1], all[i].name) == 0) return all[i].run(words + 2);
