@@ -29,12 +29,15 @@ from gateways import (
     site,
 )
 from networks import Lab
+from origins import Origin
 from processes import BINARY, ROOT, stile, wait_until
+from scripted_proxy import COMMAND_UNKNOWN, PING, TRACEROUTE, ScriptedProxy
 from server import Server
 from traced import hops
 from web import PAGE
 
 PYTHON = "/usr/bin/python3"
+UDP_ASSOCIATE = 3
 RESET = (7, 56)  # of curl, by when it notices
 
 if "run" not in stile("--version").stdout.split():
@@ -260,6 +263,33 @@ def test_a_proxy_that_cannot_trace_is_not_answered_for(road: Site) -> None:
     for way in ([], ["-I"]):
         assert trace(road, "-w", 1, "-m", 2, *way, BEYOND) == ["* * *"] * 2
     assert road.leaked() == 0
+
+
+def test_a_proxy_that_refuses_is_asked_once(here: Site) -> None:
+    """From then on datagrams and echoes that go only so far are what others are."""
+    asked: list[int] = []
+
+    def proxy(connection: socket.socket) -> None:
+        scripted = ScriptedProxy(reply=COMMAND_UNKNOWN)
+        scripted(connection)
+        asked.extend(scripted.request[1:2])
+
+    with here.proxy.inside():
+        origin = Origin(proxy, PROXY, 1081)
+    with closing(origin), here.client.inside(), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 5)
+        here.start("gateway", "--lan", here.lan, "--via", f"socks5h://{PROXY}:1081", "--apply")
+
+        def is_asked_for(command: int, target: str) -> bool:
+            asking.sendto(b"five hops", (target, 7000))
+            return command in asked
+
+        wait_until("it is asked to trace", lambda: is_asked_for(TRACEROUTE, FAR))
+        wait_until("it is asked to carry", lambda: is_asked_for(UDP_ASSOCIATE, FAR))
+        assert here.run("ping", "-n", "-c", 1, "-W", 1, "-t", 5, FAR_THIRD).returncode == 1
+        wait_until("it is asked to ping", lambda: PING in asked)
+    assert asked.count(TRACEROUTE) == 1
+    assert here.leaked() == 0
 
 
 def test_without_the_proxy_nothing_is_traced(road: Site) -> None:
