@@ -24,6 +24,16 @@ def visit(place: tuple[str, int]) -> socket.socket:
     return visitor
 
 
+def expect_reset(place: tuple[str, int]) -> None:
+    """Of whoever connects there; it may come before the connection is told of."""
+    try:
+        visitor = visit(place)
+    except ConnectionResetError:
+        return
+    with visitor:
+        traffic.expect_reset(visitor)
+
+
 def three_in_turn(one: Forwarder, near: Origin) -> None:
     """Each comes behind the last one's beginning; all of them live at once."""
     ends = []
@@ -92,8 +102,7 @@ def test_whom_to_let_in(serve, forward, origin) -> None:
     near, server = origin(), serve(config=CONFIG)
     one = forward("--reverse", f"0={near.port}", "--from", "127.0.0.7", via=[url(server.proxy)])
     place = one.places()[0].endpoint
-    with visit(place) as stranger:
-        traffic.expect_reset(stranger)
+    expect_reset(place)
     with socket.create_connection(place, 20, source_address=("127.0.0.7", 0)) as visitor:
         visitor.settimeout(20)
         chains.exchange(visitor, near.accept())
@@ -104,13 +113,7 @@ def test_a_target_that_is_not_there(serve, forward) -> None:
     server, nobody = serve(config=CONFIG), free_port()
     one = forward("--reverse", f"0=127.0.0.1:{nobody}", via=[url(server.proxy)])
     for number in (1, 2):
-        place = one.places(number)[-1].endpoint
-        try:
-            visitor = visit(place)
-        except ConnectionResetError:
-            continue  # it came before the connection was told of
-        with visitor:
-            traffic.expect_reset(visitor)
+        expect_reset(one.places(number)[-1].endpoint)
     wait_until("both are said", lambda: one.errors().count("\n") == 2)
     one.wait_for_error(f"stile: cannot reach 127.0.0.1:{nobody} for 127.0.0.1:")
 
