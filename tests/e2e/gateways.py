@@ -15,7 +15,7 @@ import processes
 from name_server import NameServer
 from networks import Lab, Namespace
 from processes import ENVIRONMENT, wait_until
-from server import Record, Server, check_records
+from server import Server, Writings, check_records
 from web import WebServer
 
 CLIENT, CLIENT_SIX, OTHER = "10.70.0.2", "fd00:70::2", "10.70.0.3"
@@ -89,7 +89,7 @@ class Cone:
             one.close()
 
 
-class Gateway:
+class Gateway(Writings):
     """`stile gateway` on the router."""
 
     def __init__(self, folder: Path, router: Namespace, *words: object, under: tuple[str, ...] | list[str] = ()) -> None:
@@ -108,22 +108,6 @@ class Gateway:
     def serves(self) -> bool:
         assert self.process.poll() is None, f"the gateway ended with {self.process.returncode}:\n{self.errors()}"
         return " worker" in self.errors()
-
-    def errors(self) -> str:
-        return self.errors_file.read_text(errors="replace")
-
-    def records(self) -> list[Record]:
-        return [json.loads(line) for line in self.records_file.read_text().splitlines(keepends=True) if line.endswith("\n")]
-
-    def wait_for_record(self, **expected: object) -> Record:
-        found: list[Record] = []
-
-        def arrived() -> bool:
-            found[:] = [record for record in self.records() if expected.items() <= record.items()]
-            return bool(found)
-
-        wait_until(f"a record with {expected} (there are {self.records()[-5:]})", arrived)
-        return found[0]
 
     def kill(self) -> None:
         self.process.kill()

@@ -19,7 +19,32 @@ Record = dict[str, object]
 OUTCOMES = {"denied", "auth.failed", "error"}
 
 
-class Server:
+class Writings:
+    """What a process of Stile has written to its files: records, and messages for people."""
+
+    records_file: Path
+    errors_file: Path
+
+    def errors(self) -> str:
+        return self.errors_file.read_text(errors="replace")
+
+    def records(self) -> list[Record]:
+        """Every whole record that it has written."""
+        return [json.loads(line) for line in self.records_file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+    def wait_for_record(self, **expected: object) -> Record:
+        """The first record that has these keys; a key that is no Python word is given with _ for its dot."""
+        found: list[Record] = []
+
+        def arrived() -> bool:
+            found[:] = [record for record in self.records() if expected.items() <= record.items()]
+            return bool(found)
+
+        wait_until(f"a record with {expected} (there are {self.records()[-5:]})", arrived)
+        return found[0]
+
+
+class Server(Writings):
     """A running server. `proxy` is where it listens: a free port of loopback unless told otherwise.
 
     The word PORT in a configuration stands for the port. With listen=False and no configuration nothing tells the
@@ -76,24 +101,6 @@ class Server:
         return accepts(*self.proxy) and "; try: " in self.errors()
 
     # --- What it shows ---
-
-    def errors(self) -> str:
-        return self.errors_file.read_text(errors="replace")
-
-    def records(self) -> list[Record]:
-        """Every whole record that it has written."""
-        return [json.loads(line) for line in self.records_file.read_text().splitlines(keepends=True) if line.endswith("\n")]
-
-    def wait_for_record(self, **expected: object) -> Record:
-        """The first record that has these keys; a key that is no Python word is given with _ for its dot."""
-        found: list[Record] = []
-
-        def arrived() -> bool:
-            found[:] = [record for record in self.records() if expected.items() <= record.items()]
-            return bool(found)
-
-        wait_until(f"a record with {expected} (there are {self.records()[-5:]})", arrived)
-        return found[0]
 
     def sockets(self) -> int:
         """How many sockets the process holds."""
