@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/loopback.h"
 #include "protect/line.h"
+#include "route/told_place.h"
 #include "route/way.h"
 #include "sys/diverted_socket.h"
 #include "sys/socket_ends.h"
@@ -163,12 +164,10 @@ class Listeners::Listener {
 
   /// Where the proxy says that it listens: no particular address is its own.
   [[nodiscard]] Endpoint place() const {
+    const Address own = route::own_address(of_.ground_.hops, way_->peer().address);
     const auto told = way_->bound().target();
-    if (!told) return {};
-    const Address* const address = told->address();
-    const bool nearest = of_.ground_.via.size() == 1;
-    if (address != nullptr && !address->is_unspecified()) return {*address, told->port};
-    return {nearest ? way_->peer().address : Address{}, told->port};
+    const Endpoint named{own, told ? told->port : std::uint16_t{0}};
+    return route::told_place(way_->bound(), own).value_or(named);
   }
 
   /// At the port that the proxy gave, where the program has left the choice to others, and lets it go on.

@@ -42,6 +42,7 @@ class Listeners {
     resolve::Resolver& resolver;
     route::Upstreams& upstreams;
     std::vector<std::string> via;
+    std::vector<const route::Hop*> hops;  // of the same way
     resolve::StandInNames& names;
     const sys::PrivateNetwork& network;
     server::Worker& worker;
