@@ -204,7 +204,7 @@ class Run {
                     .resolver = resolver_,
                     .upstreams = upstreams_,
                     .via = server::names_of(upstreams),
-                     .hops = server::hops_of(upstreams),
+                    .hops = server::hops_of(upstreams),
                     .names = names_,
                     .network = network,
                     .worker = worker_,
